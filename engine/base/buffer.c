@@ -1,0 +1,94 @@
+#include "buffer.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "assert.h"
+#include "memory.h"
+
+enum { BUFFER_CAPACITY_MIN = 256 };
+
+void buffer_fini(struct buffer *buffer)
+{
+    memory_free(buffer->data);
+    *buffer = (struct buffer){0};
+}
+
+void buffer_grow(struct buffer *buffer, size_t more)
+{
+    size_t capacity =
+        buffer->capacity < BUFFER_CAPACITY_MIN ? BUFFER_CAPACITY_MIN : buffer->capacity;
+    while (capacity - buffer->len < more)
+        capacity *= 2;
+    buffer->data = memory_resize(buffer->data, capacity);
+    buffer->capacity = capacity;
+}
+
+void buffer_put_varint(struct buffer *buffer, uint64_t value)
+{
+    uint8_t *to = buffer_reserve(buffer, 10);
+    size_t n = 0;
+    for (; value >= 0x80; value >>= 7)
+        to[n++] = (uint8_t)(value | 0x80);
+    to[n++] = (uint8_t)value;
+    buffer->len += n;
+}
+
+void buffer_printf(struct buffer *buffer, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    va_list again;
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    STRID_ASSERT(len >= 0);
+    char *to = (char *)buffer_reserve(buffer, (size_t)len + 1);
+    (void)vsnprintf(to, (size_t)len + 1, format, again);
+    va_end(again);
+    buffer->len += (size_t)len;
+}
+
+struct cursor cursor_of(strid_bytes bytes)
+{
+    return (struct cursor){.at = bytes.data, .end = bytes.data + bytes.len, .failed = false};
+}
+
+strid_bytes cursor_bytes(struct cursor *cursor, size_t len)
+{
+    if (cursor->failed || (size_t)(cursor->end - cursor->at) < len) {
+        cursor->failed = true;
+        return strid_bytes_of(NULL, 0);
+    }
+    strid_bytes bytes = strid_bytes_of(cursor->at, len);
+    cursor->at += len;
+    return bytes;
+}
+
+static uint64_t cursor_fixed(struct cursor *cursor, size_t len)
+{
+    uint64_t value = 0;
+    strid_bytes bytes = cursor_bytes(cursor, len);
+    if (bytes.data != NULL)
+        memcpy(&value, bytes.data, len);
+    return value;
+}
+
+uint8_t cursor_u8(struct cursor *cursor) { return (uint8_t)cursor_fixed(cursor, 1); }
+uint32_t cursor_u32(struct cursor *cursor) { return (uint32_t)cursor_fixed(cursor, 4); }
+uint64_t cursor_u64(struct cursor *cursor) { return cursor_fixed(cursor, 8); }
+
+uint64_t cursor_varint(struct cursor *cursor)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        uint8_t byte = cursor_u8(cursor);
+        if (cursor->failed || (shift == 63 && byte > 1))
+            break;
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if ((byte & 0x80) == 0)
+            return value;
+    }
+    cursor->failed = true;
+    return 0;
+}

@@ -1,0 +1,16 @@
+/* Allocation that cannot fail: out of memory ends the process with a message, everything else would
+ * pretend. */
+#ifndef BASE_MEMORY_H
+#define BASE_MEMORY_H
+
+#include <stddef.h>
+
+void *memory_alloc(size_t bytes) __attribute__((malloc, returns_nonnull));
+void *memory_alloc_zeroed(size_t bytes) __attribute__((malloc, returns_nonnull));
+void *memory_alloc_aligned(size_t alignment, size_t bytes)
+    __attribute__((malloc, returns_nonnull)); /* zeroed */
+void *memory_resize(void *old, size_t bytes) __attribute__((returns_nonnull));
+char *memory_copy_text(const char *text) __attribute__((malloc)); /* NULL for NULL */
+void memory_free(void *memory);
+
+#endif

@@ -1,0 +1,15 @@
+/* Durations and sizes as people write them. @thread any */
+#ifndef BASE_UNITS_H
+#define BASE_UNITS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* "100ms" "30s" "5m" "1h" "7d" "1.5s", a bare number is refused except "0". False: not a duration.
+ */
+bool units_parse_duration_ms(const char *text, int64_t *out);
+/* "512" "64KiB" "1MB" "1GiB" "1.5GiB"; k/M/G/T decimal with B, binary with iB. False: not a size.
+ */
+bool units_parse_size(const char *text, uint64_t *out);
+
+#endif

@@ -1,0 +1,104 @@
+/* Reading what a stopped node left: state (blocks included) and dead letters. For tools. */
+#ifndef STRID_INSPECT_H
+#define STRID_INSPECT_H
+
+#include <strid/error.h>
+#include <strid/pipeline.h>
+#include <strid/sink.h>
+#include <strid/state.h>
+
+STRID_BEGIN_DECLS
+
+typedef struct strid_state_reader strid_state_reader;
+
+/**
+ * @brief Opens the state of a stopped node; nothing is changed.
+ * @param url "rocksdb:DIR".
+ * @return NULL on failure: STRID_ENOTFOUND no state there; STRID_EBUSY a running node holds it (the
+ * message says which process); STRID_ECORRUPT, STRID_EVERSION. Ownership: the caller. Thread
+ * safety: one thread.
+ */
+STRID_API strid_state_reader *strid_state_reader_open(const char *url, strid_error *err);
+
+/** @brief Closes it; NULL is allowed. */
+STRID_API void strid_state_reader_close(strid_state_reader *reader);
+
+typedef struct strid_state_entry {
+    const char *store;
+    strid_bytes key;
+    strid_state_kind kind;
+    strid_bytes value; /* bytes, or the 8 bytes of an integer or double in host order */
+} strid_state_entry;
+
+/**
+ * @brief Reads one entry. @param[out] entry lives until the next call. @retval STRID_ENOTFOUND no
+ * such store or key.
+ */
+STRID_API STRID_NODISCARD strid_status strid_state_reader_get(strid_state_reader *reader,
+                                                              const char *store, strid_bytes key,
+                                                              strid_state_entry *entry,
+                                                              strid_error *err);
+
+/* Returns false to end the scan. `entry` lives until the call returns. */
+typedef bool (*strid_state_entry_fn)(void *user, const strid_state_entry *entry);
+
+/**
+ * @brief Calls `fn` for each entry of `store` (NULL: of all stores), each key once, in no
+ * meaningful order.
+ * @retval STRID_ENOTFOUND no such store.
+ */
+STRID_API STRID_NODISCARD strid_status strid_state_reader_scan(strid_state_reader *reader,
+                                                               const char *store,
+                                                               strid_state_entry_fn fn, void *user,
+                                                               strid_error *err);
+
+typedef struct strid_state_store_stats {
+    const char *name;
+    uint64_t keys;
+    uint64_t key_bytes;
+    uint64_t value_bytes;
+} strid_state_store_stats;
+
+typedef struct strid_state_partition_stats {
+    const char *identity;
+    strid_position low; /* where the node goes on */
+} strid_state_partition_stats;
+
+typedef struct strid_state_stats {
+    const strid_state_store_stats *stores;
+    uint32_t store_count;
+    const strid_state_partition_stats *partitions;
+    uint32_t partition_count;
+    uint64_t keys;
+    uint64_t redo_blocks; /* blocks not yet materialised */
+    uint64_t redo_bytes;
+    uint64_t last_block; /* highest block number */
+    uint64_t disk_bytes;
+    uint64_t level_files[7];
+    uint64_t level_bytes[7];
+    char directory_id[40];
+    uint32_t format_version;
+    uint32_t vshards;
+} strid_state_stats;
+
+/** @brief Counts everything, by a whole scan. @param[out] stats lives until the reader is closed.
+ */
+STRID_API STRID_NODISCARD strid_status strid_state_reader_stats(strid_state_reader *reader,
+                                                                strid_state_stats *stats,
+                                                                strid_error *err);
+
+/* One dead letter; returns false to end the listing. `letter` lives until the call returns. */
+typedef bool (*strid_dead_letter_fn)(void *user, const strid_output *letter);
+
+/**
+ * @brief Lists the dead letters of a pipeline, oldest first, repeats (same id) dropped. The node
+ * may be running.
+ * @retval STRID_EUNSUPPORTED its dead-letter queue cannot be listed.
+ */
+STRID_API STRID_NODISCARD strid_status strid_dlq_list(strid_pipeline *pipeline,
+                                                      strid_dead_letter_fn fn, void *user,
+                                                      strid_error *err);
+
+STRID_END_DECLS
+
+#endif

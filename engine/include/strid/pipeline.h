@@ -1,0 +1,171 @@
+/* A pipeline: a source, handlers chosen by record type, per-key state, sinks.
+ *
+ * Thread safety of the handle: one thread creates, configures, runs and destroys it;
+ * strid_pipeline_stop(), _stats(), strid_push() and strid_take() may be called from any thread
+ * between creation and destruction. */
+#ifndef STRID_PIPELINE_H
+#define STRID_PIPELINE_H
+
+#include <strid/error.h>
+#include <strid/handler.h>
+#include <strid/sink.h>
+#include <strid/source.h>
+
+STRID_BEGIN_DECLS
+
+typedef struct strid_pipeline strid_pipeline;
+
+typedef enum strid_log_level {
+    STRID_LOG_DEBUG = 0,
+    STRID_LOG_INFO,
+    STRID_LOG_WARN,
+    STRID_LOG_ERROR
+} strid_log_level;
+
+/* Called from any thread, one call at a time. `message` is one line. */
+typedef void (*strid_log_fn)(void *user, strid_log_level level, const char *logger,
+                             const char *message);
+
+typedef struct strid_pipeline_options {
+    uint32_t struct_size;
+    const char *name;      /* required; [A-Za-z0-9_-]{1,64} */
+    const char *source;    /* URL, required */
+    const char *state;     /* URL; NULL: "memory:" */
+    const char *format;    /* NULL: the source's default */
+    const char *key;       /* field that is the key; NULL: the record's own key */
+    const char *type;      /* field that is the type; NULL: "type" */
+    const char *dlq;       /* URL of the dead-letter queue; NULL: the source's default */
+    uint32_t workers;      /* 0: one per core */
+    uint32_t max_attempts; /* 0: 3 */
+    uint64_t memory_bytes; /* 0: a quarter of the machine, at least 256 MiB */
+    strid_log_fn log;      /* NULL: silent */
+    void *log_user;
+} strid_pipeline_options;
+
+#define STRID_PIPELINE_OPTIONS_INIT .struct_size = sizeof(strid_pipeline_options)
+
+/**
+ * @brief Makes a pipeline. Nothing is opened or started.
+ * @param[out] err why not; may be NULL.
+ * @return NULL on failure: STRID_ECONFIG for bad options. Ownership: the caller, until
+ * strid_pipeline_destroy().
+ */
+STRID_API strid_pipeline *strid_pipeline_create(const strid_pipeline_options *options,
+                                                strid_error *err);
+
+/**
+ * @brief Makes a pipeline from a pipeline file (docs/configuration.md). Nothing is opened or
+ * started.
+ * @param overrides options whose non-zero members win over the file's (`log` in particular); may be
+ * NULL.
+ * @return NULL on failure: STRID_ECONFIG with file:line:column in the message, STRID_EIO if it
+ * cannot be read.
+ */
+STRID_API strid_pipeline *strid_pipeline_load(const char *path,
+                                              const strid_pipeline_options *overrides,
+                                              strid_error *err);
+
+/**
+ * @brief Declares a store before the pipeline runs. The same name gives the same store.
+ * @param name [A-Za-z0-9_-]{1,64}.
+ * @param[out] store for the strid_state_ calls.
+ */
+STRID_API STRID_NODISCARD strid_status strid_pipeline_add_store(strid_pipeline *pipeline,
+                                                                const char *name,
+                                                                strid_store *store,
+                                                                strid_error *err);
+
+/** @brief Declares a sink that handlers reach by `name` (strid_emit). */
+STRID_API STRID_NODISCARD strid_status strid_pipeline_add_sink(strid_pipeline *pipeline,
+                                                               const char *name, const char *url,
+                                                               strid_error *err);
+
+/**
+ * @brief Declares a field that the reader extracts from every value; it is record->fields[*index].
+ * Declaring a name twice gives the same index.
+ */
+STRID_API STRID_NODISCARD strid_status strid_pipeline_add_field(strid_pipeline *pipeline,
+                                                                const char *name, uint32_t *index,
+                                                                strid_error *err);
+
+/**
+ * @brief Registers a handler for the types that `type_glob` matches ("*", "click.*", "order");
+ * several may match one record, they are called in the order of registration.
+ * @param handler called as handler.h says. @param user handed to it; has to live until the pipeline
+ * is destroyed.
+ */
+STRID_API STRID_NODISCARD strid_status strid_pipeline_on(strid_pipeline *pipeline,
+                                                         const char *type_glob,
+                                                         strid_handler handler, void *user,
+                                                         strid_error *err);
+
+/**
+ * @brief Runs until a bounded source ends, strid_pipeline_stop() is called or something fails for
+ * good. Called again it goes on where the last run ended.
+ * @retval STRID_OK ended or drained; all that was handled is durable. @retval STRID_ECANCELLED
+ * stopped at once.
+ */
+STRID_API STRID_NODISCARD strid_status strid_pipeline_run(strid_pipeline *pipeline,
+                                                          strid_error *err);
+
+/**
+ * @brief Asks a run to end: reading stops, what was read is handled and made durable. A second call
+ * stops at once. Thread safety: any thread, and signal handlers.
+ */
+STRID_API void strid_pipeline_stop(strid_pipeline *pipeline);
+
+typedef struct strid_pipeline_stats {
+    uint32_t struct_size;
+    uint64_t
+        records; /* read in this run and handled, those skipped as applied before not counted */
+    uint64_t done;
+    uint64_t skipped;  /* by a handler */
+    uint64_t unrouted; /* no handler wanted them */
+    uint64_t retried;  /* further attempts made */
+    uint64_t dead_lettered;
+    uint64_t replayed; /* read again after a restart, already applied */
+    uint64_t outputs;
+    uint64_t bytes_read;  /* position within bounded sources, summed over the partitions */
+    uint64_t bytes_total; /* UINT64_MAX: unknown */
+    uint64_t elapsed_ms;  /* of this run */
+    uint64_t syncs;       /* of the state store */
+    uint64_t blocks;      /* written */
+    uint64_t redo_bytes;  /* in blocks not yet materialised */
+    uint64_t cache_hits;
+    uint64_t cache_misses;
+    uint64_t restarts;     /* after store errors */
+    uint64_t backpressure; /* polls that were put off for want of credit */
+} strid_pipeline_stats;
+
+/** @brief Figures of the current or last run; a snapshot, not exact while running. Thread safety:
+ * any thread. */
+STRID_API void strid_pipeline_get_stats(const strid_pipeline *pipeline,
+                                        strid_pipeline_stats *stats);
+
+/**
+ * @brief Pushes a record into a memory: source; the bytes are copied.
+ * @retval STRID_AGAIN back-pressure: try again later. @retval STRID_EUNSUPPORTED the source cannot
+ * be pushed to. Thread safety: any thread.
+ */
+STRID_API STRID_NODISCARD strid_status strid_push(strid_pipeline *pipeline, uint32_t partition,
+                                                  strid_bytes key, strid_bytes value,
+                                                  int64_t timestamp_ms);
+
+/** @brief Ends a memory: source: a run ends when all that was pushed is handled. Thread safety: any
+ * thread. */
+STRID_API void strid_push_end(strid_pipeline *pipeline);
+
+/**
+ * @brief Takes the oldest output that was delivered to the memory: sink called `sink`.
+ * @param[out] out lives until the next call for that sink. @retval STRID_AGAIN nothing there.
+ * Thread safety: any thread, one at a time per sink.
+ */
+STRID_API STRID_NODISCARD strid_status strid_take(strid_pipeline *pipeline, const char *sink,
+                                                  strid_output *out);
+
+/** @brief Releases a pipeline that does not run. NULL is allowed. */
+STRID_API void strid_pipeline_destroy(strid_pipeline *pipeline);
+
+STRID_END_DECLS
+
+#endif

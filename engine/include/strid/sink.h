@@ -1,0 +1,77 @@
+/* The sink contract: what a connector implements to be written to. */
+#ifndef STRID_SINK_H
+#define STRID_SINK_H
+
+#include <strid/config.h>
+#include <strid/error.h>
+#include <strid/record.h>
+
+#define STRID_SINK_ABI_VERSION 1u
+
+typedef struct strid_sink
+    strid_sink; /* the connector's own struct of ops->instance_size bytes, zeroed at first */
+
+/* Provenance of a dead letter. */
+typedef struct strid_dead_letter {
+    const char *source; /* as configured, without secrets */
+    strid_bytes topic;  /* the original one */
+    uint32_t partition;
+    strid_position position;
+    strid_bytes reason; /* "not_json", "key_missing", "rejected: ..." */
+    strid_bytes type;
+    int64_t first_failure_ms;
+    int64_t last_failure_ms;
+    uint32_t attempts; /* how often a handler was called with it */
+    const char *pipeline;
+    const char *node;
+} strid_dead_letter;
+
+/* One output. Everything lives until write returns. */
+typedef struct strid_output {
+    strid_bytes id; /* pipeline/topic/partition/position/n: the same when it is delivered again */
+    strid_bytes key;
+    strid_bytes value;
+    int64_t timestamp_ms;
+    const strid_header *headers;
+    uint32_t header_count;
+    const strid_dead_letter
+        *dead_letter; /* NULL: an ordinary output; else key, value, headers are the original's */
+} strid_output;
+
+typedef struct strid_sink_ops {
+    uint32_t abi_version; /* STRID_SINK_ABI_VERSION */
+    uint32_t flags;       /* none yet */
+    const char *name;     /* the URL's scheme */
+    const char *summary;
+    const strid_option *options;
+    size_t options_size;
+    size_t instance_size;
+
+    /** Thread: control. May block: yes. On error: nothing is left open, close is not called. */
+    strid_status (*open)(strid_sink *self, const strid_connector_args *args, strid_error *err);
+
+    /** Thread: delivery. May block: yes. Takes all of `count` outputs in order, or fails. After an
+     * error of write or flush nothing since the last flush that succeeded counts: it is offered
+     * again, in the same order. */
+    strid_status (*write)(strid_sink *self, const strid_output *outputs, uint32_t count,
+                          strid_error *err);
+
+    /** Thread: delivery. May block: yes. STRID_OK: everything written is durable where it went. */
+    strid_status (*flush)(strid_sink *self, strid_error *err);
+
+    /** Thread: control. May block: yes. Deliveries have ended. What was not flushed may be lost. */
+    void (*close)(strid_sink *self);
+
+    /** Host programs take what was flushed (memory:), oldest first. Any thread; what `out` points
+     * to lives until the next take. STRID_AGAIN: nothing there. NULL: not supported. */
+    strid_status (*take)(strid_sink *self, strid_output *out);
+
+    /** Lists the dead letters that stand where `args` points to, oldest first, for tools; needs no
+     * open sink. Any thread. May block: yes. `fn` returns false to end it. STRID_OK where there are
+     * none yet. NULL: not supported. */
+    strid_status (*browse)(const strid_connector_args *args,
+                           bool (*fn)(void *user, const strid_output *letter), void *user,
+                           strid_error *err);
+} strid_sink_ops;
+
+#endif

@@ -1,0 +1,128 @@
+/* The source contract: what a connector implements to be read from.
+ *
+ *   open -> for each partition: describe, assign -> poll ... poll -> close
+ *
+ * assign may come again for a partition (after a store error); it then starts over at the given
+ * place. */
+#ifndef STRID_SOURCE_H
+#define STRID_SOURCE_H
+
+#include <strid/config.h>
+#include <strid/error.h>
+#include <strid/record.h>
+
+#define STRID_SOURCE_ABI_VERSION 1u
+
+#define STRID_SOURCE_REPLAYABLE 1u /* can start again at any position it once delivered */
+#define STRID_SOURCE_BOUNDED 2u    /* poll returns STRID_EOF at some time */
+#define STRID_SOURCE_PADDED 4u     /* 64 bytes behind every value may be read (not written) */
+
+#define STRID_FINGERPRINT_MAX 64
+
+typedef struct strid_source
+    strid_source; /* the connector's own struct of ops->instance_size bytes, zeroed at first */
+typedef struct strid_intake strid_intake; /* where a poll puts records; belongs to the reader */
+
+/* A record as it was read, before it is decoded. All memory may be reused when strid_intake_add()
+ * returned. */
+typedef struct strid_raw {
+    strid_bytes key; /* absent: the pipeline's `key:` may name a field of the value */
+    strid_bytes value;
+    strid_position position;
+    strid_position next;  /* where reading goes on behind this record */
+    int64_t timestamp_ms; /* or STRID_TIMESTAMP_NONE */
+    const strid_header *headers;
+    uint32_t header_count;
+    const char *fault; /* not NULL: unreadable, a reason such as "line_too_long"; dead-lettered with
+                          its bytes */
+} strid_raw;
+
+typedef struct strid_partition_info {
+    const char *topic; /* lives as long as the source */
+    const char
+        *identity; /* canonical name that stays the same over runs, for example an absolute path */
+    uint64_t bytes_total; /* size of what is to be read, from its beginning; UINT64_MAX: unknown */
+} strid_partition_info;
+
+/* Where to go on. */
+typedef struct strid_resume {
+    bool resumed;            /* false: the partition was never read; start at its beginning */
+    strid_position position; /* the first position that is to be delivered */
+    strid_bytes fingerprint; /* what fingerprint() gave in an earlier run; may be empty */
+} strid_resume;
+
+STRID_BEGIN_DECLS
+
+/**
+ * @brief Hands one record to the engine, which copies it.
+ * @retval STRID_OK    taken.
+ * @retval STRID_AGAIN not taken, no room: return STRID_AGAIN from poll and offer the same record at
+ * the next. Thread safety: only from within poll.
+ */
+STRID_API STRID_NODISCARD strid_status strid_intake_add(strid_intake *intake, const strid_raw *raw);
+
+/**
+ * @brief Says that what lies before `next` holds no further record (blank lines, gaps), so that
+ * progress can pass it. Thread safety: only from within poll.
+ */
+STRID_API void strid_intake_skip(strid_intake *intake, strid_position next);
+
+STRID_END_DECLS
+
+typedef struct strid_source_ops {
+    uint32_t abi_version; /* STRID_SOURCE_ABI_VERSION */
+    uint32_t flags;       /* STRID_SOURCE_* */
+    const char *name;     /* the URL's scheme */
+    const char *summary;  /* one line for the documentation */
+    const strid_option *options;
+    size_t options_size;
+    size_t instance_size;
+
+    /** Thread: control. May block: yes. On error: nothing is left open, close is not called. */
+    strid_status (*open)(strid_source *self, const strid_connector_args *args, strid_error *err);
+
+    /** Thread: control. May block: no. How many partitions there are; fixed after open. */
+    uint32_t (*partition_count)(strid_source *self);
+
+    /** Thread: control. May block: no. */
+    void (*describe)(strid_source *self, uint32_t partition, strid_partition_info *info);
+
+    /** Thread: control, never while poll of that partition runs. May block: yes. On error: the
+     * partition cannot be polled; STRID_EGAP where the source is no longer what the fingerprint was
+     * taken of. */
+    strid_status (*assign)(strid_source *self, uint32_t partition, const strid_resume *resume,
+                           strid_error *err);
+
+    /** Thread: control, after assign. May block: no. Writes at most STRID_FINGERPRINT_MAX bytes,
+     * returns how many. */
+    size_t (*fingerprint)(strid_source *self, uint32_t partition, uint8_t *out);
+
+    /** Thread: the reader that owns the partition; readers of other partitions at the same time.
+     * May block: no longer than a read of a file. Adds up to records_max records. STRID_OK: there
+     * may be more now; STRID_AGAIN: nothing more now; STRID_EOF: never more; an error (err filled)
+     * stops the partition and the run, nothing is lost. */
+    strid_status (*poll)(strid_source *self, uint32_t partition, strid_intake *out,
+                         uint32_t records_max, strid_error *err);
+
+    /** Thread: committer. May block: no. Everything before `low` is durable here. NULL: not needed.
+     */
+    strid_status (*ack)(strid_source *self, uint32_t partition, strid_position low,
+                        strid_error *err);
+
+    /** Thread: control. May block: yes, until everything is released. Polls have ended. */
+    void (*close)(strid_source *self);
+
+    /** Where dead letters of this source go unless the pipeline says otherwise: writes a URL of at
+     * most `size` bytes with its terminator. NULL: nowhere, the pipeline has to say. Thread:
+     * control, after open. */
+    strid_status (*dlq_url)(strid_source *self, char *out, size_t size);
+
+    /** Host programs push records (memory:). Any thread. STRID_AGAIN under back-pressure. NULL: not
+     * supported. */
+    strid_status (*push)(strid_source *self, uint32_t partition, strid_bytes key, strid_bytes value,
+                         int64_t timestamp_ms);
+    /** No more pushes come; poll returns STRID_EOF when all is read. Any thread. */
+    void (*push_end)(strid_source *self);
+} strid_source_ops;
+
+#endif

@@ -1,0 +1,94 @@
+/* What a pipeline consists of, made by the pipeline file or by the C API, read by the runtime.
+ * Owned by one thread until the pipeline runs, then constant. */
+#ifndef PIPELINE_DEFINITION_H
+#define PIPELINE_DEFINITION_H
+
+#include <strid/pipeline.h>
+
+enum { DEFINITION_STORES_MAX = 250, DEFINITION_FIELDS_MAX = 64, DEFINITION_NAME_MAX = 64 };
+
+/* A connector as configured. `url` has no secrets; `target` is what stands between scheme and
+ * query. */
+struct source_definition {
+    const strid_source_ops *ops;
+    char *url;
+    char *target;
+    void *options; /* ops->options_size bytes, filled from URL query and file; strings in it belong
+                      to the definition */
+};
+
+struct sink_definition {
+    const strid_sink_ops *ops;
+    char *name; /* what handlers emit to; the dead-letter queue is called "dlq" and is no target of
+                   strid_emit */
+    char *url;
+    char *target;
+    void *options;
+};
+
+enum decode_format { DECODE_RAW = 0, DECODE_JSONL, DECODE_TEXT };
+enum decode_unmatched { DECODE_UNMATCHED_DLQ = 0, DECODE_UNMATCHED_SKIP };
+
+/* How key, type and fields are found in a record's value. */
+struct decode_definition {
+    enum decode_format format;
+    char *key;     /* field name; NULL: the record's own key */
+    char *type;    /* field name; NULL: "type"; a record without it has an empty type */
+    char *pattern; /* TEXT: PCRE2 with named groups, or NULL */
+    enum decode_unmatched unmatched;
+    char *fields[DEFINITION_FIELDS_MAX]; /* declared fields, in order */
+    uint32_t field_count;
+};
+
+struct route_definition {
+    char *type_glob;
+    char *name; /* for messages: "count orders", "handler 3" */
+    strid_handler handler;
+    void *user;
+    void (*destroy_user)(void *user); /* NULL: the host's */
+};
+
+struct definition {
+    char *name;
+    struct source_definition source;
+    struct decode_definition decode;
+    char *state_url;
+    char *stores[DEFINITION_STORES_MAX + 1]; /* index = strid_store; [0] unused */
+    uint32_t store_count;
+    struct route_definition *routes;
+    uint32_t route_count;
+    struct sink_definition *sinks;
+    uint32_t sink_count;
+    char *dlq_url; /* NULL: the source's default */
+    uint32_t max_attempts;
+    uint32_t workers;      /* 0: one per core */
+    uint64_t memory_bytes; /* 0: default */
+    int64_t watchdog_ms;   /* a handler that runs longer is reported; default 30 s */
+    int64_t drain_timeout_ms;
+    uint64_t max_record_bytes; /* default 16 MiB */
+};
+
+struct definition *definition_create(const char *name, strid_error *err);
+void definition_destroy(struct definition *definition);
+
+/* All copy their strings. */
+strid_status definition_set_source(struct definition *definition, const char *url,
+                                   strid_error *err);
+strid_status definition_add_store(struct definition *definition, const char *name,
+                                  strid_store *store, strid_error *err);
+strid_status definition_add_sink(struct definition *definition, const char *name, const char *url,
+                                 strid_error *err);
+strid_status definition_add_field(struct definition *definition, const char *name, uint32_t *index,
+                                  strid_error *err);
+strid_status definition_add_route(struct definition *definition, const char *type_glob,
+                                  const char *name, strid_handler handler, void *user,
+                                  void (*destroy_user)(void *), strid_error *err);
+
+/* Checks what can only be seen when all is there (names resolve, pattern compiles, key given where
+ * needed). */
+strid_status definition_check(const struct definition *definition, strid_error *err);
+
+/* Reads a pipeline file (DESIGN section 9). Messages begin with file:line:column. */
+strid_status definition_load(const char *path, struct definition **out, strid_error *err);
+
+#endif
