@@ -5,7 +5,7 @@
 
 #include <strid/pipeline.h>
 
-enum { DEFINITION_STORES_MAX = 250, DEFINITION_FIELDS_MAX = 64, DEFINITION_NAME_MAX = 64 };
+enum { DEFINITION_STORES_MAX = 120, DEFINITION_FIELDS_MAX = 64, DEFINITION_NAME_MAX = 64 };
 
 /* A connector as configured. `url` has no secrets; `target` is what stands between scheme and
  * query. */

@@ -1,0 +1,39 @@
+/* A role of the engine: a struct with do_work() -> amount of work done, and an idle strategy.
+ *
+ * Dedicated: agent_start() gives it a thread that calls do_work until agent_stop(); without work it
+ * looks again a few times and then parks until it is woken or `park_ns` is over. Invoker: nobody
+ * starts it, one caller pumps do_work of all agents; that is how the simulator and the tests run
+ * the engine. do_work therefore never blocks on another agent. */
+#ifndef CONCURRENT_AGENT_H
+#define CONCURRENT_AGENT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "concurrent/parker.h"
+#include <strid/error.h>
+
+enum { AGENT_NAME_MAX = 16 };
+
+struct agent {
+    char name[AGENT_NAME_MAX]; /* at most 15 characters: also the thread's name */
+    int (*do_work)(void *self);
+    void *self;
+    int64_t park_ns; /* longest sleep: the agent's timers are looked at this often */
+    pthread_t thread;
+    bool started;
+    _Atomic bool stop;
+    struct parker parker;
+    _Atomic uint64_t parks; /* how often it slept */
+};
+
+void agent_init(struct agent *agent, const char *name, int (*do_work)(void *self), void *self,
+                int64_t park_ns);
+strid_status agent_start(struct agent *agent, strid_error *err); /* @thread control */
+void agent_stop(struct agent *agent);                            /* @thread any; does not wait */
+void agent_join(struct agent *agent); /* @thread control; after agent_stop */
+
+static inline void agent_wake(struct agent *agent) { parker_wake(&agent->parker); }
+static inline int agent_pump(struct agent *agent) { return agent->do_work(agent->self); }
+
+#endif
