@@ -1,0 +1,22 @@
+/* The connectors of this build, by hand and in one place: no constructors, nothing generated. The
+ * tables are constant, so any thread may read them. */
+#include "engine/pipeline/registry.h"
+
+#include "connectors/file/file_sink.h"
+#include "connectors/file/file_source.h"
+#include "connectors/generator/generator_source.h"
+#include "connectors/memory/memory_sink.h"
+#include "connectors/memory/memory_source.h"
+
+const strid_source_ops *const registry_sources[] = {
+    &file_source_ops,
+    &generator_source_ops,
+    &memory_source_ops,
+    NULL,
+};
+
+const strid_sink_ops *const registry_sinks[] = {
+    &file_sink_ops,
+    &memory_sink_ops,
+    NULL,
+};
