@@ -1,0 +1,161 @@
+#include "state/block.h"
+
+#include "base/assert.h"
+#include "base/crc32c.h"
+
+enum { BLOCK_MAGIC = 0x4b4c4253, BLOCK_FORMAT = 1, BLOCK_PROGRESS = 20 };
+
+struct header {
+    uint32_t magic;
+    uint32_t format;
+    uint64_t number;
+    uint64_t synced;
+    uint64_t run;
+    uint64_t sequence;
+    uint64_t body_len;
+    uint32_t worker;
+    uint32_t progress_count;
+    uint32_t state_count;
+    uint32_t body_crc;
+    uint8_t reserved[12];
+    uint32_t header_crc; /* of everything before it */
+};
+_Static_assert(sizeof(struct header) == BLOCK_HEADER, "the header is written as it lies in memory");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-endian");
+
+static uint32_t header_crc(const struct header *header)
+{
+    return crc32c(0, header, offsetof(struct header, header_crc));
+}
+
+void block_begin(struct buffer *block)
+{
+    buffer_clear(block);
+    (void)buffer_reserve(block, BLOCK_HEADER);
+    block->len = BLOCK_HEADER;
+}
+
+void block_put_progress(struct buffer *block, const struct block_progress *progress)
+{
+    buffer_put_u32(block, progress->partition);
+    buffer_put_u64(block, progress->position.high);
+    buffer_put_u64(block, progress->position.low);
+}
+
+void block_put_state(struct buffer *block, const struct key_state *key,
+                     const struct key_value *value)
+{
+    STRID_DASSERT(key->key.len <= KEY_RECORD_KEY_MAX);
+    /* One check of the room for all of it: this runs once per changed key and block. */
+    uint8_t *at = buffer_reserve(block, 32 + key->key.len + value->bytes.len);
+    uint8_t *begin = at;
+    *at++ = (uint8_t)value->kind;
+    *at++ = key->vshard;
+    *at++ = key->store;
+    size_t len = key->key.len;
+    for (; len >= 0x80; len >>= 7)
+        *at++ = (uint8_t)(len | 0x80);
+    *at++ = (uint8_t)len;
+    memcpy(at, key->key.data, key->key.len);
+    at += key->key.len;
+    if (value->kind == STRID_STATE_BYTES)
+        for (len = value->bytes.len;; len >>= 7) {
+            *at++ = (uint8_t)(len >= 0x80 ? len | 0x80 : len);
+            if (len < 0x80)
+                break;
+        }
+    if (value->kind != STRID_STATE_ABSENT && value->bytes.len > 0) {
+        memcpy(at, value->bytes.data, value->bytes.len);
+        at += value->bytes.len;
+    }
+    block->len += (size_t)(at - begin);
+}
+
+void block_end(struct buffer *block, uint64_t run, uint32_t worker, uint64_t sequence,
+               uint32_t progress_count, uint32_t state_count)
+{
+    STRID_ASSERT(block->len >= BLOCK_HEADER);
+    size_t body_len = block->len - BLOCK_HEADER;
+    struct header header = {.magic = BLOCK_MAGIC,
+                            .format = BLOCK_FORMAT,
+                            .run = run,
+                            .sequence = sequence,
+                            .body_len = body_len,
+                            .worker = worker,
+                            .progress_count = progress_count,
+                            .state_count = state_count,
+                            .body_crc = crc32c(0, block->data + BLOCK_HEADER, body_len)};
+    memcpy(block->data, &header, sizeof header);
+}
+
+void block_number(struct buffer *block, uint64_t number, uint64_t synced)
+{
+    STRID_ASSERT(block->len >= BLOCK_HEADER && synced < number);
+    struct header header;
+    memcpy(&header, block->data, sizeof header);
+    header.number = number;
+    header.synced = synced;
+    header.header_crc = header_crc(&header);
+    memcpy(block->data, &header, sizeof header);
+}
+
+bool block_open(strid_bytes bytes, struct block_view *view)
+{
+    struct header header;
+    if (bytes.len < BLOCK_HEADER)
+        return false;
+    memcpy(&header, bytes.data, sizeof header);
+    if (header.magic != BLOCK_MAGIC || header.format != BLOCK_FORMAT ||
+        header.header_crc != header_crc(&header) || header.body_len != bytes.len - BLOCK_HEADER ||
+        header.body_crc != crc32c(0, bytes.data + BLOCK_HEADER, header.body_len))
+        return false;
+    if (header.progress_count > header.body_len / BLOCK_PROGRESS)
+        return false;
+    size_t progress_len = (size_t)header.progress_count * BLOCK_PROGRESS;
+    const uint8_t *body = bytes.data + BLOCK_HEADER;
+    *view = (struct block_view){
+        .number = header.number,
+        .synced = header.synced,
+        .run = header.run,
+        .sequence = header.sequence,
+        .worker = header.worker,
+        .progress_count = header.progress_count,
+        .state_count = header.state_count,
+        .progress = cursor_of(strid_bytes_of(body, progress_len)),
+        .state = cursor_of(strid_bytes_of(body + progress_len, header.body_len - progress_len))};
+    return true;
+}
+
+bool block_next_progress(struct block_view *view, struct block_progress *out)
+{
+    if (view->progress.at == view->progress.end)
+        return false;
+    out->partition = cursor_u32(&view->progress);
+    out->position.high = cursor_u64(&view->progress);
+    out->position.low = cursor_u64(&view->progress);
+    return !view->progress.failed;
+}
+
+bool block_next_state(struct block_view *view, struct key_state *key, struct key_value *value)
+{
+    struct cursor *at = &view->state;
+    if (at->at == at->end)
+        return false;
+    value->kind = (strid_state_kind)cursor_u8(at);
+    key->vshard = cursor_u8(at);
+    key->store = cursor_u8(at);
+    key->key = cursor_bytes(at, cursor_varint(at));
+    switch (value->kind) {
+    case STRID_STATE_ABSENT:
+        value->bytes = strid_bytes_of(NULL, 0);
+        break;
+    case STRID_STATE_BYTES:
+        value->bytes = cursor_bytes(at, cursor_varint(at));
+        break;
+    case STRID_STATE_I64:
+    case STRID_STATE_F64:
+        value->bytes = cursor_bytes(at, 8);
+        break;
+    }
+    return !at->failed && value->kind <= STRID_STATE_F64 && key->key.len <= KEY_RECORD_KEY_MAX;
+}

@@ -1,0 +1,106 @@
+#include "state/key.h"
+
+#include "base/assert.h"
+#include "base/crc32c.h"
+
+enum { VALUE_OVERHEAD = 5 };
+
+static size_t put_u32(uint8_t *out, uint32_t value)
+{
+    value = __builtin_bswap32(value);
+    memcpy(out, &value, 4);
+    return 4;
+}
+
+size_t key_put_block(uint8_t *out, uint64_t number)
+{
+    out[0] = 'w';
+    number = __builtin_bswap64(number);
+    memcpy(out + 1, &number, 8);
+    return 9;
+}
+
+size_t key_put_table(uint8_t *out, uint32_t partition)
+{
+    out[0] = 'p';
+    out[1] = 1;
+    return 2 + put_u32(out + 2, partition);
+}
+
+size_t key_put_run_progress(uint8_t *out, uint32_t partition, uint32_t worker)
+{
+    out[0] = 'p';
+    out[1] = 2;
+    return 2 + put_u32(out + 2, partition) + put_u32(out + 6, worker);
+}
+
+uint64_t key_get_u64(const uint8_t *at)
+{
+    uint64_t value;
+    memcpy(&value, at, 8);
+    return __builtin_bswap64(value);
+}
+
+uint32_t key_get_u32(const uint8_t *at)
+{
+    uint32_t value;
+    memcpy(&value, at, 4);
+    return __builtin_bswap32(value);
+}
+
+size_t key_put_state(uint8_t *out, const struct key_state *key)
+{
+    STRID_ASSERT(key->key.len <= KEY_RECORD_KEY_MAX);
+    out[0] = 's';
+    out[1] = key->vshard;
+    out[2] = key->store;
+    out[3] = (uint8_t)(key->key.len >> 8);
+    out[4] = (uint8_t)key->key.len;
+    if (key->key.len > 0)
+        memcpy(out + KEY_STATE_HEADER, key->key.data, key->key.len);
+    return KEY_STATE_HEADER + key->key.len;
+}
+
+bool key_get_state(strid_bytes encoded, struct key_state *key)
+{
+    if (encoded.len < KEY_STATE_HEADER || encoded.data[0] != 's')
+        return false;
+    size_t len = (size_t)encoded.data[3] << 8 | encoded.data[4];
+    if (encoded.len != KEY_STATE_HEADER + len)
+        return false;
+    *key = (struct key_state){.vshard = encoded.data[1],
+                              .store = encoded.data[2],
+                              .key = strid_bytes_of(encoded.data + KEY_STATE_HEADER, len)};
+    return true;
+}
+
+void key_put_value(struct buffer *out, const struct key_value *value)
+{
+    STRID_ASSERT(value->kind != STRID_STATE_ABSENT);
+    size_t begin = out->len;
+    buffer_put_u8(out, (uint8_t)value->kind);
+    buffer_put_bytes(out, value->bytes);
+    buffer_put_u32(out, crc32c(0, out->data + begin, out->len - begin));
+}
+
+bool key_get_value(strid_bytes encoded, struct key_value *value)
+{
+    if (encoded.len < VALUE_OVERHEAD)
+        return false;
+    uint32_t crc;
+    memcpy(&crc, encoded.data + encoded.len - 4, 4);
+    if (crc != crc32c(0, encoded.data, encoded.len - 4))
+        return false;
+    value->kind = (strid_state_kind)encoded.data[0];
+    value->bytes = strid_bytes_of(encoded.data + 1, encoded.len - VALUE_OVERHEAD);
+    switch (value->kind) {
+    case STRID_STATE_BYTES:
+        return true;
+    case STRID_STATE_I64:
+    case STRID_STATE_F64:
+        return value->bytes.len == 8;
+    case STRID_STATE_ABSENT:
+        break;
+    }
+    return false;
+}

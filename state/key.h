@@ -1,0 +1,54 @@
+/* Keys of the state directory and values of state entries: how they are laid out in the store.
+ *
+ *   m <name>                            meta: values made by directory.c
+ *   w <number: 8 bytes, big-endian>     blocks
+ *   p 1 <partition: 4>                  progress table: highest applied position per vshard
+ *   p 2 <partition: 4> <worker: 4>      progress of the current run that left the blocks
+ *   s <vshard> <store> <key length: 2> <key>
+ *
+ * Integers in keys are big-endian, so that byte order is number order. @thread any */
+#ifndef STATE_KEY_H
+#define STATE_KEY_H
+
+#include <strid/state.h>
+
+#include "base/buffer.h"
+
+enum {
+    KEY_VSHARDS = 256,
+    KEY_RECORD_KEY_MAX = 65535,
+    KEY_STATE_HEADER = 5,
+    KEY_STATE_MAX = KEY_STATE_HEADER + KEY_RECORD_KEY_MAX,
+    KEY_STORE_KEYLESS = 0x80, /* set in `store`: the key is the partition's own, not a record's */
+    KEY_FIXED_MAX = 16
+};
+
+/* Which entry of state: a record key in a store. */
+struct key_state {
+    uint8_t vshard;
+    uint8_t store;
+    strid_bytes key;
+};
+
+/* What an entry holds. */
+struct key_value {
+    strid_state_kind kind; /* STRID_STATE_ABSENT: deleted */
+    strid_bytes bytes;     /* of an integer or double: its 8 bytes in host order */
+};
+
+/* Writes at most KEY_FIXED_MAX bytes, returns how many. */
+size_t key_put_block(uint8_t *out, uint64_t number);
+size_t key_put_table(uint8_t *out, uint32_t partition);
+size_t key_put_run_progress(uint8_t *out, uint32_t partition, uint32_t worker);
+uint64_t key_get_u64(const uint8_t *at); /* big-endian */
+uint32_t key_get_u32(const uint8_t *at);
+
+/* Writes at most KEY_STATE_HEADER + key.key.len bytes. */
+size_t key_put_state(uint8_t *out, const struct key_state *key);
+bool key_get_state(strid_bytes encoded, struct key_state *key); /* false: no key of state */
+
+/* A state value in the store: kind, payload, CRC-32C of both. */
+void key_put_value(struct buffer *out, const struct key_value *value);
+bool key_get_value(strid_bytes encoded, struct key_value *value); /* false: damaged */
+
+#endif

@@ -1,0 +1,420 @@
+/* The store in RocksDB: one database, one column family, one write-ahead log. A block put by apply
+ * goes to the log and the memtable; state comes by bulk_load as sorted files and never passes
+ * through the memtable (docs/internals/state.md).
+ *
+ * After a failed write call the outcome is unknown, and RocksDB may report success for a later one:
+ * `failed` then refuses every further write until the store is opened again. */
+#include "state/store.h"
+
+#include "base/crash_point.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "rocksdb_bulk.h"
+#include "rocksdb_failure.h"
+#include "rocksdb_lock.h"
+#include "rocksdb_tuning.h"
+
+#include <rocksdb/c.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define COMPONENT "rocksdb"
+
+enum { KEYS_AT_ONCE = 256, BATCH_KEPT_BYTES = 4 << 20 };
+
+struct store {
+    char *path;
+    rocksdb_t *db;
+    rocksdb_column_family_handle_t *family;
+    struct rocksdb_tuning tuning;
+    rocksdb_writeoptions_t *write_options; /* sync = 0: sync() does it for many */
+    rocksdb_readoptions_t *read_options;
+    rocksdb_writebatch_t *batch;
+    pthread_mutex_t batch_lock; /* guards batch: storage and the materialiser both apply */
+    struct rocksdb_bulk bulk;
+    pthread_mutex_t bulk_lock; /* guards bulk */
+    struct rocksdb_lock lock;
+    atomic_bool failed; /* relaxed: only says that a write failed; nothing is published by it */
+    bool read_only;
+    bool locks_made;
+};
+
+static strid_status sync_parent(const char *path, strid_error *err)
+{
+    char parent[PATH_MAX];
+    (void)snprintf(parent, sizeof parent, "%s", path);
+    size_t len = strlen(parent);
+    while (len > 1 && parent[len - 1] == '/')
+        parent[--len] = '\0';
+    char *slash = strrchr(parent, '/');
+    const char *directory = slash == NULL ? "." : (slash == parent ? "/" : parent);
+    if (slash != NULL && slash != parent)
+        *slash = '\0';
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set_errno(err, errno, COMPONENT, "cannot open %s", directory);
+    int reason = fsync(fd) == 0 ? 0 : errno;
+    (void)close(fd);
+    /* Some file systems cannot sync a directory; then there is nothing to wait for. */
+    if (reason != 0 && reason != EINVAL)
+        return error_set_errno(err, reason, COMPONENT, "cannot sync %s", directory);
+    return STRID_OK;
+}
+
+/* Makes the directory where it is missing and may be made; *made: this call made it. */
+static strid_status prepare_directory(const struct store_config *config, bool *made,
+                                      strid_error *err)
+{
+    char current[PATH_MAX];
+    if (snprintf(current, sizeof current, "%s/CURRENT", config->path) >= (int)sizeof current)
+        return error_set(err, STRID_EIO, COMPONENT, "the path %s is too long", config->path);
+    if (access(current, F_OK) == 0)
+        return STRID_OK;
+    if (!config->create || config->read_only) {
+        if (errno == ENOENT)
+            return error_set(err, STRID_ENOTFOUND, COMPONENT,
+                             "there is no state in %s; a run of the pipeline makes it",
+                             config->path);
+        return error_set_errno(err, errno, COMPONENT, "cannot read %s", config->path);
+    }
+    if (mkdir(config->path, 0700) != 0) {
+        if (errno == EEXIST)
+            return STRID_OK;
+        return error_set_errno(err, errno, COMPONENT, "cannot make the state directory %s",
+                               config->path);
+    }
+    *made = true;
+    return sync_parent(config->path, err);
+}
+
+static strid_status open_database(struct store *store, const struct store_config *config,
+                                  strid_error *err)
+{
+    static const char *const names[] = {"default"};
+    const rocksdb_options_t *options[] = {store->tuning.options};
+    char *text = NULL;
+    rocksdb_options_set_create_if_missing(store->tuning.options, config->create);
+    if (config->read_only)
+        store->db = rocksdb_open_for_read_only_column_families(
+            store->tuning.options, config->path, 1, names, options, &store->family, 0, &text);
+    else
+        store->db = rocksdb_open_column_families(store->tuning.options, config->path, 1, names,
+                                                 options, &store->family, &text);
+    if (text == NULL)
+        return STRID_OK;
+    store->db = NULL;
+    if (rocksdb_lock_explain(text, config->path, err)) {
+        rocksdb_free(text);
+        return STRID_EBUSY;
+    }
+    return rocksdb_failure_open(text, config->path, err);
+}
+
+static void store_close(struct store *store)
+{
+    if (store == NULL)
+        return;
+    if (store->db != NULL) {
+        rocksdb_cancel_all_background_work(store->db, 1);
+        rocksdb_column_family_handle_destroy(store->family);
+        rocksdb_close(store->db);
+    }
+    if (store->batch != NULL)
+        rocksdb_writebatch_destroy(store->batch);
+    if (store->write_options != NULL)
+        rocksdb_writeoptions_destroy(store->write_options);
+    if (store->read_options != NULL)
+        rocksdb_readoptions_destroy(store->read_options);
+    rocksdb_tuning_fini(&store->tuning);
+    rocksdb_lock_release(&store->lock);
+    if (store->locks_made) {
+        (void)pthread_mutex_destroy(&store->batch_lock);
+        (void)pthread_mutex_destroy(&store->bulk_lock);
+    }
+    memory_free(store->path);
+    memory_free(store);
+}
+
+/* Undoes the making of a directory. Only for one that this open made. */
+static void remove_directory(const char *path)
+{
+    rocksdb_options_t *options = rocksdb_options_create();
+    char *text = NULL;
+    rocksdb_destroy_db(options, path, &text);
+    rocksdb_free(text);
+    rocksdb_options_destroy(options);
+    (void)rmdir(path);
+}
+
+static struct store *make_store(const struct store_config *config)
+{
+    struct store *store = memory_alloc_zeroed(sizeof *store);
+    store->path = memory_copy_text(config->path);
+    store->read_only = config->read_only;
+    store->lock.fd = -1;
+    rocksdb_tuning_init(&store->tuning, config->write_buffer, config->block_cache);
+    store->write_options = rocksdb_writeoptions_create();
+    store->read_options = rocksdb_readoptions_create();
+    store->batch = rocksdb_writebatch_create();
+    (void)pthread_mutex_init(&store->batch_lock, NULL);
+    (void)pthread_mutex_init(&store->bulk_lock, NULL);
+    store->locks_made = true;
+    return store;
+}
+
+static strid_status store_open(const struct store_config *config, struct store **out,
+                               strid_error *err)
+{
+    *out = NULL;
+    if (config->path == NULL || config->path[0] == '\0')
+        return error_set(err, STRID_EINVAL, COMPONENT,
+                         "the URL names no directory; write rocksdb:DIR");
+    bool made = false;
+    strid_status status = prepare_directory(config, &made, err);
+    if (status != STRID_OK)
+        return status;
+    struct store *store = make_store(config);
+    status = rocksdb_lock_claim(&store->lock, config->path, config->read_only, err);
+    if (status == STRID_OK)
+        status = open_database(store, config, err);
+    /* Only now, when no other process can be writing these files. */
+    if (status == STRID_OK && !config->read_only)
+        status = rocksdb_bulk_clean(config->path, err);
+    if (status != STRID_OK) {
+        store_close(store);
+        if (made)
+            remove_directory(config->path);
+        return status;
+    }
+    store->bulk = (struct rocksdb_bulk){store->db, store->tuning.options, store->path, 1};
+    log_debug((const struct log *)config->log, COMPONENT, "opened %s%s", config->path,
+              config->read_only ? " for reading" : "");
+    *out = store;
+    return STRID_OK;
+}
+
+static strid_status may_write(struct store *store, strid_error *err)
+{
+    if (store->read_only)
+        return error_set(err, STRID_EINVAL, COMPONENT, "%s is open for reading only", store->path);
+    if (atomic_load_explicit(&store->failed, memory_order_relaxed))
+        return error_set(err, STRID_ESTORE, COMPONENT,
+                         "an earlier write to %s failed; it has to be opened again", store->path);
+    return STRID_OK;
+}
+
+static void mark_failed(struct store *store)
+{
+    atomic_store_explicit(&store->failed, true, memory_order_relaxed);
+}
+
+static void reset_batch(struct store *store, size_t bytes)
+{
+    if (bytes <= BATCH_KEPT_BYTES) {
+        rocksdb_writebatch_clear(store->batch);
+        return;
+    }
+    rocksdb_writebatch_destroy(store->batch); /* clear would keep its memory */
+    store->batch = rocksdb_writebatch_create();
+}
+
+static strid_status store_apply(struct store *store, const struct store_op *ops, size_t count,
+                                strid_error *err)
+{
+    strid_status status = may_write(store, err);
+    if (status != STRID_OK || count == 0)
+        return status;
+    (void)pthread_mutex_lock(&store->batch_lock);
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *key = (const char *)ops[i].key.data;
+        bytes += ops[i].key.len + ops[i].value.len;
+        if (ops[i].value.data == NULL)
+            rocksdb_writebatch_delete(store->batch, key, ops[i].key.len);
+        else
+            rocksdb_writebatch_put(store->batch, key, ops[i].key.len,
+                                   (const char *)ops[i].value.data, ops[i].value.len);
+    }
+    CRASH_POINT("store_before_apply");
+    char *text = NULL;
+    rocksdb_write(store->db, store->write_options, store->batch, &text);
+    CRASH_POINT("store_after_apply");
+    reset_batch(store, bytes);
+    (void)pthread_mutex_unlock(&store->batch_lock);
+    if (text == NULL)
+        return STRID_OK;
+    mark_failed(store);
+    return rocksdb_failure_write(text, store->path, "a write", err);
+}
+
+static strid_status store_sync(struct store *store, strid_error *err)
+{
+    strid_status status = may_write(store, err);
+    if (status != STRID_OK)
+        return status;
+    CRASH_POINT("store_before_sync");
+    char *text = NULL;
+    rocksdb_flush_wal(store->db, 1, &text);
+    CRASH_POINT("store_after_sync");
+    if (text == NULL)
+        return STRID_OK;
+    mark_failed(store);
+    return rocksdb_failure_write(text, store->path, "a sync", err);
+}
+
+/* At most KEYS_AT_ONCE keys; `first` is the index of keys[0] for the callback. */
+static strid_status get_slice(struct store *store, const strid_bytes *keys, size_t first,
+                              size_t count, store_value_fn fn, void *user, strid_error *err)
+{
+    const char *texts[KEYS_AT_ONCE];
+    size_t sizes[KEYS_AT_ONCE];
+    rocksdb_pinnableslice_t *values[KEYS_AT_ONCE] = {0};
+    char *errors[KEYS_AT_ONCE] = {0};
+    for (size_t i = 0; i < count; i++) {
+        texts[i] = (const char *)keys[i].data;
+        sizes[i] = keys[i].len;
+    }
+    rocksdb_batched_multi_get_cf(store->db, store->read_options, store->family, count, texts, sizes,
+                                 values, errors, false);
+    strid_status status = STRID_OK;
+    for (size_t i = 0; i < count; i++) {
+        if (errors[i] != NULL && status == STRID_OK)
+            status = rocksdb_failure_read(errors[i], store->path, err);
+        else
+            rocksdb_free(errors[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        strid_bytes value = {0};
+        if (values[i] != NULL)
+            value.data = (const uint8_t *)rocksdb_pinnableslice_value(values[i], &value.len);
+        if (values[i] != NULL && value.data == NULL)
+            value.data = (const uint8_t *)""; /* empty is present */
+        if (status == STRID_OK)
+            fn(user, first + i, value);
+        rocksdb_pinnableslice_destroy(values[i]);
+    }
+    return status;
+}
+
+static strid_status store_get_many(struct store *store, const strid_bytes *keys, size_t count,
+                                   store_value_fn fn, void *user, strid_error *err)
+{
+    strid_status status = STRID_OK;
+    for (size_t first = 0; first < count && status == STRID_OK; first += KEYS_AT_ONCE) {
+        size_t here = count - first < KEYS_AT_ONCE ? count - first : KEYS_AT_ONCE;
+        status = get_slice(store, keys + first, first, here, fn, user, err);
+    }
+    return status;
+}
+
+static strid_status store_scan(struct store *store, strid_bytes from, strid_bytes to,
+                               store_scan_fn fn, void *user, strid_error *err)
+{
+    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_fill_cache(options, 0); /* a scan would push out what workers need */
+    if (to.data != NULL)
+        rocksdb_readoptions_set_iterate_upper_bound(options, (const char *)to.data, to.len);
+    rocksdb_iterator_t *iterator = rocksdb_create_iterator(store->db, options);
+    if (from.len == 0)
+        rocksdb_iter_seek_to_first(iterator);
+    else
+        rocksdb_iter_seek(iterator, (const char *)from.data, from.len);
+    bool more = true;
+    while (more && rocksdb_iter_valid(iterator)) {
+        strid_bytes key, value;
+        key.data = (const uint8_t *)rocksdb_iter_key(iterator, &key.len);
+        value.data = (const uint8_t *)rocksdb_iter_value(iterator, &value.len);
+        if (value.data == NULL)
+            value.data = (const uint8_t *)"";
+        more = fn(user, key, value);
+        if (more)
+            rocksdb_iter_next(iterator);
+    }
+    char *text = NULL;
+    rocksdb_iter_get_error(iterator, &text);
+    rocksdb_iter_destroy(iterator);
+    rocksdb_readoptions_destroy(options);
+    return text == NULL ? STRID_OK : rocksdb_failure_read(text, store->path, err);
+}
+
+static strid_status store_bulk_load(struct store *store, store_next_fn next, void *user,
+                                    strid_error *err)
+{
+    strid_status status = may_write(store, err);
+    if (status != STRID_OK)
+        return status;
+    (void)pthread_mutex_lock(&store->bulk_lock);
+    status = rocksdb_bulk_load(&store->bulk, next, user, err);
+    (void)pthread_mutex_unlock(&store->bulk_lock);
+    if (status != STRID_OK)
+        mark_failed(store);
+    return status;
+}
+
+static uint64_t property(const struct store *store, const char *name)
+{
+    uint64_t value = 0;
+    if (rocksdb_property_int(store->db, name, &value) != 0)
+        return 0;
+    return value;
+}
+
+static uint64_t directory_bytes(const char *path)
+{
+    uint64_t bytes = 0;
+    DIR *directory = opendir(path);
+    if (directory == NULL)
+        return 0;
+    const struct dirent *entry;
+    while ((entry = readdir(directory)) != NULL) {
+        struct stat info;
+        if (fstatat(dirfd(directory), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(info.st_mode))
+            bytes += (uint64_t)info.st_size;
+    }
+    (void)closedir(directory);
+    return bytes;
+}
+
+static void store_figures_fill(struct store *store, struct store_figures *out)
+{
+    *out = (struct store_figures){.disk_bytes = directory_bytes(store->path)};
+    out->estimated_keys = property(store, "rocksdb.estimate-num-keys");
+    out->memory_bytes = property(store, "rocksdb.cur-size-all-mem-tables") +
+                        property(store, "rocksdb.estimate-table-readers-mem") +
+                        property(store, "rocksdb.block-cache-usage");
+    const rocksdb_livefiles_t *files = rocksdb_livefiles(store->db);
+    int count = rocksdb_livefiles_count(files);
+    for (int i = 0; i < count; i++) {
+        int level = rocksdb_livefiles_level(files, i);
+        if (level < 0 || level >= 7)
+            continue;
+        out->level_files[level]++;
+        out->level_bytes[level] += rocksdb_livefiles_size(files, i);
+    }
+    rocksdb_livefiles_destroy(files);
+}
+
+const struct store_ops store_rocksdb = {
+    .abi_version = STORE_ABI_VERSION,
+    .flags = STORE_DURABLE,
+    .scheme = "rocksdb",
+    .open = store_open,
+    .close = store_close,
+    .apply = store_apply,
+    .sync = store_sync,
+    .get_many = store_get_many,
+    .scan = store_scan,
+    .bulk_load = store_bulk_load,
+    .figures = store_figures_fill,
+};
