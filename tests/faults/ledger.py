@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+"""Kills the ledger program again and again and has what it left checked.
+
+  ledger.py --ledger PATH [--mode random] [--kills 25] [--seed S] [--workers 1,3]
+  ledger.py --ledger PATH --mode crash_points --source DIR [--each 1]
+  ledger.py --ledger PATH --mode power_loss --shim PATH --restore PATH [--kills 5]
+
+random: SIGKILL at random moments, the worker count changed between runs. A kill counts only if
+durable progress lay strictly inside the input and had grown since the last one; the number is
+printed and has to be reached. crash_points: every point named in the sources is reached and kills
+the process there. power_loss: what was not synced is dropped after each kill. After each kill the
+state has to be a right prefix; at the end of each round everything has to be there."""
+
+import argparse
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+
+import ledger_check
+
+OUTPUT_EVERY = 7
+RUN_SECONDS_MAX = 120
+
+
+class Failure(Exception):
+    pass
+
+
+class Round:
+    """One input and what becomes of it over many runs."""
+
+    def __init__(self, args, rng, folder, records):
+        self.args = args
+        self.rng = rng
+        self.kills = 0
+        self.input = folder / "input"
+        self.run = folder / "run"
+        self.input.mkdir(parents=True)
+        self.run.mkdir()
+        self.seed = rng.randrange(1 << 32)
+        self.pace_us = rng.choice((20, 50, 100))
+        self.padding = rng.choice((0, 80, 300))
+        subprocess.run([args.ledger, "generate", "--dir", self.input, "--seed", str(self.seed),
+                        "--records", str(records), "--files", str(rng.choice((1, 2, 3))),
+                        "--keys", "1000", "--padding", str(self.padding)], check=True)
+        self.reference = ledger_check.Reference(self.input, OUTPUT_EVERY)
+        self.total = sum(self.reference.sizes)
+
+    def start(self, workers, pace_us, env=None):
+        command = [*self.args.wrapper, self.args.ledger, "run", "--input", self.input,
+                   "--state", f"rocksdb:{self.run}/state", "--out", self.run / "out.jsonl",
+                   "--dlq", self.run / "dead.dlq", "--workers", str(workers),
+                   "--memory", str(self.args.memory), "--pace-us", str(pace_us),
+                   "--output-every", str(OUTPUT_EVERY)]
+        return subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, env=env)
+
+    def progress(self):
+        """The low positions, summed, as a stopped node's state tells them."""
+        dump = subprocess.run([self.args.ledger, "dump", "--state", f"rocksdb:{self.run}/state"],
+                              capture_output=True, text=True, check=False)
+        if dump.returncode != 0:
+            raise Failure(f"the state cannot be read: {dump.stderr.strip()}")
+        self.dump = dump.stdout
+        return sum(ledger_check.Verdict(self.reference, self.dump, True, 0).lows.values())
+
+    def check(self, partial):
+        verdict = ledger_check.Verdict(self.reference, self.dump, partial, self.kills)
+        findings = verdict.run(self.run)
+        if findings:
+            ledger_check.print_findings(findings)
+            raise Failure(f"{len(findings)} findings after {self.kills} kills of this round, "
+                          f"input seed {self.seed}")
+
+    def finish(self, workers):
+        """Runs to the end without a kill; then nothing may be missing."""
+        process = self.start(workers, 0)
+        out, err = process.communicate(timeout=RUN_SECONDS_MAX)
+        if process.returncode != 0:
+            raise Failure(f"the last run failed ({process.returncode}): {err.decode().strip()}")
+        if self.progress() != self.total:
+            raise Failure(f"the last run ended at {self.progress()} of {self.total}: {out!r}")
+        self.check(partial=False)
+
+
+def stop_at(process, seconds, number):
+    """Lets the process run for a while, then sends the signal. True if it was still running."""
+    try:
+        _, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(number)
+        _, err = process.communicate(timeout=RUN_SECONDS_MAX)
+        if number == signal.SIGTERM and process.returncode != 0:
+            raise Failure(f"a drain ended with {process.returncode}: {err.decode().strip()}")
+        return True
+    if process.returncode != 0:
+        raise Failure(f"a run failed ({process.returncode}): {err.decode().strip()}")
+    return False
+
+
+def random_round(args, rng, folder, wanted):
+    """Kills until `wanted` kills count or the input is near its end; returns how many counted."""
+    current = Round(args, rng, folder, args.records)
+    counted = before = 0
+    for number in range(wanted * 4):
+        workers = args.workers[number % len(args.workers)]
+        drain = rng.random() < 0.1
+        process = current.start(workers, current.pace_us)
+        running = stop_at(process, rng.uniform(args.shortest, args.longest),
+                          signal.SIGTERM if drain else signal.SIGKILL)
+        current.kills += not drain
+        now = current.progress()
+        if now < before:
+            raise Failure(f"progress went back from {before} to {now}")
+        current.check(partial=True)
+        counted += running and not drain and before < now < current.total
+        before = now
+        if counted == wanted or now > current.total * 0.95 or not running:
+            break
+    current.finish(rng.choice(args.workers))
+    print(f"round of input seed {current.seed}: {current.kills} kills, {counted} counted",
+          flush=True)
+    return counted
+
+
+def mode_random(args, rng, folder):
+    counted = rounds = 0
+    while counted < args.kills:
+        # A slow machine may need many kills for one that counts, but not any number of them.
+        if rounds > args.kills:
+            raise Failure(f"only {counted} kills counted in {rounds} rounds")
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            counted += random_round(args, rng, pathlib.Path(place), min(25, args.kills - counted))
+        rounds += 1
+    print(f"{counted} counting kills, {rounds} rounds, no finding")
+
+
+def crash_points(source):
+    names = set()
+    for part in ("engine", "state", "connectors"):
+        for path in sorted((pathlib.Path(source) / part).rglob("*.c")):
+            names.update(re.findall(r'CRASH_POINT\("([a-z0-9_]+)"\)', path.read_text()))
+    listed = (pathlib.Path(source) / "docs/internals/state.md").read_text()
+    missing = [name for name in sorted(names) if f"`{name}`" not in listed]
+    if missing:
+        raise Failure(f"docs/internals/state.md does not list {', '.join(missing)}")
+    if len(names) < 12:
+        raise Failure(f"{len(names)} crash points in the sources, at least 12 are wanted")
+    return sorted(names)
+
+
+def mode_crash_points(args, rng, folder):
+    import os
+    names = crash_points(args.source)
+    for name in names:
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            current = Round(args, rng, pathlib.Path(place), args.records)
+            fired = 0
+            for at in [1] + [rng.randrange(2, 9) for _ in range(args.each)]:
+                env = dict(os.environ, STRID_CRASH_POINT=f"{name}:{at}")
+                process = current.start(rng.choice(args.workers), 0, env)
+                _, err = process.communicate(timeout=RUN_SECONDS_MAX)
+                if process.returncode not in (0, -signal.SIGKILL):
+                    raise Failure(f"{name}:{at}: ended with {process.returncode}: {err.decode()}")
+                fired += process.returncode != 0
+                current.kills += process.returncode != 0
+                current.progress()
+                current.check(partial=True)
+            if fired == 0:
+                raise Failure(f"{name} never fired")
+            current.finish(rng.choice(args.workers))
+            print(f"{name}: fired {fired} times", flush=True)
+    print(f"{len(names)} crash points, all fired, no finding")
+
+
+def mode_power_loss(args, rng, folder):
+    import os
+    for number in range(args.kills):
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            current = Round(args, rng, pathlib.Path(place), args.records)
+            env = dict(os.environ, LD_PRELOAD=args.shim, STRID_POWERLOSS_DIR=str(current.run))
+            low = 0
+            for _ in range(3):
+                process = current.start(rng.choice(args.workers), current.pace_us, env)
+                stop_at(process, rng.uniform(args.shortest, args.longest), signal.SIGKILL)
+                current.kills += 1
+                subprocess.run([args.restore, str(current.run), str(rng.randrange(1 << 31))],
+                               check=True)
+                low = current.progress()
+                current.check(partial=True)
+            current.finish(rng.choice(args.workers))
+            print(f"round {number + 1}: three power losses, the last at {low} of "
+                  f"{current.total}", flush=True)
+    print(f"{args.kills} rounds of power loss, no finding")
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--ledger", required=True, help="the ledger program of a test build")
+    parser.add_argument("--mode", default="random",
+                        choices=("random", "crash_points", "power_loss"))
+    parser.add_argument("--kills", type=int, default=25, help="counting kills, or rounds")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", default="1,3")
+    parser.add_argument("--records", type=int, default=0, help="lines of input; 0: by mode")
+    parser.add_argument("--memory", type=int, default=0, help="bytes; 0: the engine's default")
+    parser.add_argument("--shortest", type=float, default=0.15, help="seconds before a kill")
+    parser.add_argument("--longest", type=float, default=0.7)
+    parser.add_argument("--each", type=int, default=1, help="further crashes at each point")
+    parser.add_argument("--source", help="root of the sources, where crash points are looked up")
+    parser.add_argument("--shim", help="library that drops what was not synced")
+    parser.add_argument("--restore", help="program that restores what was synced")
+    parser.add_argument("--wrapper", default="", help="command put before the ledger program")
+    args = parser.parse_args()
+    args.workers = [int(part) for part in args.workers.split(",")]
+    args.wrapper = args.wrapper.split()
+    args.records = args.records or {"random": 150000}.get(args.mode, 40000)
+    return args
+
+
+def main():
+    args = parse()
+    rng = random.Random(args.seed)
+    print(f"seed {args.seed}", flush=True)
+    modes = {"random": mode_random, "crash_points": mode_crash_points,
+             "power_loss": mode_power_loss}
+    try:
+        with tempfile.TemporaryDirectory(prefix="strid-ledger-") as folder:
+            modes[args.mode](args, rng, pathlib.Path(folder))
+    except Failure as failure:
+        print(f"ledger: {failure} (seed {args.seed})", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+#include "faults/ledger_dump.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <strid/strid.h>
+
+#include "base/buffer.h"
+#include "base/json.h"
+
+static bool print_entry(void *user, const strid_state_entry *entry)
+{
+    struct buffer *line = user;
+    buffer_clear(line);
+    buffer_printf(line, "{\"store\":\"%s\",", entry->store);
+    json_put_member_bytes(line, "key", entry->key);
+    if (entry->kind == STRID_STATE_I64) {
+        int64_t value = 0;
+        memcpy(&value, entry->value.data, sizeof value);
+        buffer_printf(line, ",\"value\":%" PRId64 "}\n", value);
+    } else {
+        buffer_printf(line, ",\"hex\":\"");
+        for (size_t i = 0; i < entry->value.len; i++)
+            buffer_printf(line, "%02x", entry->value.data[i]);
+        buffer_printf(line, "\"}\n");
+    }
+    return fwrite(line->data, 1, line->len, stdout) == line->len;
+}
+
+static strid_status print_progress(strid_state_reader *reader, struct buffer *line,
+                                   strid_error *err)
+{
+    strid_state_stats stats;
+    strid_status status = strid_state_reader_stats(reader, &stats, err);
+    for (uint32_t i = 0; status == STRID_OK && i < stats.partition_count; i++) {
+        buffer_clear(line);
+        buffer_printf(line, "{\"partition\":");
+        json_put_text(line, stats.partitions[i].identity);
+        buffer_printf(line, ",\"low\":%" PRIu64 "}\n", stats.partitions[i].low.low);
+        (void)fwrite(line->data, 1, line->len, stdout);
+    }
+    return status;
+}
+
+int ledger_dump(const char *state_url, bool progress_only)
+{
+    strid_error error = STRID_ERROR_INIT;
+    strid_state_reader *reader = strid_state_reader_open(state_url, &error);
+    if (reader == NULL) {
+        if (error.status == STRID_ENOTFOUND) /* killed before there was anything */
+            return 0;
+        fprintf(stderr, "ledger: %s\n", error.message);
+        return 1;
+    }
+    struct buffer line = {0};
+    strid_status status = print_progress(reader, &line, &error);
+    const char *const stores[] = {"chains", "counts"};
+    for (size_t i = 0; i < 2 && status == STRID_OK && !progress_only; i++) {
+        status = strid_state_reader_scan(reader, stores[i], print_entry, &line, &error);
+        if (status == STRID_ENOTFOUND) /* killed before the stores were written down */
+            status = STRID_OK;
+    }
+    buffer_fini(&line);
+    strid_state_reader_close(reader);
+    if (status != STRID_OK)
+        fprintf(stderr, "ledger: %s\n", error.message);
+    return status == STRID_OK && fflush(stdout) == 0 ? 0 : 1;
+}

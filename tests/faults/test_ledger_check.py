@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""Does the checker bite? A right run is made by hand from the reference; each defect that the
+ledger is there for is then put into it and has to be found."""
+
+import json
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import ledger_check
+
+LEDGER = None
+EVERY = 3
+
+
+class CheckerTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = pathlib.Path(self.folder.name)
+        subprocess.run([LEDGER, "generate", "--dir", self.path, "--seed", "5", "--records", "3000",
+                        "--files", "2", "--keys", "40", "--padding", "60"], check=True)
+        self.reference = ledger_check.Reference(self.path, EVERY)
+        self.lows = list(self.reference.sizes)
+        self.chains = {}
+        for (key, partition), links in self.reference.chains.items():
+            _, total, last, value = links[-1]
+            parts = self.chains.setdefault(key, [(0, 0, 0, 0)] * 2)
+            parts[partition] = (len(links), total, last, value)
+        self.counts = {key: sum(part[0] for part in parts) for key, parts in self.chains.items()}
+        self.outputs = [{"id": f"o/{place}", "key": key, "value": dict(value)}
+                        for place, (key, value) in self.reference.outputs.items()]
+        self.dead = [{"id": f"d/{place}", "partition": place[0], "position": place[1],
+                      "reason": "rejected: ledger: wanted" if rejected else "not_json",
+                      "value_base64": ledger_check.base64.b64encode(line).decode()}
+                     for place, (line, rejected) in self.reference.dead.items()]
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def findings(self, partial=False, torn=0):
+        lines = [{"partition": f"/in/part-{i}.jsonl", "low": low}
+                 for i, low in enumerate(self.lows)]
+        lines += [{"store": "chains", "key": key,
+                   "hex": b"".join(struct.pack("<QqQQ", *part) for part in parts).hex()}
+                  for key, parts in self.chains.items()]
+        lines += [{"store": "counts", "key": key, "value": value}
+                  for key, value in self.counts.items()]
+        for name, items in (("out.jsonl", self.outputs), ("dead.dlq", self.dead)):
+            text = "".join(item if isinstance(item, str) else json.dumps(item) + "\n"
+                           for item in items)
+            (self.path / name).write_text(text)
+        dump = "\n".join(json.dumps(line) for line in lines)
+        return ledger_check.Verdict(self.reference, dump, partial, torn).run(self.path)
+
+    def set_chain(self, count):
+        """Key and partition 0 as after `count` entries."""
+        key = next(iter(self.chains))
+        links = self.reference.chains[key, 0]
+        self.counts[key] += count - self.chains[key][0][0]
+        self.chains[key][0] = (count, *links[count - 1][1:])
+        return key, links
+
+    def test_hash_is_that_of_the_specification(self):
+        text = b"Nobody inspects the spammish repetition"
+        self.assertEqual(ledger_check.xxh64(b"", 0), 0xEF46DB3751D8E999)
+        self.assertEqual(ledger_check.xxh64(text, 0), 0xFBCEA83C8A378BF1)
+
+    def test_right_run_passes(self):
+        self.assertGreater(len(self.reference.dead), 30)
+        self.assertGreater(len(self.reference.outputs), 500)
+        self.assertEqual(self.findings(), [])
+
+    def test_repeats_with_the_same_id_pass(self):
+        self.outputs.append(dict(self.outputs[0]))
+        self.dead.append(dict(self.dead[0]))
+        self.assertEqual(self.findings(), [])
+
+    def test_lost_entry(self):
+        self.set_chain(2)
+        self.assertIn("is lost", self.findings()[0])
+
+    def test_entry_counted_twice(self):
+        key, links = self.set_chain(2)
+        self.counts[key] += 1
+        self.chains[key][0] = (3, *links[1][1:])
+        self.assertEqual(len(self.findings(partial=True)), 2)
+
+    def test_entries_overtaken(self):
+        key, links = self.set_chain(2)
+        line = b"x"
+        self.chains[key][0] = (2, links[1][1], links[1][2], ledger_check.xxh64(line, 7))
+        self.assertTrue(any("hash" in text for text in self.findings(partial=True)))
+
+    def test_stores_that_disagree(self):
+        self.counts[next(iter(self.counts))] += 1
+        self.assertIn("in the other", self.findings()[0])
+
+    def test_prefix_passes_only_behind_the_low_position(self):
+        key, links = self.set_chain(2)
+        self.lows[0] = links[2][0]
+        self.assertEqual(self.findings(partial=True), [])
+        self.lows[0] = links[2][0] + 1
+        self.assertIn(key, self.findings(partial=True)[0])
+
+    def test_low_position_short_of_the_end(self):
+        self.lows[1] -= 1
+        self.assertEqual(len(self.findings()), 1)
+        self.assertEqual(self.findings(partial=True), [])
+
+    def test_lost_output_and_lost_dead_letter(self):
+        self.outputs.pop()
+        self.dead.pop()
+        self.assertEqual(len(self.findings()), 2)
+
+    def test_foreign_or_changed_output(self):
+        self.outputs[0]["value"]["count"] += 1
+        self.assertTrue(any("no output" in text for text in self.findings()))
+
+    def test_same_output_with_two_ids(self):
+        self.outputs.append(dict(self.outputs[0], id="other"))
+        self.assertEqual(len(self.findings()), 1)
+
+    def test_one_id_for_two_outputs(self):
+        self.outputs[0]["id"] = self.outputs[1]["id"]
+        self.assertEqual(len(self.findings()), 1)
+
+    def test_dead_letter_with_changed_bytes_or_wrong_reason(self):
+        self.dead[0]["value_base64"] = "AAAA"
+        self.dead[1]["reason"] = "because"
+        self.assertEqual(len(self.findings()), 3)  # the first one is lost, too
+
+    def test_torn_lines_are_allowed_once_a_kill(self):
+        self.outputs.insert(5, '{"id":"o/(0\n')
+        self.assertEqual(self.findings(torn=1), [])
+        self.assertEqual(len(self.findings(torn=0)), 1)
+
+
+if __name__ == "__main__":
+    LEDGER = sys.argv.pop(1)
+    unittest.main()
