@@ -10,13 +10,12 @@ extern "C" {
 #include "assert.h"
 #include "buffer.h"
 #include "json.h"
-#include "memory.h"
+#include "json_number.h"
 }
 
 #include <simdjson.h>
 
 #include <charconv>
-#include <cmath>
 #include <cstring>
 #include <new>
 
@@ -166,34 +165,6 @@ bool string_text(const tokens &tokens, view raw, view *out)
     return true;
 }
 
-/* A number whose integer does not fit is a double; one too large for a double is infinite. */
-void set_number(view raw, strid_field *field)
-{
-    const char *begin = reinterpret_cast<const char *>(raw.data);
-    const char *end = begin + raw.len;
-    field->kind = STRID_FIELD_INT;
-    auto integer = std::from_chars(begin, end, field->integer);
-    if (integer.ec == std::errc() && integer.ptr == end) {
-        field->real =
-            field->integer == 0 && *begin == '-' ? -0.0 : static_cast<double>(field->integer);
-        return;
-    }
-    field->kind = STRID_FIELD_REAL;
-    field->integer = 0;
-    auto real = std::from_chars(begin, end, field->real);
-    if (real.ec != std::errc::result_out_of_range)
-        return;
-    /* Out of range is both too large and too small; the sign of the exponent tells. */
-    const void *exponent = memchr(raw.data, 'e', raw.len);
-    if (exponent == nullptr)
-        exponent = memchr(raw.data, 'E', raw.len);
-    bool small = exponent != nullptr ? static_cast<const char *>(exponent)[1] == '-'
-                                     : raw.data[*begin == '-' ? 1 : 0] == '0';
-    field->real = small ? 0.0 : HUGE_VAL;
-    if (*begin == '-')
-        field->real = -field->real;
-}
-
 bool set_field(const tokens &tokens, size_t at, strid_field *field)
 {
     view raw = token_value(tokens, at);
@@ -216,7 +187,8 @@ bool set_field(const tokens &tokens, size_t at, strid_field *field)
         field->kind = STRID_FIELD_NULL;
         break;
     default:
-        set_number(raw, field);
+        json_number_set(strid_bytes_of(raw.data, raw.len), field);
+        return true;
     }
     field->text = strid_bytes_of(text.data, text.len);
     return true;
@@ -315,42 +287,6 @@ bool extract_members(const tokens &tokens, const view *names, uint32_t count, ui
     return true;
 }
 
-size_t digits(const uint8_t *at, const uint8_t *end)
-{
-    size_t n = 0;
-    while (at + n < end && is_digit(at[n]))
-        n++;
-    return n;
-}
-
-bool is_number(view raw)
-{
-    const uint8_t *at = raw.data;
-    const uint8_t *end = at + raw.len;
-    if (at < end && *at == '-')
-        at++;
-    size_t whole = digits(at, end);
-    if (whole == 0 || (whole > 1 && *at == '0'))
-        return false;
-    at += whole;
-    if (at < end && *at == '.') {
-        size_t fraction = digits(++at, end);
-        if (fraction == 0)
-            return false;
-        at += fraction;
-    }
-    if (at < end && (*at | 32) == 'e') {
-        at++;
-        if (at < end && (*at == '+' || *at == '-'))
-            at++;
-        size_t exponent = digits(at, end);
-        if (exponent == 0)
-            return false;
-        at += exponent;
-    }
-    return at == end;
-}
-
 /* True where all that is found could be read. */
 bool extract(const tokens &tokens, const char *const *names, uint32_t count, strid_field *fields)
 {
@@ -408,7 +344,7 @@ simdjson::error_code parse_huge_numbers(json_parser *parser, const uint8_t *text
             continue;
         while (end > begin && is_space(copy[end - 1]))
             end--;
-        if (!is_number({copy + begin, end - begin}))
+        if (!json_number_is_valid(strid_bytes_of(copy + begin, end - begin)))
             return simdjson::NUMBER_ERROR;
         memset(copy + begin, ' ', end - begin);
         copy[begin] = '0';
@@ -478,15 +414,4 @@ extern "C" bool json_utf8_is_valid(strid_bytes text)
 {
     return text.len == 0 ||
            simdjson::validate_utf8(reinterpret_cast<const char *>(text.data), text.len);
-}
-
-extern "C" void json_put_f64(struct buffer *out, double value)
-{
-    char text[32];
-    if (!std::isfinite(value)) {
-        buffer_put(out, "null", 4);
-        return;
-    }
-    auto end = std::to_chars(text, text + sizeof text, value);
-    buffer_put(out, text, size_t(end.ptr - text));
 }

@@ -22,14 +22,18 @@ void json_parser_destroy(struct json_parser *parser);
 /* Parses one document, whole and strictly (UTF-8, depth at most 64), and looks up `names`: a plain
  * name is a member of the top-level object, a name that begins with '/' a JSON Pointer; the first
  * of duplicate members wins. `document` is not changed; JSON_PADDING bytes behind it have to be
- * readable. fields[i].text lives until the next call with this parser (numbers: until `document`
- * goes away). Returns NULL, or why it is unreadable: "not_json", "not_utf8", "too_deep",
+ * readable. fields[i].text lives until the next call with this parser, or until `document` goes
+ * away. Returns NULL, or why it is unreadable: "not_json", "not_utf8", "too_deep",
  * "not_object". */
 const char *json_extract(struct json_parser *parser, strid_bytes document, const char *const *names,
                          uint32_t count, strid_field *fields);
 
 /* NULL where `document` is one valid JSON value, else the reason as above. No padding needed. */
 const char *json_validate(struct json_parser *parser, strid_bytes document);
+
+/* Reads a number written as JSON writes them into `field` (kind, text, integer, real), whatever the
+ * locale; one too large for a double is infinite. False: not a number. */
+bool json_parse_number(strid_bytes text, strid_field *field);
 
 /* Appends `document`, which is valid JSON, without insignificant white space (so without newlines).
  */
