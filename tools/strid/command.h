@@ -1,0 +1,56 @@
+/* The commands of `strid`: one table is parser, help, docs/cli.md and manual page. */
+#ifndef COMMAND_H
+#define COMMAND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <strid/config.h>
+#include <strid/status.h>
+
+enum command_exit {
+    COMMAND_FINE = 0,
+    COMMAND_FAILED = 1,
+    COMMAND_USAGE = 2, /* wrong usage or configuration */
+    COMMAND_UNREACHABLE = 3
+};
+
+enum { COMMAND_ARGUMENTS_MAX = 4 };
+
+/* What a call was given: every flag of every command, zero where it was not. */
+struct command_call {
+    const struct command *command;
+    const char *arguments[COMMAND_ARGUMENTS_MAX]; /* not flags; NULL behind the last */
+    int argument_count;
+    bool json;
+    bool help;
+    int32_t log_level;  /* strid_log_level */
+    int32_t log_format; /* enum talk_format */
+    int64_t workers;
+    const char *store;
+    const char *key;
+    int32_t help_format; /* enum help_format */
+};
+
+struct command {
+    const char *name;      /* one or two words; NULL ends the table */
+    const char *arguments; /* as shown in the usage line */
+    int argument_min, argument_max;
+    const strid_option *flags; /* its own; the common ones come on top */
+    const char *summary;       /* one line */
+    const char *details;       /* sentences */
+    const char *example;
+    enum command_exit (*run)(const struct command_call *call);
+};
+
+extern const struct command command_table[];
+extern const strid_option command_common_flags[];
+
+/* Fills `call` from the words behind the program's name. Returns false when they are wrong; talk.h
+ * has then said why. */
+bool command_parse(int count, char **words, struct command_call *call);
+
+/* The exit code that stands for a status of the library. */
+enum command_exit command_exit_of(strid_status status);
+
+#endif

@@ -1,0 +1,174 @@
+#include "state.h"
+
+#include <strid/inspect.h>
+
+#include <inttypes.h>
+
+#include "output.h"
+#include "talk.h"
+
+static enum command_exit failed(const strid_error *err)
+{
+    talk_error("%s", err->message);
+    return command_exit_of(err->status);
+}
+
+static void put_entry(const strid_state_entry *entry, bool with_store, bool json)
+{
+    if (json) {
+        buffer_put_u8(&output_buffer, '{');
+        if (with_store)
+            output_text("store", entry->store);
+        output_bytes("key", entry->key);
+        output_value("value", entry->kind, entry->value);
+        buffer_put_u8(&output_buffer, '}');
+    } else {
+        if (with_store)
+            buffer_printf(&output_buffer, "%s\t", entry->store);
+        output_plain(entry->key);
+        buffer_put_u8(&output_buffer, '\t');
+        output_plain_value(entry->kind, entry->value);
+    }
+    output_line();
+}
+
+enum command_exit state_get(const struct command_call *call)
+{
+    strid_error err = STRID_ERROR_INIT;
+    strid_state_reader *reader = strid_state_reader_open(call->arguments[0], &err);
+    if (reader == NULL)
+        return failed(&err);
+    strid_state_entry entry;
+    strid_status status =
+        strid_state_reader_get(reader, call->store, strid_bytes_of_text(call->key), &entry, &err);
+    enum command_exit code = COMMAND_FINE;
+    if (status == STRID_OK)
+        put_entry(&entry, false, call->json);
+    else
+        code = failed(&err);
+    strid_state_reader_close(reader);
+    return code;
+}
+
+static bool scan_entry(void *user, const strid_state_entry *entry)
+{
+    const struct command_call *call = user;
+    put_entry(entry, call->store == NULL, call->json);
+    return true;
+}
+
+enum command_exit state_scan(const struct command_call *call)
+{
+    strid_error err = STRID_ERROR_INIT;
+    strid_state_reader *reader = strid_state_reader_open(call->arguments[0], &err);
+    if (reader == NULL)
+        return failed(&err);
+    struct command_call copy = *call;
+    strid_status status = strid_state_reader_scan(reader, call->store, scan_entry, &copy, &err);
+    enum command_exit code = status == STRID_OK ? COMMAND_FINE : failed(&err);
+    strid_state_reader_close(reader);
+    return code;
+}
+
+static void put_stats_json(const strid_state_stats *stats)
+{
+    buffer_put_u8(&output_buffer, '{');
+    output_text("directory_id", stats->directory_id);
+    output_number("format_version", stats->format_version);
+    output_number("vshards", stats->vshards);
+    output_number("keys", stats->keys);
+    output_number("last_block", stats->last_block);
+    output_number("redo_blocks", stats->redo_blocks);
+    output_number("redo_bytes", stats->redo_bytes);
+    output_number("disk_bytes", stats->disk_bytes);
+    output_name("stores");
+    buffer_put_u8(&output_buffer, '[');
+    for (uint32_t i = 0; i < stats->store_count; i++) {
+        const strid_state_store_stats *store = &stats->stores[i];
+        buffer_printf(&output_buffer, "%s{", i == 0 ? "" : ",");
+        output_text("name", store->name);
+        output_number("keys", store->keys);
+        output_number("key_bytes", store->key_bytes);
+        output_number("value_bytes", store->value_bytes);
+        buffer_put_u8(&output_buffer, '}');
+    }
+    buffer_put_u8(&output_buffer, ']');
+    output_name("partitions");
+    buffer_put_u8(&output_buffer, '[');
+    for (uint32_t i = 0; i < stats->partition_count; i++) {
+        buffer_printf(&output_buffer, "%s{", i == 0 ? "" : ",");
+        output_text("identity", stats->partitions[i].identity);
+        output_position("low", stats->partitions[i].low);
+        buffer_put_u8(&output_buffer, '}');
+    }
+    buffer_put_u8(&output_buffer, ']');
+    output_name("levels");
+    buffer_put_u8(&output_buffer, '[');
+    for (unsigned i = 0; i < sizeof stats->level_files / sizeof stats->level_files[0]; i++)
+        buffer_printf(&output_buffer, "%s{\"files\":%" PRIu64 ",\"bytes\":%" PRIu64 "}",
+                      i == 0 ? "" : ",", stats->level_files[i], stats->level_bytes[i]);
+    buffer_printf(&output_buffer, "]}");
+    output_line();
+}
+
+static void put_figure(const char *name, uint64_t value, const char *unit)
+{
+    buffer_printf(&output_buffer, "%-16s ", name);
+    output_grouped(&output_buffer, value);
+    buffer_printf(&output_buffer, "%s", unit);
+    output_line();
+}
+
+static void put_stats_text(const strid_state_stats *stats)
+{
+    buffer_printf(&output_buffer, "%-16s %s (format %" PRIu32 ", %" PRIu32 " vshards)", "directory",
+                  stats->directory_id, stats->format_version, stats->vshards);
+    output_line();
+    put_figure("keys", stats->keys, "");
+    for (uint32_t i = 0; i < stats->store_count; i++) {
+        const strid_state_store_stats *store = &stats->stores[i];
+        buffer_printf(&output_buffer, "  %-14s ", store->name);
+        output_grouped(&output_buffer, store->keys);
+        buffer_printf(&output_buffer, " keys, ");
+        output_grouped(&output_buffer, store->key_bytes + store->value_bytes);
+        buffer_printf(&output_buffer, " bytes");
+        output_line();
+    }
+    for (uint32_t i = 0; i < stats->partition_count; i++) {
+        buffer_printf(&output_buffer, "%-16s %s goes on at ", "partition",
+                      stats->partitions[i].identity);
+        output_plain_position(stats->partitions[i].low);
+        output_line();
+    }
+    put_figure("last block", stats->last_block, "");
+    put_figure("redo blocks", stats->redo_blocks, "");
+    put_figure("redo bytes", stats->redo_bytes, "");
+    put_figure("disk", stats->disk_bytes, " bytes");
+    for (unsigned i = 0; i < sizeof stats->level_files / sizeof stats->level_files[0]; i++)
+        if (stats->level_files[i] > 0) {
+            buffer_printf(&output_buffer, "level %-10u %" PRIu64 " files, ", i,
+                          stats->level_files[i]);
+            output_grouped(&output_buffer, stats->level_bytes[i]);
+            buffer_printf(&output_buffer, " bytes");
+            output_line();
+        }
+}
+
+enum command_exit state_stats(const struct command_call *call)
+{
+    strid_error err = STRID_ERROR_INIT;
+    strid_state_reader *reader = strid_state_reader_open(call->arguments[0], &err);
+    if (reader == NULL)
+        return failed(&err);
+    strid_state_stats stats;
+    strid_status status = strid_state_reader_stats(reader, &stats, &err);
+    enum command_exit code = COMMAND_FINE;
+    if (status != STRID_OK)
+        code = failed(&err);
+    else if (call->json)
+        put_stats_json(&stats);
+    else
+        put_stats_text(&stats);
+    strid_state_reader_close(reader);
+    return code;
+}
