@@ -1,0 +1,321 @@
+/* What a durable store does beyond the common part: places, locks, reopening, failures. */
+#include <criterion/criterion.h>
+
+#include "state/rocksdb/rocksdb_failure.h"
+#include "store_case.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct store_case at;
+
+static void setup(void) { store_case_open(&at, 0); }
+static void teardown(void) { store_case_close(&at); }
+
+TestSuite(store_rocksdb, .init = setup, .fini = teardown);
+
+static strid_status try_open(const char *path, bool create, bool read_only, struct store **out,
+                             strid_error *err)
+{
+    struct store_config config = {.path = path, .create = create, .read_only = read_only};
+    return store_rocksdb.open(&config, out, err);
+}
+
+static void close_store(void)
+{
+    store_rocksdb.close(at.store);
+    at.store = NULL;
+}
+
+/* Names and sizes of a directory's files, in no order that matters: their sum. */
+static uint64_t fingerprint(const char *path)
+{
+    uint64_t sum = 0;
+    DIR *directory = opendir(path);
+    cr_assert_not_null(directory);
+    const struct dirent *entry;
+    while ((entry = readdir(directory)) != NULL) {
+        struct stat info;
+        uint64_t hash = UINT64_C(14695981039346656037);
+        for (const char *c = entry->d_name; *c != '\0'; c++)
+            hash = (hash ^ (uint8_t)*c) * UINT64_C(1099511628211);
+        cr_assert_eq(fstatat(dirfd(directory), entry->d_name, &info, 0), 0);
+        if (S_ISREG(info.st_mode))
+            sum += hash * ((uint64_t)info.st_size + 1) + (uint64_t)info.st_mtim.tv_nsec;
+    }
+    (void)closedir(directory);
+    return sum;
+}
+
+Test(store_rocksdb, reopening_keeps_everything)
+{
+    store_case_put(&at, "w1", "block");
+    struct store_op ops[] = {store_case_op("p1", "progress"), store_case_op("s1", "state")};
+    store_case_load(&at, ops, 2);
+    store_case_put(&at, "w1", NULL);
+    store_case_put(&at, "w2", "block");
+    for (int i = 0; i < 2; i++) {
+        store_case_reopen(&at);
+        char keys[64];
+        store_case_keys(&at, NULL, NULL, keys, sizeof keys);
+        cr_assert_str_eq(keys, "p1,s1,w2");
+        cr_assert(store_case_has_text(&at, "s1", "state"));
+    }
+}
+
+Test(store_rocksdb, directory_is_for_its_owner_only)
+{
+    struct stat info;
+    cr_assert_eq(stat(at.path, &info), 0);
+    cr_assert_eq(info.st_mode & 07777, 0700);
+}
+
+static void check_busy(strid_status status, const strid_error *err, pid_t pid)
+{
+    char text[32];
+    (void)snprintf(text, sizeof text, "%ld", (long)pid);
+    cr_assert_eq(status, STRID_EBUSY, "%s", err->message);
+    cr_assert_not_null(strstr(err->message, text), "%s", err->message);
+    cr_assert_not_null(strstr(err->message, at.path), "%s", err->message);
+}
+
+Test(store_rocksdb, second_open_in_this_process_is_refused)
+{
+    strid_error err = STRID_ERROR_INIT;
+    struct store *second = NULL;
+    store_case_put(&at, "k", "v");
+    for (int read_only = 0; read_only < 2; read_only++) {
+        check_busy(try_open(at.path, true, read_only != 0, &second, &err), &err, getpid());
+        cr_assert_null(second);
+    }
+    char roundabout[SUPPORT_PATH_MAX + 32];
+    (void)snprintf(roundabout, sizeof roundabout, "%s/../state/", at.path);
+    cr_assert_eq(try_open(roundabout, true, false, &second, &err), STRID_EBUSY);
+    store_case_put(&at, "k", "w"); /* the first goes on */
+    store_case_sync(&at);
+    close_store();
+    cr_assert_eq(try_open(at.path, false, true, &at.store, &err), STRID_OK, "%s", err.message);
+    check_busy(try_open(at.path, true, false, &second, &err), &err, getpid());
+}
+
+/* A child holds the directory until it is told to end. */
+struct holder {
+    pid_t pid;
+    int release; /* closing it ends the child */
+};
+
+static struct holder hold(bool read_only)
+{
+    int ready[2], release[2];
+    cr_assert(pipe(ready) == 0 && pipe(release) == 0);
+    struct holder holder = {.pid = fork(), .release = release[1]};
+    cr_assert_geq(holder.pid, 0);
+    if (holder.pid == 0) {
+        struct store *store = NULL;
+        char byte = (char)try_open(at.path, true, read_only, &store, NULL);
+        (void)close(release[1]);
+        if (write(ready[1], &byte, 1) != 1)
+            _exit(1);
+        (void)!read(release[0], &byte, 1);
+        _exit(0);
+    }
+    char status = 1;
+    (void)close(release[0]);
+    cr_assert_eq(read(ready[0], &status, 1), 1);
+    cr_assert_eq(status, 0);
+    return holder;
+}
+
+static void let_go(struct holder *holder)
+{
+    int status = 0;
+    (void)close(holder->release);
+    cr_assert_eq(waitpid(holder->pid, &status, 0), holder->pid);
+}
+
+Test(store_rocksdb, another_process_is_refused_and_told_which_one_holds_it)
+{
+    store_case_put(&at, "k", "v");
+    close_store();
+    for (int mode = 0; mode < 4; mode++) {
+        strid_error err = STRID_ERROR_INIT;
+        struct holder holder = hold(mode % 2 != 0);
+        check_busy(try_open(at.path, true, mode / 2 != 0, &at.store, &err), &err, holder.pid);
+        cr_assert_null(at.store);
+        let_go(&holder);
+        STRID_CHECK_OK(try_open(at.path, false, mode / 2 != 0, &at.store, &err), err);
+        cr_assert(store_case_has_text(&at, "k", "v"));
+        close_store();
+    }
+}
+
+Test(store_rocksdb, missing_directory_is_not_made_unless_asked)
+{
+    strid_error err = STRID_ERROR_INIT;
+    struct store *store = NULL;
+    char path[SUPPORT_PATH_MAX];
+    support_path(&at.directory, "missing", path);
+    cr_assert_eq(try_open(path, false, false, &store, &err), STRID_ENOTFOUND);
+    cr_assert_not_null(strstr(err.message, path));
+    cr_assert_eq(try_open(path, true, true, &store, &err), STRID_ENOTFOUND);
+    cr_assert_eq(access(path, F_OK), -1);
+    cr_assert_eq(mkdir(path, 0700), 0); /* an empty directory holds no state either */
+    cr_assert_eq(try_open(path, false, false, &store, &err), STRID_ENOTFOUND);
+    cr_assert_eq(rmdir(path), 0, "nothing was left in it");
+    cr_assert_eq(try_open(path, true, false, &store, &err), STRID_OK, "%s", err.message);
+    store_rocksdb.close(store);
+}
+
+Test(store_rocksdb, impossible_places_are_errors_that_leave_nothing)
+{
+    strid_error err = STRID_ERROR_INIT;
+    struct store *store = NULL;
+    char path[SUPPORT_PATH_MAX];
+    support_path(&at.directory, "no/such", path);
+    cr_assert_eq(try_open(path, true, false, &store, &err), STRID_EIO);
+    cr_assert_eq(err.native_code, ENOENT);
+    support_path(&at.directory, "file", path);
+    support_write_file(path, "x", 1);
+    cr_assert_eq(try_open(path, true, false, &store, &err), STRID_EIO);
+    cr_assert_eq(try_open(path, false, false, &store, &err), STRID_EIO);
+    cr_assert_eq(try_open("", true, false, &store, &err), STRID_EINVAL);
+    cr_assert_null(store);
+}
+
+/* Without file descriptors nothing can be opened, but a directory can still be made. */
+Test(store_rocksdb, failed_making_takes_its_directory_away_again)
+{
+    strid_error err = STRID_ERROR_INIT;
+    struct store *store = NULL;
+    char path[SUPPORT_PATH_MAX];
+    support_path(&at.directory, "new", path);
+    struct rlimit limit;
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    rlim_t before = limit.rlim_cur;
+    int next = dup(STDIN_FILENO);
+    (void)close(next);
+    limit.rlim_cur = (rlim_t)next + 2;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_assert_eq(try_open(path, true, false, &store, &err), STRID_EIO, "%s", err.message);
+    limit.rlim_cur = before;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    cr_assert_not_null(strstr(err.message, "Too many open files"), "%s", err.message);
+    cr_assert_eq(access(path, F_OK), -1);
+    cr_assert_eq(errno, ENOENT);
+}
+
+Test(store_rocksdb, read_only_reads_all_and_changes_nothing)
+{
+    strid_error err = STRID_ERROR_INIT;
+    struct store_op ops[] = {store_case_op("s1", "state")};
+    store_case_load(&at, ops, 1);
+    store_case_put(&at, "w1", "only in the log");
+    close_store();
+    char leftover[SUPPORT_PATH_MAX + 32];
+    (void)snprintf(leftover, sizeof leftover, "%s/ingest/000099.sst", at.path);
+    support_write_file(leftover, "x", 1);
+    uint64_t before = fingerprint(at.path);
+    STRID_CHECK_OK(try_open(at.path, false, true, &at.store, &err), err);
+    cr_assert(store_case_has_text(&at, "s1", "state"));
+    cr_assert(store_case_has_text(&at, "w1", "only in the log"));
+    cr_assert_eq(at.ops->apply(at.store, ops, 1, &err), STRID_EINVAL);
+    cr_assert_eq(at.ops->sync(at.store, &err), STRID_EINVAL);
+    struct store_case_list list = {ops, 1, 0};
+    cr_assert_eq(at.ops->bulk_load(at.store, store_case_next, &list, &err), STRID_EINVAL);
+    close_store();
+    cr_assert_eq(fingerprint(at.path), before);
+    cr_assert_eq(access(leftover, F_OK), 0);
+    store_case_reopen(&at);
+    cr_assert_eq(access(leftover, F_OK), -1, "a writer removes what a killed load left");
+}
+
+Test(store_rocksdb, damage_is_reported_as_damage)
+{
+    strid_error err = STRID_ERROR_INIT;
+    char current[SUPPORT_PATH_MAX + 16];
+    store_case_put(&at, "k", "v");
+    close_store();
+    (void)snprintf(current, sizeof current, "%s/CURRENT", at.path);
+    support_write_file(current, "nonsense", 8);
+    cr_assert_eq(try_open(at.path, true, false, &at.store, &err), STRID_ECORRUPT, "%s",
+                 err.message);
+    cr_assert_not_null(strstr(err.message, "backup"), "%s", err.message);
+    cr_assert_eq(access(current, F_OK), 0, "what was there before stays");
+}
+
+Test(store_rocksdb, failed_write_closes_the_store_for_writes)
+{
+    strid_error err = STRID_ERROR_INIT;
+    static uint8_t value[1 << 20];
+    store_case_put(&at, "k", "v");
+    struct rlimit limit = {64 << 10, RLIM_INFINITY};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    cr_assert_eq(sigaction(SIGXFSZ, &ignore, NULL), 0);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    struct store_op op = {strid_bytes_of_text("large"), strid_bytes_of(value, sizeof value)};
+    cr_assert_eq(at.ops->apply(at.store, &op, 1, &err), STRID_ESTORE);
+    cr_assert_not_null(strstr(err.message, "File too large"), "%s", err.message);
+    cr_assert(err.flags & STRID_ERROR_FATAL);
+    limit.rlim_cur = RLIM_INFINITY;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    struct store_op small = store_case_op("small", "v");
+    cr_assert_eq(at.ops->apply(at.store, &small, 1, &err), STRID_ESTORE);
+    cr_assert_eq(at.ops->sync(at.store, &err), STRID_ESTORE);
+    struct store_case_list list = {&small, 1, 0};
+    cr_assert_eq(at.ops->bulk_load(at.store, store_case_next, &list, &err), STRID_ESTORE);
+    cr_assert(store_case_has_text(&at, "k", "v"));
+    store_case_reopen(&at);
+    cr_assert(store_case_has_text(&at, "k", "v"));
+    cr_assert(store_case_has_text(&at, "small", NULL));
+    store_case_put(&at, "small", "v");
+}
+
+Test(store_rocksdb, failed_load_loads_nothing)
+{
+    strid_error err = STRID_ERROR_INIT;
+    struct rlimit limit = {16, RLIM_INFINITY};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    cr_assert_eq(sigaction(SIGXFSZ, &ignore, NULL), 0);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    struct store_op op = store_case_op("s1", "state");
+    struct store_case_list list = {&op, 1, 0};
+    cr_assert_eq(at.ops->bulk_load(at.store, store_case_next, &list, &err), STRID_ESTORE, "%s",
+                 err.message);
+    limit.rlim_cur = RLIM_INFINITY;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    store_case_reopen(&at);
+    cr_assert(store_case_has_text(&at, "s1", NULL));
+}
+
+Test(store_rocksdb, error_texts_are_told_apart)
+{
+    static const struct {
+        const char *text;
+        strid_status at_open, at_read;
+    } texts[] = {
+        {"Corruption: checksum mismatch", STRID_ECORRUPT, STRID_ECORRUPT},
+        {"NotFound: no such thing", STRID_ENOTFOUND, STRID_EIO},
+        {"Invalid argument: x: does not exist (create_if_missing is false)", STRID_ENOTFOUND,
+         STRID_EIO},
+        {"IO error: No space left on device: While appending", STRID_ENOSPC, STRID_EIO},
+        {"Not implemented: unknown format", STRID_EVERSION, STRID_EIO},
+        {"IO error: Input/output error", STRID_EIO, STRID_EIO},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        strid_error err = STRID_ERROR_INIT;
+        cr_assert_eq(rocksdb_failure_open(strdup(texts[i].text), "DIR", &err), texts[i].at_open);
+        cr_assert_eq(rocksdb_failure_read(strdup(texts[i].text), "DIR", &err), texts[i].at_read);
+        cr_assert_eq(rocksdb_failure_write(strdup(texts[i].text), "DIR", "a sync", &err),
+                     STRID_ESTORE);
+        cr_assert_not_null(strstr(err.message, texts[i].text), "the native text is kept");
+        cr_assert_eq(err.native_code, texts[i].at_open == STRID_ENOSPC ? ENOSPC : 0);
+    }
+}
