@@ -13,7 +13,7 @@
 #include "output.h"
 #include "talk.h"
 
-enum { REDRAW_MS = 200, COLUMNS_DEFAULT = 80, BAR_MIN = 10, BAR_MAX = 40 };
+enum { REDRAW_MS = 200, COLUMNS_DEFAULT = 80, BAR_MIN = 10, BAR_MAX = 40, BAR_FRAME = 9 };
 
 static const double SMOOTHING = 0.3; /* weight of the newest sample */
 
@@ -37,11 +37,11 @@ static void sample(struct progress_rates *rates, const strid_pipeline_stats *sta
 static void put_rate(struct buffer *text, double per_s)
 {
     if (per_s >= 1e6)
-        buffer_printf(text, "%.1fM records/s", per_s / 1e6);
+        buffer_printf(text, "%.1fM/s", per_s / 1e6);
     else if (per_s >= 1e4)
-        buffer_printf(text, "%.0fk records/s", per_s / 1e3);
+        buffer_printf(text, "%.0fk/s", per_s / 1e3);
     else
-        buffer_printf(text, "%.0f records/s", per_s);
+        buffer_printf(text, "%.0f/s", per_s);
 }
 
 static void put_eta(struct buffer *text, const strid_pipeline_stats *stats, double bytes_per_s)
@@ -83,12 +83,13 @@ void progress_line(char *out, size_t size, unsigned columns, const char *title,
     if (stats->dead_lettered > 0)
         buffer_printf(&figures, "  %" PRIu64 " dead-lettered", stats->dead_lettered);
 
+    /* on a narrow terminal first the title goes, then the bar */
     struct buffer text = {0};
-    size_t fixed = strlen(title) + 2 + figures.len + 9;
-    if (fixed - strlen(title) - 2 + BAR_MIN < columns)
-        buffer_printf(&text, "%.*s  ", fixed + BAR_MIN < columns ? 256 : 0, title);
-    if (bounded && fixed + BAR_MIN < columns) {
-        size_t width = columns - fixed - 1;
+    size_t bar = bounded ? BAR_MIN + BAR_FRAME : 0;
+    if (strlen(title) + 2 + bar + figures.len <= columns)
+        buffer_printf(&text, "%s  ", title);
+    if (bounded && text.len + bar + figures.len <= columns) {
+        size_t width = columns - text.len - figures.len - BAR_FRAME;
         put_bar(&text, width > BAR_MAX ? BAR_MAX : (unsigned)width,
                 (double)stats->bytes_read / (double)stats->bytes_total);
     }
