@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""The pipeline of the README, end to end: counting and summing orders of a file."""
+import json
+import os
+
+from command_case import TOTALS, CommandCase, main
+
+ORDERS = ('{"customer": "a", "kind": "order", "amount": 5}\n'
+          '{"customer": "b", "kind": "order", "amount": 7}\n'
+          '{"customer": "a", "kind": "order", "amount": 6}\n'
+          '{"customer": "a", "kind": "visit"}\n')
+
+
+class Totals(CommandCase):
+    def setUp(self):
+        super().setUp()
+        self.write("totals.yaml", TOTALS)
+        self.write("orders.jsonl", ORDERS)
+
+    def summary(self, *words):
+        return json.loads(self.strid("run", "totals.yaml", "--json", *words).out)
+
+    def test_run_exits_0_when_the_file_is_read(self):
+        done = self.strid("run", "totals.yaml")
+        self.assertEqual(done.out, "")
+        self.assertRegex(done.err, r"4 records in .* records/s\): 3 done, 0 skipped, 1 unrouted, "
+                                   r"0 retried, 0 dead-lettered")
+        self.assertEqual(self.scan("orders"), {"a": 2, "b": 1})
+        self.assertEqual(self.scan("spent"), {"a": 11, "b": 7})
+
+    def test_second_run_handles_what_was_appended(self):
+        self.assertEqual(self.summary()["records"], 4)
+        self.assertEqual(self.summary()["records"], 0)
+        self.write("orders.jsonl", '{"customer": "b", "kind": "order", "amount": 1}\n', "a")
+        self.assertEqual(self.summary()["records"], 1)
+        self.assertEqual(self.scan("orders"), {"a": 2, "b": 2})
+        self.assertEqual(self.scan("spent"), {"a": 11, "b": 8})
+
+    def test_summary_as_json(self):
+        found = self.summary("--workers", "1")
+        expected = {"records": 4, "done": 3, "skipped": 0, "unrouted": 1, "retried": 0,
+                    "dead_lettered": 0, "status": "STRID_OK"}
+        self.assertEqual({name: found[name] for name in expected}, expected)
+        self.assertIn("records_per_s", found)
+
+    def test_state_scan_prints_exactly_key_and_value(self):
+        self.strid("run", "totals.yaml")
+        out = self.strid("state", "scan", "rocksdb:./state", "--store", "orders", "--json").out
+        self.assertEqual(sorted(out.splitlines()),
+                         ['{"key":"a","value":2}', '{"key":"b","value":1}'])
+
+    def test_state_scan_of_all_stores_names_them(self):
+        self.strid("run", "totals.yaml")
+        rows = self.json_lines(self.strid("state", "scan", "rocksdb:./state", "--json").out)
+        self.assertEqual(sorted((row["store"], row["key"], row["value"]) for row in rows),
+                         [("orders", "a", 2), ("orders", "b", 1), ("spent", "a", 11),
+                          ("spent", "b", 7)])
+
+    def test_state_get(self):
+        self.strid("run", "totals.yaml")
+        get = ("state", "get", "rocksdb:./state", "--store", "orders", "--json", "--key")
+        self.assertEqual(self.strid(*get, "a").out, '{"key":"a","value":2}\n')
+        self.assertEqual(self.strid(*get, "nobody", code=1).out, "")
+        self.strid("state", "get", "rocksdb:./state", "--store", "none", "--key", "a", code=1)
+        self.strid("state", "scan", "rocksdb:./state", "--store", "none", code=1)
+
+    def test_state_stats(self):
+        self.strid("run", "totals.yaml")
+        stats = json.loads(self.strid("state", "stats", "rocksdb:./state", "--json").out)
+        self.assertEqual({store["name"]: store["keys"] for store in stats["stores"]},
+                         {"orders": 2, "spent": 2})
+        self.assertEqual(stats["keys"], 4)
+        self.assertEqual([(part["identity"], part["low"]) for part in stats["partitions"]],
+                         [(os.path.realpath(self.path("orders.jsonl")), len(ORDERS))])
+        text = self.strid("state", "stats", "rocksdb:./state").out
+        self.assertIn("goes on at", text)
+
+    def test_state_of_nothing(self):
+        done = self.strid("state", "scan", "rocksdb:./nowhere", code=1)
+        self.assertIn("nowhere", done.err)
+        self.assertFalse(os.path.exists(self.path("nowhere")))
+
+    def test_line_that_is_no_json_is_a_dead_letter(self):
+        self.write("orders.jsonl", b"this is no json\n\xff\xfe broken\n", "a")
+        done = self.strid("run", "totals.yaml")
+        self.assertIn("2 dead-lettered", done.err)
+        letters = self.json_lines(self.strid("dlq", "list", "totals.yaml", "--json").out)
+        self.assertEqual([(x["source"], x["position"], x.get("value"), x.get("value_base64"))
+                          for x in letters],
+                         [("file:orders.jsonl", len(ORDERS), "this is no json", None),
+                          ("file:orders.jsonl", len(ORDERS) + 16, None, "//4gYnJva2Vu")])
+        self.assertEqual(letters[0]["reason"], "not_json")
+        self.assertEqual(self.scan("orders"), {"a": 2, "b": 1})
+        self.assertEqual(self.summary()["dead_lettered"], 0)
+
+    def test_dead_letters_for_people(self):
+        self.write("orders.jsonl", "oops\n", "a")
+        self.strid("run", "totals.yaml")
+        self.assertIn("not_json\toops", self.strid("dlq", "list", "totals.yaml").out)
+        shown = self.strid("dlq", "show", "totals.yaml", str(len(ORDERS))).out
+        self.assertRegex(shown, r"value +oops")
+        self.strid("dlq", "show", "totals.yaml", "1", code=1)
+
+    def test_dead_letters_before_the_first_run(self):
+        self.assertEqual(self.strid("dlq", "list", "totals.yaml", "--json").out, "")
+
+    def test_record_without_its_key_is_a_dead_letter(self):
+        self.write("orders.jsonl", '{"kind": "order", "amount": 1}\n', "a")
+        self.assertEqual(self.summary()["dead_lettered"], 1)
+        letters = self.json_lines(self.strid("dlq", "list", "totals.yaml", "--json").out)
+        self.assertEqual([x["reason"] for x in letters], ["key_missing"])
+
+    def test_sum_of_no_number_is_rejected_whole(self):
+        self.write("orders.jsonl", '{"customer": "a", "kind": "order", "amount": "x"}\n', "a")
+        self.assertEqual(self.summary()["dead_lettered"], 1)
+        self.assertEqual(self.scan("orders"), {"a": 2, "b": 1})
+
+    def test_missing_input_file(self):
+        os.unlink(self.path("orders.jsonl"))
+        self.assertIn("orders.jsonl", self.strid("run", "totals.yaml", code=1).err)
+
+
+class Refused(CommandCase):
+    """Nothing is started and no state directory is made."""
+
+    def refused(self, text, *expected):
+        self.write("totals.yaml", text)
+        self.write("orders.jsonl", ORDERS)
+        for command in ("run", "check"):
+            err = self.strid(command, "totals.yaml", code=2).err
+            for part in expected:
+                self.assertIn(part, err)
+        self.assertEqual(sorted(os.listdir(self.folder)), ["orders.jsonl", "totals.yaml"])
+
+    def test_unknown_key(self):
+        self.refused(TOTALS.replace("state:", "stat:"), "totals.yaml:3:1:", "state")
+        self.refused(TOTALS.replace("count:", "cuont:"), "totals.yaml:5:", "count")
+
+    def test_wrong_type(self):
+        self.refused(TOTALS + "workers: [1]\n", "totals.yaml:7:10:")
+        self.refused(TOTALS + "retry: { max_attempts: many }\n", "totals.yaml:7:")
+
+    def test_unknown_scheme(self):
+        self.refused(TOTALS.replace("file:orders", "fiel:orders"), "totals.yaml:2:", "file")
+
+    def test_no_yaml(self):
+        self.refused("name: [\n", "totals.yaml:")
+
+    def test_check_of_a_good_file(self):
+        self.write("totals.yaml", TOTALS)
+        self.write("orders.jsonl", ORDERS)
+        self.assertEqual(self.strid("check", "totals.yaml").out, "totals.yaml is fine\n")
+        self.assertEqual(json.loads(self.strid("check", "totals.yaml", "--json").out),
+                         {"file": "totals.yaml", "valid": True})
+        self.assertEqual(sorted(os.listdir(self.folder)), ["orders.jsonl", "totals.yaml"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""Usage, help, exit code 2, and the documents made from the table of commands."""
+import json
+import os
+import subprocess
+
+from command_case import STRID, CommandCase, main
+
+DOCS = os.environ.get("STRID_DOCS", os.path.join(os.path.dirname(__file__), "../../../docs"))
+
+
+class Usage(CommandCase):
+    def refused(self, *words):
+        done = self.strid(*words, code=2)
+        self.assertEqual(done.out, "")
+        self.assertTrue(done.err.startswith("strid: "), done.err)
+        return done.err
+
+    def test_no_command(self):
+        self.assertIn("strid help", self.refused())
+
+    def test_unknown_command_names_the_nearest(self):
+        self.assertIn("did you mean 'strid run'", self.refused("rum", "x.yaml"))
+        self.assertIn("did you mean 'strid state scan'", self.refused("state", "scna", "x"))
+
+    def test_half_a_command(self):
+        self.assertIn("strid help", self.refused("state"))
+
+    def test_unknown_flag_names_the_nearest(self):
+        self.assertIn("did you mean --workers?", self.refused("run", "x.yaml", "--worker", "2"))
+        self.assertIn("did you mean --json?", self.refused("check", "x.yaml", "--jsno"))
+
+    def test_flag_of_another_command(self):
+        self.assertIn("no flag --store", self.refused("run", "x.yaml", "--store", "a"))
+
+    def test_bad_values(self):
+        for value in ("0", "65", "two", "1x", ""):
+            self.assertIn("from 1 to 64", self.refused("run", "x.yaml", "--workers", value))
+        self.assertIn("did you mean warn?", self.refused("version", "--log-level", "wran"))
+        self.assertIn("needs a value", self.refused("run", "x.yaml", "--workers"))
+        self.assertIn("takes no value", self.refused("version", "--json=yes"))
+
+    def test_missing_and_surplus_arguments(self):
+        self.assertIn("needs FILE", self.refused("run"))
+        self.assertIn("too much", self.refused("run", "a.yaml", "b.yaml"))
+        self.assertIn("needs --store", self.refused("state", "get", "rocksdb:x", "--key", "a"))
+
+    def test_missing_file(self):
+        self.assertIn("none.yaml", self.refused("run", "none.yaml"))
+
+    def test_help(self):
+        text = self.strid("help").out
+        for name in ("run", "check", "state scan", "dlq list", "version", "--json", "Exit codes"):
+            self.assertIn(name, text)
+        self.assertEqual(self.strid("--help").out, text)
+        one = self.strid("help", "state", "get").out
+        self.assertIn("strid state get URL --store STORE --key KEY", one)
+        self.assertEqual(self.strid("state", "get", "--help").out, one)
+        self.assertIn("state stats", self.strid("help", "state").out)
+        self.strid("help", "nothing", code=2)
+
+    def test_version(self):
+        number = self.strid("version").out.split()[1]
+        self.assertRegex(number, r"^\d+\.\d+\.\d+$")
+        self.assertEqual(json.loads(self.strid("version", "--json").out), {"version": number})
+        self.assertEqual(self.strid("--version").out, f"strid {number}\n")
+
+    def test_standard_output_that_is_full(self):
+        if not os.path.exists("/dev/full"):
+            self.fail("/dev/full is needed")
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([STRID, "help"], stdout=full, stderr=subprocess.PIPE, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"standard output could not be written", done.stderr)
+
+    def test_messages_as_json_and_logfmt(self):
+        done = self.strid("check", "none.yaml", "--log-format", "json", code=2)
+        line = json.loads(done.err)
+        self.assertEqual((line["level"], line["logger"]), ("error", "strid"))
+        self.assertIn("none.yaml", line["message"])
+        done = self.strid("check", "none.yaml", "--log-format=logfmt", code=2)
+        self.assertRegex(done.err, r'^ts=\S+Z level=error logger=strid msg=".*none\.yaml')
+
+    def test_documents_are_those_of_the_table(self):
+        for form, name in (("markdown", "cli.md"), ("man", "strid.1")):
+            with open(os.path.join(DOCS, name), encoding="utf-8") as file:
+                self.assertEqual(file.read(), self.strid("help", "--format", form).out,
+                                 f"run: strid help --format {form} > docs/{name}")
+
+
+if __name__ == "__main__":
+    main()
