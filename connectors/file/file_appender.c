@@ -182,15 +182,19 @@ strid_status file_appender_flush(struct file_appender *appender, strid_error *er
     return STRID_OK;
 }
 
+/* With a cut pending the lock may be another's by now; file_appender_open sees to it. */
 void file_appender_rollback(struct file_appender *appender)
 {
     buffer_clear(&appender->buffer);
+    bool is_longer = appender->attempted_bytes > appender->flushed_bytes;
     struct stat info;
-    if (appender->fd >= 0 && appender->attempted_bytes > appender->flushed_bytes) {
+    if (appender->fd >= 0 && is_longer && !appender->cut_pending) {
         /* A file that somebody else made shorter must not be made longer. */
         appender->cut_pending = fstat(appender->fd, &info) != 0 ||
                                 ((uint64_t)info.st_size > appender->flushed_bytes &&
                                  ftruncate(appender->fd, (off_t)appender->flushed_bytes) != 0);
+        if (!appender->cut_pending)
+            appender->attempted_bytes = appender->flushed_bytes;
     }
     close_file(appender);
 }
