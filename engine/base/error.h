@@ -20,4 +20,12 @@ strid_status error_set_errno(strid_error *err, int errno_value, const char *comp
 strid_status error_wrap(strid_error *err, strid_status status, const char *format, ...)
     STRID_PRINTF(3, 4);
 
+/* Returns from the function with the status of `expression` unless it is STRID_OK. */
+#define STRID_TRY(expression)                                                                      \
+    do {                                                                                           \
+        strid_status try_status = (expression);                                                    \
+        if (try_status != STRID_OK)                                                                \
+            return try_status;                                                                     \
+    } while (0)
+
 #endif

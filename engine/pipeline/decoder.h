@@ -14,8 +14,8 @@ struct decoded {
     strid_bytes type;
     const strid_field *fields; /* decode_definition.field_count of them */
     const char *fault; /* not NULL: unreadable: "not_json", "not_utf8", "not_object", "too_deep",
-                          "key_missing", "unmatched" (pattern), "key_too_long", or the raw record's
-                          own fault */
+                          "key_missing", "unmatched" and "pattern_limit" (pattern), "key_too_long",
+                          or the raw record's own fault */
     bool skip;         /* no match and `unmatched: skip` */
 };
 

@@ -84,6 +84,28 @@ strid_status definition_add_route(struct definition *definition, const char *typ
                                   const char *name, strid_handler handler, void *user,
                                   void (*destroy_user)(void *), strid_error *err);
 
+/* How values are decoded; absent arguments: "jsonl", the record's own key, "type". The pattern is
+ * compiled here, so that a bad one is refused where it was given. */
+strid_status definition_set_decode(struct definition *definition, const char *format,
+                                   const char *key, const char *type, strid_error *err);
+strid_status definition_set_pattern(struct definition *definition, const char *pattern,
+                                    enum decode_unmatched unmatched, strid_error *err);
+
+/* STRID_ECONFIG: no store of that scheme. */
+strid_status definition_set_state(struct definition *definition, const char *url, strid_error *err);
+
+/* A source or sink whose options did not only come from a URL. */
+struct endpoint;
+strid_status definition_take_source(struct definition *definition, struct endpoint *endpoint,
+                                    strid_error *err);
+strid_status definition_take_sink(struct definition *definition, const char *name,
+                                  struct endpoint *endpoint, strid_error *err);
+
+/* A sink that is no part of a definition, such as the dead-letter queue once its URL is known. */
+strid_status definition_make_sink(const char *name, const char *url, struct sink_definition *out,
+                                  strid_error *err);
+void definition_free_sink(struct sink_definition *sink);
+
 /* Checks what can only be seen when all is there (names resolve, pattern compiles, key given where
  * needed). */
 strid_status definition_check(const struct definition *definition, strid_error *err);

@@ -20,6 +20,7 @@ typedef enum strid_option_type {
 
 #define STRID_OPTION_REQUIRED 1u
 #define STRID_OPTION_SECRET 2u /* never printed */
+#define STRID_OPTION_SCALAR 4u /* STRING: a number or true or false is taken as it is written */
 
 typedef struct strid_option {
     const char *name; /* NULL ends a table */

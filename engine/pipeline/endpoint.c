@@ -1,0 +1,90 @@
+#include "endpoint.h"
+
+#include <string.h>
+
+#include "base/error.h"
+
+#include "registry.h"
+
+static strid_status refuse_scheme(const char *url, const char *scheme, const char *what,
+                                  const struct spelling *known, strid_error *err)
+{
+    char hint[256];
+    return error_set(err, STRID_ECONFIG, "config", "\"%s\": there is no %s \"%s:\"; %s", url, what,
+                     scheme, spelling_hint(known, scheme, hint, sizeof hint));
+}
+
+static strid_status find_source(struct endpoint *endpoint, const char *url, strid_error *err)
+{
+    const char *scheme = endpoint->url.scheme;
+    endpoint->source = registry_find_source(scheme, strlen(scheme));
+    if (endpoint->source != NULL) {
+        options_init(&endpoint->options, endpoint->source->options, endpoint->source->options_size);
+        return STRID_OK;
+    }
+    struct spelling known = {.count = 0};
+    for (const strid_source_ops *const *ops = registry_sources; *ops != NULL; ops++)
+        spelling_add(&known, (*ops)->name);
+    return refuse_scheme(url, scheme, "source", &known, err);
+}
+
+static strid_status find_sink(struct endpoint *endpoint, const char *url, strid_error *err)
+{
+    const char *scheme = endpoint->url.scheme;
+    endpoint->sink = registry_find_sink(scheme, strlen(scheme));
+    if (endpoint->sink != NULL) {
+        options_init(&endpoint->options, endpoint->sink->options, endpoint->sink->options_size);
+        return STRID_OK;
+    }
+    struct spelling known = {.count = 0};
+    for (const strid_sink_ops *const *ops = registry_sinks; *ops != NULL; ops++)
+        spelling_add(&known, (*ops)->name);
+    return refuse_scheme(url, scheme, "sink", &known, err);
+}
+
+static strid_status open_endpoint(struct endpoint *endpoint, const char *url, bool is_source,
+                                  strid_error *err)
+{
+    *endpoint = (struct endpoint){.source = NULL};
+    STRID_TRY(url_parse(url, &endpoint->url, err));
+    strid_status status =
+        is_source ? find_source(endpoint, url, err) : find_sink(endpoint, url, err);
+    for (uint32_t i = 0; status == STRID_OK && i < endpoint->url.parameter_count; i++) {
+        const struct url_parameter *parameter = &endpoint->url.parameters[i];
+        status = options_put(&endpoint->options, parameter->name, parameter->value, err);
+        if (status != STRID_OK)
+            (void)error_wrap(err, status, "in the URL of \"%s:\"", endpoint->url.scheme);
+    }
+    if (status != STRID_OK)
+        endpoint_fini(endpoint);
+    return status;
+}
+
+strid_status endpoint_open_source(struct endpoint *endpoint, const char *url, strid_error *err)
+{
+    return open_endpoint(endpoint, url, true, err);
+}
+
+strid_status endpoint_open_sink(struct endpoint *endpoint, const char *url, strid_error *err)
+{
+    return open_endpoint(endpoint, url, false, err);
+}
+
+void endpoint_fini(struct endpoint *endpoint)
+{
+    url_fini(&endpoint->url);
+    options_fini(&endpoint->options);
+    *endpoint = (struct endpoint){.source = NULL};
+}
+
+strid_status endpoint_finish(struct endpoint *endpoint, char **url, char **target, void **options,
+                             strid_error *err)
+{
+    STRID_TRY(options_finish(&endpoint->options, err));
+    *url = url_display(&endpoint->url, endpoint->options.table);
+    *target = endpoint->url.target;
+    endpoint->url.target = NULL;
+    *options = options_take(&endpoint->options);
+    endpoint_fini(endpoint);
+    return STRID_OK;
+}

@@ -1,0 +1,55 @@
+/* Which keys a pipeline file has: read by definition_load, checked by section, printed by the
+ * generator of docs/configuration.md. */
+#ifndef PIPELINE_LAYOUT_H
+#define PIPELINE_LAYOUT_H
+
+#include <stdbool.h>
+
+#include <strid/config.h>
+
+/* A key that is more than one plain value. */
+struct layout_key {
+    const char *name; /* NULL ends a table */
+    const char *expected;
+    bool required;
+    const char *doc;
+};
+
+struct layout {
+    const char *name; /* of the section; NULL: the file itself */
+    const char *doc;
+    const strid_option *options; /* NULL: none */
+    const struct layout_key *keys;
+};
+
+struct layout_pipeline_values {
+    const char *name;
+    int32_t delivery; /* 0 at_least_once, 1 exactly_once */
+    uint64_t memory;
+    int64_t watchdog;
+    int64_t drain_timeout;
+};
+
+struct layout_source_values {
+    int32_t format; /* index in layout_formats */
+    const char *key;
+    const char *type;
+    const char *pattern;
+    int32_t unmatched; /* enum decode_unmatched */
+};
+
+struct layout_handler_values {
+    const char *on;
+};
+
+struct layout_retry_values {
+    int64_t max_attempts;
+};
+
+extern const char *const layout_formats[];
+extern const struct layout layout_pipeline, layout_source, layout_state, layout_handler,
+    layout_sink, layout_dlq, layout_retry;
+/* All of them in the order of the documentation, NULL-terminated. */
+extern const struct layout *const layout_sections[];
+
+#endif
