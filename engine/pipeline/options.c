@@ -1,6 +1,7 @@
 #include "options.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -79,8 +80,9 @@ const char *options_expected(strid_option_type type)
 
 static strid_status refuse_type(const strid_option *option, const char *value, strid_error *err)
 {
+    bool secret = (option->flags & STRID_OPTION_SECRET) != 0;
     return error_set(err, STRID_ECONFIG, "config", "\"%s\": expected %s, got \"%s\"", option->name,
-                     options_expected(option->type), value);
+                     options_expected(option->type), secret ? "***" : value);
 }
 
 /* Bounds are written the way the option is: durations in milliseconds, sizes in bytes. */

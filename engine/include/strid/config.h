@@ -14,7 +14,7 @@ typedef enum strid_option_type {
     STRID_OPTION_BOOL,       /* member: bool */
     STRID_OPTION_SIZE,       /* member: uint64_t, bytes; written as 64KiB, 1MB, 512 */
     STRID_OPTION_DURATION,   /* member: int64_t, milliseconds; written as 100ms, 30s, 5m, 1h, 7d */
-    STRID_OPTION_FLOAT,      /* member: double */
+    STRID_OPTION_FLOAT,      /* member: double, NaN where not given and without a fallback */
     STRID_OPTION_ENUM        /* member: int32_t, the index of the word in `choices` */
 } strid_option_type;
 
@@ -25,7 +25,7 @@ typedef enum strid_option_type {
 typedef struct strid_option {
     const char *name; /* NULL ends a table */
     strid_option_type type;
-    const char *fallback;       /* as a user would write it; NULL: zero, false or absent */
+    const char *fallback;       /* as a user would write it; NULL: zero, false, NaN or absent */
     int64_t min, max;           /* INT, SIZE, DURATION; both 0: unbounded */
     const char *const *choices; /* ENUM: words, NULL at the end */
     size_t offset;              /* of the member in the options struct */
