@@ -1,0 +1,222 @@
+#include "engine_run.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "report.h"
+
+enum { LOOK_EVERY_MS = 5 };
+
+/* Ends the run. `lock` guards `ended`, which the condition is about. */
+struct watch {
+    const struct engine_run *run;
+    strid_pipeline *pipeline;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool ended;
+    double started_s;
+};
+
+static void print_log(void *user, strid_log_level level, const char *logger, const char *message)
+{
+    const struct engine_run *run = user;
+    if (level >= STRID_LOG_WARN)
+        fprintf(stderr, "strid-bench: %s: %s: %s\n", run->name, logger, message);
+}
+
+static uint64_t resident_bytes(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    unsigned long long total = 0;
+    unsigned long long resident = 0;
+    if (file == NULL)
+        return 0;
+    int got = fscanf(file, "%llu %llu", &total, &resident);
+    (void)fclose(file);
+    return got == 2 ? (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+static uint64_t count_sorted_files(const char *directory)
+{
+    DIR *folder = directory == NULL ? NULL : opendir(directory);
+    if (folder == NULL)
+        return 0;
+    uint64_t count = 0;
+    const struct dirent *entry;
+    while ((entry = readdir(folder)) != NULL) {
+        size_t len = strlen(entry->d_name);
+        count += len > 4 && strcmp(entry->d_name + len - 4, ".sst") == 0;
+    }
+    (void)closedir(folder);
+    return count;
+}
+
+static void print_second(const struct watch *watch, uint32_t second)
+{
+    strid_pipeline_stats stats = {.struct_size = sizeof stats};
+    strid_pipeline_get_stats(watch->pipeline, &stats);
+    const struct report_second line = {.name = watch->run->name,
+                                       .second = second,
+                                       .records = stats.records,
+                                       .redo_bytes = stats.redo_bytes,
+                                       .sorted_files = count_sorted_files(watch->run->directory),
+                                       .rss_bytes = resident_bytes(),
+                                       .syncs = stats.syncs};
+    report_second(watch->run->settings, &line);
+}
+
+/* Whether the run has done what it was started for. */
+static bool is_enough(const struct watch *watch)
+{
+    const struct engine_run *run = watch->run;
+    if (run->seconds > 0 && measure_wall_s() - watch->started_s >= run->seconds)
+        return true;
+    if (run->records_stop == 0)
+        return false;
+    strid_pipeline_stats stats = {.struct_size = sizeof stats};
+    strid_pipeline_get_stats(watch->pipeline, &stats);
+    return stats.records >= run->records_stop;
+}
+
+/* Wakes a few hundred times a second at most, so that it costs the run nothing. */
+static void *watch_main(void *user)
+{
+    struct watch *watch = user;
+    uint32_t second = 0;
+    (void)pthread_mutex_lock(&watch->lock);
+    while (!watch->ended && !is_enough(watch)) {
+        if (watch->run->hold && measure_wall_s() - watch->started_s >= second + 1)
+            print_second(watch, ++second);
+        struct timespec until;
+        (void)clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += LOOK_EVERY_MS * 1000000L;
+        if (until.tv_nsec >= 1000000000L) {
+            until.tv_nsec -= 1000000000L;
+            until.tv_sec++;
+        }
+        (void)pthread_cond_timedwait(&watch->wake, &watch->lock, &until);
+    }
+    bool stop = !watch->ended;
+    (void)pthread_mutex_unlock(&watch->lock);
+    if (stop)
+        strid_pipeline_stop(watch->pipeline);
+    return NULL;
+}
+
+static strid_pipeline *make_pipeline(const struct engine_run *run, strid_error *err)
+{
+    union { /* the log callback takes its user pointer without const */
+        const struct engine_run *in;
+        void *out;
+    } user = {.in = run};
+    strid_pipeline *pipeline = strid_pipeline_create(
+        &(strid_pipeline_options){
+            STRID_PIPELINE_OPTIONS_INIT, .name = "bench", .source = run->source,
+            .state = run->state, .format = run->format, .key = run->key, .dlq = run->dlq,
+            .workers = run->settings->workers, .memory_bytes = run->settings->memory,
+            .log = print_log, .log_user = user.out},
+        err);
+    if (pipeline == NULL)
+        return NULL;
+    strid_status status = STRID_OK;
+    if (run->store != NULL)
+        status = strid_pipeline_add_store(pipeline, run->store, run->store_out, err);
+    if (status == STRID_OK)
+        status = strid_pipeline_on(pipeline, "*", run->handler, run->user, err);
+    if (status == STRID_OK)
+        return pipeline;
+    strid_pipeline_destroy(pipeline);
+    return NULL;
+}
+
+/* Runs it with the watch beside it. */
+static strid_status run_watched(struct watch *watch, strid_error *err)
+{
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&watch->lock, NULL);
+    (void)pthread_cond_init(&watch->wake, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    watch->started_s = measure_wall_s();
+    pthread_t thread;
+    int failed = pthread_create(&thread, NULL, watch_main, watch);
+    strid_status status = STRID_ENOMEM;
+    if (failed == 0) {
+        status = strid_pipeline_run(watch->pipeline, err);
+        (void)pthread_mutex_lock(&watch->lock);
+        watch->ended = true;
+        (void)pthread_cond_signal(&watch->wake);
+        (void)pthread_mutex_unlock(&watch->lock);
+        (void)pthread_join(thread, NULL);
+    } else if (err != NULL) {
+        (void)snprintf(err->message, sizeof err->message, "no thread: %s", strerror(failed));
+    }
+    (void)pthread_cond_destroy(&watch->wake);
+    (void)pthread_mutex_destroy(&watch->lock);
+    return status;
+}
+
+int engine_run(const struct engine_run *run, struct bench_run *out, strid_pipeline_stats *stats)
+{
+    strid_error error = STRID_ERROR_INIT;
+    strid_pipeline *pipeline = make_pipeline(run, &error);
+    if (pipeline == NULL)
+        return measure_failed(run->name, error.message);
+    struct watch watch = {.run = run, .pipeline = pipeline};
+    double cpu_s = measure_cpu_s();
+    double wall_s = measure_wall_s();
+    strid_status status = run_watched(&watch, &error);
+    out->wall_s = measure_wall_s() - wall_s;
+    out->cpu_s = measure_cpu_s() - cpu_s;
+    strid_pipeline_stats figures = {.struct_size = sizeof figures};
+    strid_pipeline_get_stats(pipeline, &figures);
+    strid_pipeline_destroy(pipeline);
+    out->records = figures.records;
+    out->syncs = figures.syncs;
+    if (stats != NULL)
+        *stats = figures;
+    return status == STRID_OK ? 0 : measure_failed(run->name, error.message);
+}
+
+struct sum {
+    int64_t total;
+    uint64_t keys;
+    uint64_t others;
+};
+
+static bool add_entry(void *user, const strid_state_entry *entry)
+{
+    struct sum *sum = user;
+    int64_t value = 0;
+    if (entry->kind == STRID_STATE_I64)
+        memcpy(&value, entry->value.data, sizeof value);
+    else
+        sum->others++;
+    sum->total += value;
+    sum->keys++;
+    return true;
+}
+
+int engine_run_sum(const char *state, const char *store, int64_t *out, uint64_t *keys)
+{
+    strid_error error = STRID_ERROR_INIT;
+    strid_state_reader *reader = strid_state_reader_open(state, &error);
+    if (reader == NULL)
+        return measure_failed(state, error.message);
+    struct sum sum = {0};
+    strid_status status = strid_state_reader_scan(reader, store, add_entry, &sum, &error);
+    strid_state_reader_close(reader);
+    if (status != STRID_OK)
+        return measure_failed(state, error.message);
+    if (sum.others != 0)
+        return measure_failed(state, "holds values that are no integers");
+    *out = sum.total;
+    *keys = sum.keys;
+    return 0;
+}

@@ -1,0 +1,151 @@
+/* strid-bench [--json] [--list] [--hold] [--seconds N] [--runs N] [--keys N] [--memory BYTES]
+ *             [--workers N] [--directory DIR] [NAME...]
+ *
+ * Measures the engine beside the raw library, in turn, in the same process. Runs all workloads
+ * whose names begin with one of the NAMEs. Exit 0; 1 where a run failed or did not add up; 2 wrong
+ * usage. */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report.h"
+#include "scratch.h"
+#include "workload.h"
+
+static const struct workload workloads[] = {
+    {"engine_noop", "records through the engine, no state", 100000, false, engine_noop},
+    {"engine_count_100k", "a durable count per key, uniform keys", 100000, false, engine_count},
+    {"engine_count_1m", "a durable count per key, uniform keys", 1000000, false, engine_count},
+    {"engine_count_10m", "a durable count per key, uniform keys", 10000000, false, engine_count},
+    {"engine_count_10m_zipf", "a durable count per key, Zipf keys", 10000000, true, engine_count},
+    {"file_count", "lines of a JSON file, counted by key", 100000, false, file_count},
+};
+
+enum { WORKLOADS = sizeof workloads / sizeof workloads[0], HOLD_SECONDS = 60, RUN_SECONDS = 10 };
+
+struct arguments {
+    struct bench_settings settings;
+    const char *base; /* where the scratch directory is made */
+    bool list;
+    bool hold;
+    int names; /* index of the first NAME in argv */
+};
+
+static int usage(const char *what)
+{
+    fprintf(stderr,
+            "strid-bench: %s\nusage: strid-bench [--json] [--list] [--hold] [--seconds N] "
+            "[--runs N] [--keys N] [--memory BYTES] [--workers N] [--directory DIR] [NAME...]\n",
+            what);
+    return 2;
+}
+
+/* A positive number that is all of `text`; 0: it is none. */
+static double parse_number(const char *text)
+{
+    char *end = NULL;
+    double number = strtod(text, &end);
+    return end != text && *end == '\0' && number > 0 ? number : 0;
+}
+
+static int parse_value(struct arguments *out, const char *name, const char *text)
+{
+    struct bench_settings *settings = &out->settings;
+    if (strcmp(name, "--directory") == 0) {
+        out->base = text;
+        return 0;
+    }
+    double number = parse_number(text);
+    if (number <= 0 || number > 1e15)
+        return usage("a value has to be a positive number");
+    if (strcmp(name, "--seconds") == 0)
+        settings->seconds = number;
+    else if (strcmp(name, "--runs") == 0 && number <= MEASURE_RUNS_MAX)
+        settings->runs = (uint32_t)number;
+    else if (strcmp(name, "--keys") == 0)
+        settings->keys = (uint64_t)number;
+    else if (strcmp(name, "--memory") == 0)
+        settings->memory = (uint64_t)number;
+    else if (strcmp(name, "--workers") == 0 && number <= 64)
+        settings->workers = (uint32_t)number;
+    else
+        return usage("an option is unknown or its value out of range");
+    return 0;
+}
+
+static int parse(int argc, char **argv, struct arguments *out)
+{
+    int i = 1;
+    for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
+        if (strcmp(argv[i], "--json") == 0) {
+            out->settings.json = true;
+        } else if (strcmp(argv[i], "--list") == 0) {
+            out->list = true;
+        } else if (strcmp(argv[i], "--hold") == 0) {
+            out->hold = true;
+        } else {
+            if (i + 1 == argc)
+                return usage("an option is unknown or without a value");
+            int result = parse_value(out, argv[i], argv[i + 1]);
+            if (result != 0)
+                return result;
+            i++;
+        }
+    }
+    out->names = i;
+    return 0;
+}
+
+static bool is_wanted(const struct workload *workload, int count, char **names)
+{
+    for (int i = 0; i < count; i++)
+        if (strncmp(workload->name, names[i], strlen(names[i])) == 0)
+            return true;
+    return count == 0;
+}
+
+static int run_workload(const struct workload *workload, const struct arguments *arguments)
+{
+    char directory[MEASURE_PATH_MAX / 2];
+    if (scratch_create(arguments->base, directory, sizeof directory) != 0)
+        return -1;
+    struct bench_settings settings = arguments->settings;
+    settings.directory = directory;
+    if (arguments->hold)
+        settings.hold_seconds = (uint32_t)(settings.seconds + 0.999);
+    int result = workload->run(workload, &settings);
+    scratch_remove(directory);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    const char *base = getenv("TMPDIR");
+    struct arguments arguments = {.settings = {.runs = 5, .memory = UINT64_C(2) << 30},
+                                  .base = base == NULL || base[0] == '\0' ? "/tmp" : base};
+    int result = parse(argc, argv, &arguments);
+    if (result != 0)
+        return result;
+    if (arguments.settings.seconds <= 0)
+        arguments.settings.seconds = arguments.hold ? HOLD_SECONDS : RUN_SECONDS;
+    int count = argc - arguments.names;
+    char **names = argv + arguments.names;
+    int wanted = 0;
+    for (int i = 0; i < WORKLOADS; i++)
+        wanted += is_wanted(&workloads[i], count, names);
+    if (wanted == 0)
+        return usage("no workload begins with that name (see --list)");
+    if (!arguments.list)
+        report_begin(&arguments.settings);
+    int failed = 0;
+    for (int i = 0; i < WORKLOADS; i++) {
+        if (!is_wanted(&workloads[i], count, names))
+            continue;
+        if (arguments.list)
+            printf("%-24s %s\n", workloads[i].name, workloads[i].summary);
+        else if (run_workload(&workloads[i], &arguments) != 0)
+            failed++;
+    }
+    return failed == 0 ? 0 : 1;
+}

@@ -1,0 +1,155 @@
+#include "rocksdb_loop.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "database.h"
+
+enum { BATCH = 1000 };
+
+/* What a batch works on; too large for a stack frame that is called often. */
+struct batch {
+    uint64_t numbers[BATCH];
+    int64_t counts[BATCH];
+    char keys[BATCH][KEYS_BYTES];
+    const char *key_list[BATCH];
+    size_t key_sizes[BATCH];
+    rocksdb_pinnableslice_t *values[BATCH];
+    char *errors[BATCH];
+    rocksdb_writebatch_t *writes;
+};
+
+static int compare_numbers(const void *a, const void *b)
+{
+    const uint64_t *x = a;
+    const uint64_t *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* Draws the records of a batch; returns how many keys they have, sorted, each once. */
+static size_t draw(struct batch *batch, struct keys *keys)
+{
+    for (size_t i = 0; i < BATCH; i++)
+        batch->numbers[i] = keys_next(keys);
+    qsort(batch->numbers, BATCH, sizeof batch->numbers[0], compare_numbers);
+    size_t count = 0;
+    for (size_t i = 0; i < BATCH; i++) {
+        if (count > 0 && batch->numbers[i] == batch->numbers[count - 1]) {
+            batch->counts[count - 1]++;
+            continue;
+        }
+        batch->numbers[count] = batch->numbers[i];
+        batch->counts[count] = 1;
+        keys_write(batch->numbers[count], batch->keys[count]);
+        batch->key_list[count] = batch->keys[count];
+        batch->key_sizes[count] = KEYS_BYTES;
+        count++;
+    }
+    return count;
+}
+
+static int update(const struct database *database, struct batch *batch, size_t count)
+{
+    rocksdb_batched_multi_get_cf(database->db, database->read_options, database->family, count,
+                                 batch->key_list, batch->key_sizes, batch->values, batch->errors,
+                                 true);
+    int result = 0;
+    rocksdb_writebatch_clear(batch->writes);
+    for (size_t i = 0; i < count; i++) {
+        int64_t value = 0;
+        if (batch->values[i] != NULL) {
+            size_t len = 0;
+            const char *data = rocksdb_pinnableslice_value(batch->values[i], &len);
+            if (len == sizeof value)
+                memcpy(&value, data, sizeof value);
+            rocksdb_pinnableslice_destroy(batch->values[i]);
+        }
+        result |= database_failed("multi-get", batch->errors[i]);
+        value += batch->counts[i];
+        rocksdb_writebatch_put(batch->writes, batch->keys[i], KEYS_BYTES, (const char *)&value,
+                               sizeof value);
+    }
+    char *text = NULL;
+    rocksdb_write(database->db, database->write_options, batch->writes, &text);
+    return result | database_failed("write", text);
+}
+
+static int sync_log(const struct database *database, struct bench_run *out)
+{
+    char *text = NULL;
+    rocksdb_flush_wal(database->db, 1, &text);
+    out->syncs++;
+    return database_failed("sync", text);
+}
+
+/* One record by a get and a put. */
+static int count_one(const struct database *database, uint64_t number)
+{
+    char key[KEYS_BYTES];
+    keys_write(number, key);
+    char *text = NULL;
+    int64_t value = 0;
+    rocksdb_pinnableslice_t *found =
+        rocksdb_get_pinned(database->db, database->read_options, key, sizeof key, &text);
+    if (found != NULL) {
+        size_t len = 0;
+        const char *data = rocksdb_pinnableslice_value(found, &len);
+        if (len == sizeof value)
+            memcpy(&value, data, sizeof value);
+        rocksdb_pinnableslice_destroy(found);
+    }
+    value++;
+    if (text == NULL)
+        rocksdb_put(database->db, database->write_options, key, sizeof key, (const char *)&value,
+                    sizeof value, &text);
+    return database_failed("get and put", text);
+}
+
+/* `batch` NULL: the classic loop. The clock starts when the database is open and ends with the last
+ * sync. */
+static int run(const struct rocksdb_loop *loop, struct batch *batch, double seconds,
+               struct bench_run *out)
+{
+    struct database database;
+    if (database_open(&database, loop->path, loop->block_cache) != 0)
+        return -1;
+    double cpu_s = measure_cpu_s();
+    double start_s = measure_wall_s();
+    double synced_s = start_s;
+    double now_s = start_s;
+    int result = 0;
+    while (result == 0 && now_s - start_s < seconds) {
+        if (batch != NULL)
+            result = update(&database, batch, draw(batch, loop->keys));
+        for (size_t i = 0; batch == NULL && result == 0 && i < BATCH; i++)
+            result = count_one(&database, keys_next(loop->keys));
+        out->records += BATCH;
+        now_s = measure_wall_s();
+        if (now_s - synced_s < loop->sync_every_s)
+            continue;
+        result |= sync_log(&database, out);
+        synced_s = now_s;
+    }
+    result |= sync_log(&database, out);
+    out->wall_s = measure_wall_s() - start_s;
+    out->cpu_s = measure_cpu_s() - cpu_s;
+    database_close(&database);
+    return result;
+}
+
+int rocksdb_loop_batched(const struct rocksdb_loop *loop, double seconds, struct bench_run *out)
+{
+    struct batch *batch = calloc(1, sizeof *batch);
+    if (batch == NULL)
+        return measure_failed("raw_rocksdb", "out of memory");
+    batch->writes = rocksdb_writebatch_create();
+    int result = run(loop, batch, seconds, out);
+    rocksdb_writebatch_destroy(batch->writes);
+    free(batch);
+    return result;
+}
+
+int rocksdb_loop_classic(const struct rocksdb_loop *loop, double seconds, struct bench_run *out)
+{
+    return run(loop, NULL, seconds, out);
+}

@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Runs every workload of strid-bench for a moment and checks what it prints. Never how fast it is.
+
+usage: smoke.py STRID_BENCH"""
+
+import json
+import subprocess
+import sys
+import unittest
+
+BENCH = None
+SHORT = ["--seconds", "0.2", "--runs", "1", "--keys", "2000", "--memory", str(512 << 20)]
+FIRST = {"commit": str, "cpu": str, "kernel": str, "compiler": str, "flags": str}
+LINE = {"name": str, "unit": str, "value": (int, float), "baseline": (int, float),
+        "baseline_name": str, "ratio": (int, float), "cpu_s_per_million": (int, float),
+        "runs": int, "min": (int, float), "max": (int, float)}
+
+
+def bench(*args, code=0):
+    done = subprocess.run([BENCH, *args], capture_output=True, text=True, timeout=240, check=False)
+    if done.returncode != code:
+        raise AssertionError(f"{args}: exit {done.returncode}: {done.stderr}")
+    return done
+
+
+def names():
+    return [line.split()[0] for line in bench("--list").stdout.splitlines()]
+
+
+class SmokeTest(unittest.TestCase):
+    def check_members(self, item, members):
+        for name, kind in members.items():
+            self.assertIsInstance(item.get(name), kind, f"{name} in {item}")
+
+    def check_line(self, item):
+        self.check_members(item, LINE)
+        self.assertEqual(item["unit"], "records/s")
+        self.assertGreater(item["value"], 0)
+        self.assertGreater(item["baseline"], 0)
+        self.assertEqual(item["runs"], 1)
+        self.assertEqual(item["min"], item["max"])
+        self.assertAlmostEqual(item["ratio"], item["value"] / item["baseline"], delta=0.01)
+
+    def test_list_names_the_workloads(self):
+        for name in ("engine_noop", "engine_count_100k", "engine_count_1m", "engine_count_10m",
+                     "engine_count_10m_zipf", "file_count"):
+            self.assertIn(name, names())
+
+    def test_every_workload_measures_itself_beside_its_raw_loop(self):
+        for name in names():
+            with self.subTest(name):
+                first, *lines = map(json.loads, bench("--json", *SHORT, name).stdout.splitlines())
+                self.check_members(first, FIRST)
+                self.assertIn(name, [item["name"] for item in lines])
+                for item in lines:
+                    self.check_line(item)
+                    self.assertTrue(item["name"].startswith(name))
+                    self.assertTrue(item["baseline_name"].startswith("raw_"))
+
+    def test_name_selects_all_that_begin_with_it(self):
+        lines = bench("--json", "--list", "engine_count").stdout.splitlines()
+        self.assertEqual(len(lines), sum(name.startswith("engine_count") for name in names()))
+
+    def test_table_for_people(self):
+        text = bench(*SHORT, "engine_noop").stdout
+        self.assertIn("raw_ring", text)
+        self.assertIn("ratio", text)
+
+    def test_hold_prints_each_second(self):
+        text = bench("--json", "--hold", "--seconds", "2", "--keys", "2000", "engine_count_100k")
+        seconds = [json.loads(line) for line in text.stdout.splitlines()[1:]]
+        self.assertGreaterEqual(len(seconds), 1)
+        for item in seconds:
+            self.assertGreater(item["rss_bytes"], 0)
+            self.assertIn("redo_bytes", item)
+            self.assertIn("sorted_files", item)
+
+    def test_wrong_usage_is_refused(self):
+        for args in (["nothing"], ["--what"], ["--seconds"], ["--seconds", "x"], ["--runs", "-1"],
+                     ["--workers", "1000"], ["--runs", "0"]):
+            with self.subTest(args):
+                self.assertIn("usage:", bench(*args, code=2).stderr)
+
+
+if __name__ == "__main__":
+    BENCH = sys.argv.pop(1)
+    unittest.main()

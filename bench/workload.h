@@ -1,0 +1,21 @@
+/* What strid-bench can measure. Each workload measures itself against its raw loop, checks that
+ * the results add up, and reports. @thread control */
+#ifndef BENCH_WORKLOAD_H
+#define BENCH_WORKLOAD_H
+
+#include "measure.h"
+
+struct workload {
+    const char *name;
+    const char *summary;
+    uint64_t keys;
+    bool zipf; /* exponent 1, else uniform */
+    /* Returns 0, or -1 with a message on stderr. */
+    int (*run)(const struct workload *workload, const struct bench_settings *settings);
+};
+
+int engine_noop(const struct workload *workload, const struct bench_settings *settings);
+int engine_count(const struct workload *workload, const struct bench_settings *settings);
+int file_count(const struct workload *workload, const struct bench_settings *settings);
+
+#endif
