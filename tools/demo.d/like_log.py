@@ -12,7 +12,8 @@ def main():
     generator = random.Random(5)
     with open(sys.argv[1], "w", encoding="utf-8") as log:
         for number in range(LINES):
-            moment = f"2026-01-{1 + number // 1000:02d} {number // 60 % 24:02d}:{number % 60:02d}:00"
+            day, hour, minute = 1 + number // 1000, number // 60 % 24, number % 60
+            moment = f"2026-01-{day:02d} {hour:02d}:{minute:02d}:00"
             package = PACKAGES[min(int(generator.expovariate(0.15)), len(PACKAGES) - 1)]
             draw = generator.random()
             if draw < 0.02:

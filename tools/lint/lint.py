@@ -21,7 +21,7 @@ MAY_INCLUDE = {
     "engine/include": [],
     BASE: [],
     CONCURRENT: [BASE],
-    "engine/pipeline": [BASE, CONCURRENT],
+    "engine/pipeline": [BASE, CONCURRENT, "state"],
     "engine/handlers": [BASE, CONCURRENT, "engine/pipeline"],
     "engine/runtime": [BASE, CONCURRENT, "engine/pipeline", "engine/handlers", "state"],
     "engine/api": ["engine/", "state"],
@@ -31,6 +31,7 @@ MAY_INCLUDE = {
     "connectors": [BASE],
     "connectors/registry": [BASE, "engine/pipeline", "connectors/"],
     "bench": [BASE, "bench/"],
+    "bench/raw": [BASE, "bench/", "state/rocksdb"],  # the engine's own library options
     "tools": [BASE],
     "tools/config_doc": [BASE, "engine/pipeline", "connectors/"],
     "tests": ["engine/", "state/", "connectors/", "tests/", "bench/", "tools/"],
