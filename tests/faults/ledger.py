@@ -12,6 +12,7 @@ the process there. power_loss: what was not synced is dropped after each kill. A
 state has to be a right prefix; at the end of each round everything has to be there."""
 
 import argparse
+import os
 import pathlib
 import random
 import re
@@ -57,7 +58,7 @@ class Round:
                    "--memory", str(self.args.memory), "--pace-us", str(pace_us),
                    "--output-every", str(OUTPUT_EVERY)]
         return subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, env=env)
+                                stderr=subprocess.PIPE, env={**os.environ, **(env or {})})
 
     def progress(self):
         """The low positions, summed, as a stopped node's state tells them."""
@@ -153,43 +154,64 @@ def crash_points(source):
     return sorted(names)
 
 
+def crash_at(args, rng, current, point):
+    """Runs until the point kills the process, or to the end. Whether it was killed."""
+    process = current.start(rng.choice(args.workers), 0, {"STRID_CRASH_POINT": point})
+    _, err = process.communicate(timeout=RUN_SECONDS_MAX)
+    if process.returncode not in (0, -signal.SIGKILL):
+        raise Failure(f"{point}: ended with {process.returncode}: {err.decode().strip()}")
+    fired = process.returncode != 0
+    current.kills += fired
+    current.progress()
+    current.check(partial=True)
+    return fired
+
+
+def crash_round(args, rng, folder, name):
+    """How often a point fired in one round. Points of recovery need a killed run before them."""
+    fired = 0
+    for killed_before in (False, True):
+        place = folder / f"{name}-{killed_before}"
+        place.mkdir()
+        current = Round(args, rng, place, args.records)
+        if killed_before:
+            process = current.start(rng.choice(args.workers), current.pace_us)
+            stop_at(process, rng.uniform(args.shortest, args.longest), signal.SIGKILL)
+            current.kills += 1
+        for at in [1] + [rng.randrange(2, 9) for _ in range(args.each)]:
+            fired += crash_at(args, rng, current, f"{name}:{at}")
+        current.finish(rng.choice(args.workers))
+        if fired:
+            break
+    return fired
+
+
 def mode_crash_points(args, rng, folder):
-    import os
     names = crash_points(args.source)
+    silent = []
     for name in names:
-        with tempfile.TemporaryDirectory(dir=folder) as place:
-            current = Round(args, rng, pathlib.Path(place), args.records)
-            fired = 0
-            for at in [1] + [rng.randrange(2, 9) for _ in range(args.each)]:
-                env = dict(os.environ, STRID_CRASH_POINT=f"{name}:{at}")
-                process = current.start(rng.choice(args.workers), 0, env)
-                _, err = process.communicate(timeout=RUN_SECONDS_MAX)
-                if process.returncode not in (0, -signal.SIGKILL):
-                    raise Failure(f"{name}:{at}: ended with {process.returncode}: {err.decode()}")
-                fired += process.returncode != 0
-                current.kills += process.returncode != 0
-                current.progress()
-                current.check(partial=True)
-            if fired == 0:
-                raise Failure(f"{name} never fired")
-            current.finish(rng.choice(args.workers))
-            print(f"{name}: fired {fired} times", flush=True)
+        fired = crash_round(args, rng, folder, name)
+        print(f"{name}: fired {fired} times", flush=True)
+        if fired == 0:
+            silent.append(name)
+    if silent:
+        raise Failure(f"never reached: {', '.join(silent)}")
     print(f"{len(names)} crash points, all fired, no finding")
 
 
 def mode_power_loss(args, rng, folder):
-    import os
     for number in range(args.kills):
         with tempfile.TemporaryDirectory(dir=folder) as place:
             current = Round(args, rng, pathlib.Path(place), args.records)
-            env = dict(os.environ, LD_PRELOAD=args.shim, STRID_POWERLOSS_DIR=str(current.run))
+            env = {"LD_PRELOAD": args.shim, "STRID_POWERLOSS_DIR": str(current.run)}
             low = 0
             for _ in range(3):
                 process = current.start(rng.choice(args.workers), current.pace_us, env)
                 stop_at(process, rng.uniform(args.shortest, args.longest), signal.SIGKILL)
                 current.kills += 1
-                subprocess.run([args.restore, str(current.run), str(rng.randrange(1 << 31))],
-                               check=True)
+                # Seed 0: nothing unsynced survives; any other: some of it, torn.
+                seed = rng.choice((0, rng.randrange(1, 1 << 31)))
+                subprocess.run([args.restore, str(current.run), str(seed)], check=True)
                 low = current.progress()
                 current.check(partial=True)
             current.finish(rng.choice(args.workers))
