@@ -33,6 +33,18 @@ class Running(CommandCase):
     def test_termination_drains_and_exits_0(self):
         self.drained(signal.SIGTERM)
 
+    def test_second_signal_stops_at_once_and_exits_1(self):
+        terminal = self.started()
+        terminal.signal(signal.SIGSTOP)  # so that both arrive together
+        terminal.signal(signal.SIGINT)
+        terminal.signal(signal.SIGTERM)
+        terminal.signal(signal.SIGCONT)
+        self.assertEqual(terminal.end(), 1, terminal.seen)
+        self.assertIn("second signal", terminal.seen)
+        stats = json.loads(self.strid("state", "stats", "rocksdb:./state", "--json").out)
+        self.assertEqual(sum(self.scan("seen").values()),
+                         sum(part["low"] for part in stats["partitions"]))
+
     def test_goes_on_where_a_drained_run_ended(self):
         for _ in range(2):
             terminal = self.started()
