@@ -8,8 +8,7 @@
 
 enum { TABLE_SLOTS_MIN = 1024 };
 
-/* An entry points into the copy of its block. `prefix` is the beginning of the encoded key behind
- * 's', for sorting. */
+/* An entry points into the copy of its block. */
 struct entry {
     uint64_t hash;
     struct key_state key;
@@ -186,16 +185,15 @@ static int compare(const void *a, const void *b)
 
 void fold_sort(struct fold *fold)
 {
-    STRID_ASSERT(fold->sorted == NULL);
+    fold->next = 0;
+    if (fold->sorted != NULL)
+        return;
     fold->sorted = memory_alloc(fold->count * sizeof *fold->sorted);
     for (size_t i = 0; i < fold->count; i++)
         fold->sorted[i] = &fold->entries[i];
     if (fold->count > 0)
         qsort(fold->sorted, fold->count, sizeof *fold->sorted, compare);
-    fold->next = 0;
 }
-
-void fold_rewind(struct fold *fold) { fold->next = 0; }
 
 bool fold_next(void *user, struct store_op *op)
 {

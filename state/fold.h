@@ -24,10 +24,10 @@ void fold_clear(struct fold *fold); /* keeps its memory for the next use */
  * block. */
 bool fold_add(struct fold *fold, strid_bytes block, struct block_view *view);
 
-/* Ends adding; fold_next() then gives the entries in key order as operations of the store. */
+/* Ends adding; fold_next() then gives the entries in key order, from the first, as operations of
+ * the store. */
 void fold_sort(struct fold *fold);
 bool fold_next(void *fold, struct store_op *op); /* a store_next_fn */
-void fold_rewind(struct fold *fold);
 
 /* The newest value of a key (kind STRID_STATE_ABSENT: deleted); false: not in these blocks. */
 bool fold_get(const struct fold *fold, const struct key_state *key, struct key_value *value);

@@ -1,0 +1,287 @@
+#include "api/pipeline.h"
+
+#include <strid/inspect.h>
+
+#include <stdio.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+static strid_pipeline *make(struct definition *definition, const strid_pipeline_options *options)
+{
+    strid_pipeline *pipeline = memory_alloc_zeroed(sizeof *pipeline);
+    pipeline->definition = definition;
+    log_init(&pipeline->log, options == NULL ? NULL : options->log,
+             options == NULL ? NULL : options->log_user);
+    pthread_mutex_init(&pipeline->lock, NULL);
+    pipeline->totals.struct_size = sizeof pipeline->totals;
+    return pipeline;
+}
+
+static void override(struct definition *definition, const strid_pipeline_options *options)
+{
+    if (options->workers != 0)
+        definition->workers = options->workers;
+    if (options->max_attempts != 0)
+        definition->max_attempts = options->max_attempts;
+    if (options->memory_bytes != 0)
+        definition->memory_bytes = options->memory_bytes;
+}
+
+static bool options_are_valid(const strid_pipeline_options *options, strid_error *err)
+{
+    if (options != NULL && options->struct_size == sizeof *options)
+        return true;
+    (void)error_set(err, STRID_EINVAL, "pipeline",
+                    "options have the wrong size; begin them with STRID_PIPELINE_OPTIONS_INIT");
+    return false;
+}
+
+strid_pipeline *strid_pipeline_create(const strid_pipeline_options *options, strid_error *err)
+{
+    if (!options_are_valid(options, err))
+        return NULL;
+    struct definition *definition = definition_create(options->name, err);
+    if (definition == NULL)
+        return NULL;
+    strid_status status = definition_set_source(definition, options->source, err);
+    if (status == STRID_OK && options->state != NULL)
+        status = definition_set_state(definition, options->state, err);
+    if (status == STRID_OK &&
+        (options->format != NULL || options->key != NULL || options->type != NULL))
+        status =
+            definition_set_decode(definition, options->format, options->key, options->type, err);
+    if (status != STRID_OK) {
+        definition_destroy(definition);
+        return NULL;
+    }
+    definition->dlq_url = memory_copy_text(options->dlq);
+    override(definition, options);
+    return make(definition, options);
+}
+
+strid_pipeline *strid_pipeline_load(const char *path, const strid_pipeline_options *overrides,
+                                    strid_error *err)
+{
+    struct definition *definition = NULL;
+    if (overrides != NULL && !options_are_valid(overrides, err))
+        return NULL;
+    if (definition_load(path, &definition, err) != STRID_OK)
+        return NULL;
+    if (overrides != NULL)
+        override(definition, overrides);
+    return make(definition, overrides);
+}
+
+void strid_pipeline_destroy(strid_pipeline *pipeline)
+{
+    if (pipeline == NULL)
+        return;
+    pipeline_close(pipeline, true);
+    memory_free(pipeline->sinks);
+    definition_free_sink(&pipeline->dlq);
+    definition_destroy(pipeline->definition);
+    pthread_mutex_destroy(&pipeline->lock);
+    log_fini(&pipeline->log);
+    memory_free(pipeline);
+}
+
+strid_status strid_pipeline_add_store(strid_pipeline *pipeline, const char *name,
+                                      strid_store *store, strid_error *err)
+{
+    return definition_add_store(pipeline->definition, name, store, err);
+}
+
+strid_status strid_pipeline_add_sink(strid_pipeline *pipeline, const char *name, const char *url,
+                                     strid_error *err)
+{
+    return definition_add_sink(pipeline->definition, name, url, err);
+}
+
+strid_status strid_pipeline_add_field(strid_pipeline *pipeline, const char *name, uint32_t *index,
+                                      strid_error *err)
+{
+    return definition_add_field(pipeline->definition, name, index, err);
+}
+
+strid_status strid_pipeline_on(strid_pipeline *pipeline, const char *type_glob,
+                               strid_handler handler, void *user, strid_error *err)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "handler %u", pipeline->definition->route_count + 1);
+    return definition_add_route(pipeline->definition, type_glob, name, handler, user, NULL, err);
+}
+
+void strid_pipeline_stop(strid_pipeline *pipeline)
+{
+    /* Only an atomic: signal handlers call this. The run looks at it. */
+    atomic_fetch_add_explicit(&pipeline->stop, 1, memory_order_release);
+}
+
+void strid_pipeline_get_stats(const strid_pipeline *constant, strid_pipeline_stats *stats)
+{
+    strid_pipeline *pipeline = (strid_pipeline *)constant; /* constant to all but its own lock */
+    pthread_mutex_lock(&pipeline->lock);
+    strid_pipeline_stats now = pipeline->totals;
+    if (pipeline->run != NULL)
+        run_add_stats(pipeline->run, &now);
+    pthread_mutex_unlock(&pipeline->lock);
+    now.struct_size = stats->struct_size;
+    size_t size = stats->struct_size < sizeof now ? stats->struct_size : sizeof now;
+    memcpy(stats, &now, size < sizeof stats->struct_size ? sizeof stats->struct_size : size);
+}
+
+strid_status pipeline_open_source(strid_pipeline *pipeline, strid_error *err)
+{
+    if (pipeline->source != NULL)
+        return STRID_OK;
+    const struct source_definition *definition = &pipeline->definition->source;
+    strid_connector_args args = {.struct_size = sizeof args,
+                                 .url = definition->url,
+                                 .target = definition->target,
+                                 .options = definition->options,
+                                 .pipeline = pipeline->definition->name,
+                                 .node = "",
+                                 .log = &pipeline->log};
+    strid_source *source = memory_alloc_zeroed(definition->ops->instance_size);
+    strid_status status = definition->ops->open(source, &args, err);
+    if (status == STRID_OK)
+        pipeline->source = source;
+    else
+        memory_free(source);
+    return status;
+}
+
+static strid_status prepare_dlq(strid_pipeline *pipeline, struct sink_instance *instance,
+                                strid_error *err)
+{
+    char url[4096];
+    const char *chosen = pipeline->definition->dlq_url;
+    if (pipeline->dlq.ops == NULL) {
+        const strid_source_ops *ops = pipeline->definition->source.ops;
+        if (chosen == NULL && ops->dlq_url != NULL && pipeline->source != NULL) {
+            if (ops->dlq_url(pipeline->source, url, sizeof url) != STRID_OK)
+                return error_set(err, STRID_ECONFIG, "pipeline",
+                                 "the source's name is too long to name a dead-letter queue; add "
+                                 "`dlq: { url: ... }`");
+            chosen = url;
+        }
+        if (chosen == NULL)
+            return STRID_OK;
+        strid_status status = definition_make_sink("dlq", chosen, &pipeline->dlq, err);
+        if (status != STRID_OK)
+            return error_wrap(err, status, "dead-letter queue");
+    }
+    instance->definition = &pipeline->dlq;
+    return STRID_OK;
+}
+
+strid_status pipeline_open_sinks(strid_pipeline *pipeline, strid_error *err)
+{
+    const struct definition *definition = pipeline->definition;
+    strid_connector_args args = {.pipeline = definition->name, .node = "", .log = &pipeline->log};
+    if (pipeline->sinks == NULL) {
+        pipeline->sink_count = definition->sink_count;
+        pipeline->sinks =
+            memory_alloc_zeroed((definition->sink_count + 1) * sizeof *pipeline->sinks);
+        for (uint32_t i = 0; i <= definition->sink_count; i++)
+            pipeline->sinks[i].args = args;
+    }
+    if (pipeline->sink_count != definition->sink_count)
+        return error_set(err, STRID_EINVAL, "pipeline",
+                         "sinks have to be added before the first run, push or take");
+    strid_status status = prepare_dlq(pipeline, &pipeline->sinks[definition->sink_count], err);
+    for (uint32_t i = 0; status == STRID_OK && i < definition->sink_count; i++) {
+        pipeline->sinks[i].definition = &definition->sinks[i];
+        status = sink_instance_open(&pipeline->sinks[i], err);
+    }
+    return status;
+}
+
+void pipeline_close(strid_pipeline *pipeline, bool all)
+{
+    const strid_source_ops *ops = pipeline->definition->source.ops;
+    if (pipeline->source != NULL && (all || ops->push == NULL)) {
+        ops->close(pipeline->source);
+        memory_free(pipeline->source);
+        pipeline->source = NULL;
+    }
+    for (uint32_t i = 0; pipeline->sinks != NULL && i <= pipeline->sink_count; i++) {
+        struct sink_instance *instance = &pipeline->sinks[i];
+        if (instance->sink != NULL && (all || instance->definition->ops->take == NULL))
+            sink_instance_close(instance);
+    }
+}
+
+strid_status strid_push(strid_pipeline *pipeline, uint32_t partition, strid_bytes key,
+                        strid_bytes value, int64_t timestamp_ms)
+{
+    const strid_source_ops *ops = pipeline->definition->source.ops;
+    if (ops->push == NULL)
+        return STRID_EUNSUPPORTED;
+    pthread_mutex_lock(&pipeline->lock);
+    strid_status status = pipeline_open_source(pipeline, NULL);
+    pthread_mutex_unlock(&pipeline->lock);
+    return status == STRID_OK ? ops->push(pipeline->source, partition, key, value, timestamp_ms)
+                              : status;
+}
+
+void strid_push_end(strid_pipeline *pipeline)
+{
+    const strid_source_ops *ops = pipeline->definition->source.ops;
+    pthread_mutex_lock(&pipeline->lock);
+    if (ops->push_end != NULL && pipeline_open_source(pipeline, NULL) == STRID_OK)
+        ops->push_end(pipeline->source);
+    pthread_mutex_unlock(&pipeline->lock);
+}
+
+strid_status strid_take(strid_pipeline *pipeline, const char *sink, strid_output *out)
+{
+    struct sink_instance *instance = NULL;
+    pthread_mutex_lock(&pipeline->lock);
+    strid_status status = pipeline_open_source(pipeline, NULL);
+    if (status == STRID_OK)
+        status = pipeline_open_sinks(pipeline, NULL);
+    for (uint32_t i = 0; status == STRID_OK && i <= pipeline->sink_count; i++)
+        if (pipeline->sinks[i].definition != NULL &&
+            strcmp(pipeline->sinks[i].definition->name, sink) == 0)
+            instance = &pipeline->sinks[i];
+    pthread_mutex_unlock(&pipeline->lock);
+    if (status != STRID_OK)
+        return status;
+    if (instance == NULL)
+        return STRID_ENOTFOUND;
+    if (instance->definition->ops->take == NULL)
+        return STRID_EUNSUPPORTED;
+    /* The dead-letter queue is opened with the first dead letter. */
+    return instance->sink == NULL ? STRID_AGAIN
+                                  : instance->definition->ops->take(instance->sink, out);
+}
+
+strid_status strid_dlq_list(strid_pipeline *pipeline, strid_dead_letter_fn fn, void *user,
+                            strid_error *err)
+{
+    pthread_mutex_lock(&pipeline->lock);
+    bool was_open = pipeline->source != NULL;
+    struct sink_instance instance = {.args = {.struct_size = sizeof instance.args,
+                                              .pipeline = pipeline->definition->name,
+                                              .node = "",
+                                              .log = &pipeline->log}};
+    strid_status status = pipeline_open_source(pipeline, err);
+    if (status == STRID_OK)
+        status = prepare_dlq(pipeline, &instance, err);
+    if (!was_open)
+        pipeline_close(pipeline, false);
+    pthread_mutex_unlock(&pipeline->lock);
+    if (status != STRID_OK)
+        return status;
+    const struct sink_definition *dlq = instance.definition;
+    if (dlq == NULL || dlq->ops->browse == NULL)
+        return error_set(err, STRID_EUNSUPPORTED, "dlq",
+                         "%s: its dead-letter queue (%s) cannot be listed",
+                         pipeline->definition->name, dlq == NULL ? "none" : dlq->url);
+    instance.args.url = dlq->url;
+    instance.args.target = dlq->target;
+    instance.args.options = dlq->options;
+    return dlq->ops->browse(&instance.args, fn, user, err);
+}

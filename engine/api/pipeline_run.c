@@ -1,0 +1,164 @@
+/* strid_pipeline_run: runs in a row until one ends for good. A run that ends because the store
+ * failed is taken down whole, caches, chunks and unwritten blocks with it; after a pause the next
+ * one opens the store again, reads what is durable and goes on from there. @thread control (the
+ * caller's) */
+#include <inttypes.h>
+#include <sys/random.h>
+
+#include "api/pipeline.h"
+#include "base/assert.h"
+#include "base/error.h"
+
+static const int64_t look_ns = 10000000, restart_min_ns = 100000000, restart_max_ns = 10000000000;
+
+static bool may_pass(strid_status status)
+{
+    return status == STRID_ESTORE || status == STRID_ENOSPC || status == STRID_EIO;
+}
+
+static uint32_t stops(const strid_pipeline *pipeline)
+{
+    return atomic_load_explicit(&pipeline->stop, memory_order_acquire);
+}
+
+static void tell_stop(struct run *run, uint32_t wanted)
+{
+    struct agent *agents[64];
+    if (run_stop(run) >= wanted)
+        return;
+    atomic_store_explicit(&run->stop, wanted, memory_order_release);
+    uint32_t count = run_agents(run, agents, 64);
+    for (uint32_t i = 0; i < count && i < 64; i++)
+        agent_wake(agents[i]);
+}
+
+/* Watches one run until it has finished, failed or is to be stopped at once. */
+static strid_status watch(strid_pipeline *pipeline, struct run *run, struct parker *parker,
+                          strid_error *err)
+{
+    struct watchdog *watchdog = watchdog_create(run);
+    strid_status status = STRID_OK;
+    int64_t drain_since_ns = 0;
+    int64_t drain_timeout_ns = pipeline->definition->drain_timeout_ms * 1000000;
+    while (!atomic_load_explicit(&run->finished, memory_order_acquire) && !run_failed(run)) {
+        int64_t now = clock_monotonic_ns(run->clock);
+        if (stops(pipeline) >= 1 && drain_since_ns == 0)
+            drain_since_ns = now;
+        bool late =
+            drain_since_ns != 0 && drain_timeout_ns > 0 && now - drain_since_ns >= drain_timeout_ns;
+        if (stops(pipeline) >= 2 || late) {
+            tell_stop(run, RUN_HALT);
+            status = error_set(err, STRID_ECANCELLED, "pipeline",
+                               "%s; what was not durable yet is read again by the next run",
+                               late ? "not drained within drain_timeout" : "stopped at once");
+            break;
+        }
+        if (stops(pipeline) == 1)
+            tell_stop(run, RUN_DRAIN);
+        watchdog_look(watchdog);
+        parker_wait(parker, parker_prepare(parker), look_ns);
+    }
+    watchdog_destroy(watchdog);
+    return status;
+}
+
+static strid_status run_once(strid_pipeline *pipeline, const struct run_options *options,
+                             strid_error *err)
+{
+    struct run *run = NULL;
+    struct parker parker = {0};
+    strid_status status = run_create(options, &run, err);
+    if (status != STRID_OK)
+        return status;
+    status = run_start(run, err);
+    if (status == STRID_OK) {
+        pthread_mutex_lock(&pipeline->lock);
+        pipeline->run = run;
+        pthread_mutex_unlock(&pipeline->lock);
+        status = watch(pipeline, run, &parker, err);
+        run_join(run);
+    }
+    if (status == STRID_OK && run_failed(run)) {
+        status = run->error.status;
+        if (err != NULL)
+            *err = run->error;
+    }
+    pthread_mutex_lock(&pipeline->lock);
+    pipeline->run = NULL;
+    run_add_stats(run, &pipeline->totals);
+    pthread_mutex_unlock(&pipeline->lock);
+    run_destroy(run);
+    return status;
+}
+
+/* false: the wait was cut short by a stop. */
+static bool pause_before_restart(const strid_pipeline *pipeline, int64_t pause_ns)
+{
+    struct parker parker = {0};
+    int64_t until = clock_monotonic_ns(&clock_system) + pause_ns;
+    while (stops(pipeline) == 0) {
+        int64_t left = until - clock_monotonic_ns(&clock_system);
+        if (left <= 0)
+            return true;
+        parker_wait(&parker, parker_prepare(&parker), left < look_ns ? left : look_ns);
+    }
+    return false;
+}
+
+static strid_status run_until_end(strid_pipeline *pipeline, strid_error *err)
+{
+    strid_error local = STRID_ERROR_INIT;
+    struct run_options options = {.definition = pipeline->definition,
+                                  .clock = &clock_system,
+                                  .log = &pipeline->log,
+                                  .source = pipeline->source,
+                                  .sinks = pipeline->sinks};
+    if (getrandom(&options.new_seed, sizeof options.new_seed, 0) < 0 ||
+        getrandom(options.new_id, sizeof options.new_id, 0) < 0)
+        return error_set(err, STRID_EIO, "pipeline", "the system gives no random bytes");
+    int64_t pause_ns = restart_min_ns;
+    bool ran = false;
+    for (;;) {
+        strid_status status = run_once(pipeline, &options, &local);
+        /* What cannot be opened at the first try is a matter for whoever started it. */
+        ran = ran || local.status == STRID_ESTORE;
+        if (status == STRID_OK || !ran || !may_pass(status)) {
+            if (err != NULL && status != STRID_OK)
+                *err = local;
+            return status;
+        }
+        log_error(&pipeline->log, "pipeline",
+                  "%s; the state store is opened again in %" PRId64 " ms, nothing is lost",
+                  local.message, pause_ns / 1000000);
+        if (!pause_before_restart(pipeline, pause_ns)) {
+            if (err != NULL)
+                *err = local;
+            return status;
+        }
+        pthread_mutex_lock(&pipeline->lock);
+        pipeline->totals.restarts++;
+        pthread_mutex_unlock(&pipeline->lock);
+        pause_ns = 2 * pause_ns > restart_max_ns ? restart_max_ns : 2 * pause_ns;
+    }
+}
+
+strid_status strid_pipeline_run(strid_pipeline *pipeline, strid_error *err)
+{
+    strid_status status = definition_check(pipeline->definition, err);
+    if (status != STRID_OK)
+        return status;
+    pthread_mutex_lock(&pipeline->lock);
+    STRID_ASSERT(pipeline->run == NULL);
+    pipeline->totals = (strid_pipeline_stats){.struct_size = sizeof pipeline->totals};
+    status = pipeline_open_source(pipeline, err);
+    if (status == STRID_OK)
+        status = pipeline_open_sinks(pipeline, err);
+    pthread_mutex_unlock(&pipeline->lock);
+    if (status == STRID_OK)
+        status = run_until_end(pipeline, err);
+    pthread_mutex_lock(&pipeline->lock);
+    pipeline_close(pipeline, false);
+    pthread_mutex_unlock(&pipeline->lock);
+    atomic_store_explicit(&pipeline->stop, 0, memory_order_release);
+    return status;
+}

@@ -1,0 +1,226 @@
+/* Reading the state of a stopped node: what is materialised, under what lies in blocks. */
+#include <strid/inspect.h>
+
+#define XXH_INLINE_ALL
+#include <stdio.h>
+#include <xxhash.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "state/directory.h"
+
+struct strid_state_reader {
+    struct directory *directory;
+    struct buffer value; /* of the entry that was given last */
+    strid_state_store_stats *stores;
+    strid_state_partition_stats *partitions;
+};
+
+strid_state_reader *strid_state_reader_open(const char *url, strid_error *err)
+{
+    struct directory_options options = {.read_only = true};
+    strid_state_reader *reader = memory_alloc_zeroed(sizeof *reader);
+    if (directory_open(url, NULL, &options, &reader->directory, err) != STRID_OK) {
+        memory_free(reader);
+        return NULL;
+    }
+    return reader;
+}
+
+void strid_state_reader_close(strid_state_reader *reader)
+{
+    if (reader == NULL)
+        return;
+    directory_close(reader->directory);
+    buffer_fini(&reader->value);
+    memory_free(reader->stores);
+    memory_free(reader->partitions);
+    memory_free(reader);
+}
+
+static strid_status find_store(const strid_state_reader *reader, const char *name, uint8_t *number,
+                               strid_error *err)
+{
+    *number = directory_find_store(reader->directory, name);
+    if (*number != 0)
+        return STRID_OK;
+    char known[256] = "";
+    for (uint32_t i = 1; i <= DIRECTORY_STORES_MAX; i++)
+        if (reader->directory->stores[i] != NULL) {
+            size_t used = strlen(known);
+            (void)snprintf(known + used, sizeof known - used, " %s", reader->directory->stores[i]);
+        }
+    return error_set(err, STRID_ENOTFOUND, "state", "%s has no store \"%s\"; it has:%s",
+                     reader->directory->url, name, known);
+}
+
+struct get {
+    strid_state_reader *reader;
+    bool found;
+};
+
+static void got(void *user, size_t index, strid_bytes value)
+{
+    struct get *get = user;
+    (void)index;
+    buffer_clear(&get->reader->value);
+    get->found = value.data != NULL;
+    buffer_put_bytes(&get->reader->value, value);
+}
+
+/* The vshard of a record's key is that of its hash; the key of a partition is not reached by name.
+ */
+strid_status strid_state_reader_get(strid_state_reader *reader, const char *store, strid_bytes key,
+                                    strid_state_entry *entry, strid_error *err)
+{
+    struct directory *directory = reader->directory;
+    struct key_state state = {.key = key};
+    strid_status status = find_store(reader, store, &state.store, err);
+    if (status != STRID_OK)
+        return status;
+    if (key.len > KEY_RECORD_KEY_MAX)
+        return error_set(err, STRID_ENOTFOUND, "state", "a key has at most %d bytes",
+                         KEY_RECORD_KEY_MAX);
+    state.vshard = (uint8_t)(XXH3_64bits_withSeed(key.data, key.len, directory->seed) >> 56);
+    struct key_value value = {.kind = STRID_STATE_ABSENT};
+    if (!fold_get(directory->fold, &state, &value)) {
+        struct buffer encoded = {0};
+        struct get get = {.reader = reader};
+        encoded.len = key_put_state(buffer_reserve(&encoded, KEY_STATE_HEADER + key.len), &state);
+        strid_bytes encoded_key = buffer_bytes(&encoded);
+        status = directory->ops->get_many(directory->store, &encoded_key, 1, got, &get, err);
+        buffer_fini(&encoded);
+        if (status == STRID_OK && get.found && !key_get_value(buffer_bytes(&reader->value), &value))
+            status = error_set(err, STRID_ECORRUPT, "state", "the value fails its checksum");
+    }
+    if (status != STRID_OK)
+        return status;
+    if (value.kind == STRID_STATE_ABSENT)
+        return error_set(err, STRID_ENOTFOUND, "state", "store \"%s\" has no such key", store);
+    *entry = (strid_state_entry){.store = directory->stores[state.store],
+                                 .key = key,
+                                 .kind = value.kind,
+                                 .value = value.bytes};
+    return STRID_OK;
+}
+
+struct scan {
+    strid_state_reader *reader;
+    uint8_t store; /* 0: all */
+    bool ended;
+    bool from_blocks;
+    strid_state_entry_fn fn;
+    void *user;
+    strid_error *err;
+    strid_status status;
+};
+
+static bool give(struct scan *scan, const struct key_state *key, const struct key_value *value)
+{
+    uint8_t store = (uint8_t)(key->store & ~KEY_STORE_KEYLESS);
+    if (value->kind == STRID_STATE_ABSENT || (scan->store != 0 && scan->store != store))
+        return true;
+    bool keyless = (key->store & KEY_STORE_KEYLESS) != 0;
+    strid_state_entry entry = {.store = scan->reader->directory->stores[store],
+                               .key = keyless ? strid_bytes_of(NULL, 0) : key->key,
+                               .kind = value->kind,
+                               .value = value->bytes};
+    scan->ended = !scan->fn(scan->user, &entry);
+    return !scan->ended;
+}
+
+static bool scan_one(void *user, strid_bytes encoded_key, strid_bytes encoded_value)
+{
+    struct scan *scan = user;
+    struct key_state key;
+    struct key_value value, newer;
+    if (!key_get_state(encoded_key, &key) || !key_get_value(encoded_value, &value)) {
+        scan->status = error_set(scan->err, STRID_ECORRUPT, "state",
+                                 "%s: an entry is damaged; restore the directory from a backup",
+                                 scan->reader->directory->url);
+        return false;
+    }
+    if (!scan->from_blocks && fold_get(scan->reader->directory->fold, &key, &newer))
+        return true; /* it comes with the blocks */
+    return give(scan, &key, &value);
+}
+
+strid_status strid_state_reader_scan(strid_state_reader *reader, const char *store,
+                                     strid_state_entry_fn fn, void *user, strid_error *err)
+{
+    struct directory *directory = reader->directory;
+    struct scan scan = {.reader = reader, .fn = fn, .user = user, .err = err};
+    strid_status status = store == NULL ? STRID_OK : find_store(reader, store, &scan.store, err);
+    if (status == STRID_OK)
+        status = directory->ops->scan(directory->store, strid_bytes_of_text("s"),
+                                      strid_bytes_of_text("t"), scan_one, &scan, err);
+    if (status != STRID_OK || scan.status != STRID_OK || scan.ended)
+        return status == STRID_OK ? scan.status : status;
+    scan.from_blocks = true;
+    fold_sort(directory->fold);
+    for (struct store_op op; fold_next(directory->fold, &op);)
+        if (op.value.data != NULL && !scan_one(&scan, op.key, op.value))
+            break;
+    return scan.status;
+}
+
+struct counting {
+    const struct directory *directory;
+    strid_state_store_stats *stores; /* by number */
+};
+
+static bool count_entry(void *user, const strid_state_entry *entry)
+{
+    struct counting *counting = user;
+    for (uint32_t i = 1; i <= DIRECTORY_STORES_MAX; i++)
+        if (counting->directory->stores[i] == entry->store) {
+            counting->stores[i].keys++;
+            counting->stores[i].key_bytes += entry->key.len;
+            counting->stores[i].value_bytes += entry->value.len;
+        }
+    return true;
+}
+
+static void describe(strid_state_reader *reader, strid_state_stats *stats)
+{
+    struct directory *directory = reader->directory;
+    for (uint32_t i = 1; i <= DIRECTORY_STORES_MAX; i++)
+        if (directory->stores[i] != NULL) {
+            reader->stores[i].name = directory->stores[i];
+            stats->keys += reader->stores[i].keys;
+            reader->stores[stats->store_count++] = reader->stores[i];
+        }
+    for (uint32_t i = 0; i < directory->partition_count; i++)
+        reader->partitions[i] = (strid_state_partition_stats){
+            .identity = directory->partitions[i]->identity, .low = directory->partitions[i]->low};
+    struct store_figures figures = {0};
+    directory->ops->figures(directory->store, &figures);
+    stats->stores = reader->stores;
+    stats->partitions = reader->partitions;
+    stats->partition_count = directory->partition_count;
+    stats->redo_blocks = directory->redo_blocks;
+    stats->redo_bytes = directory->redo_bytes;
+    stats->last_block = directory->last_number;
+    stats->disk_bytes = figures.disk_bytes;
+    memcpy(stats->level_files, figures.level_files, sizeof stats->level_files);
+    memcpy(stats->level_bytes, figures.level_bytes, sizeof stats->level_bytes);
+    directory_format_id(directory, stats->directory_id);
+    stats->format_version = DIRECTORY_FORMAT;
+    stats->vshards = KEY_VSHARDS;
+}
+
+strid_status strid_state_reader_stats(strid_state_reader *reader, strid_state_stats *stats,
+                                      strid_error *err)
+{
+    memory_free(reader->stores);
+    memory_free(reader->partitions);
+    reader->stores = memory_alloc_zeroed((DIRECTORY_STORES_MAX + 1) * sizeof *reader->stores);
+    reader->partitions =
+        memory_alloc_zeroed((reader->directory->partition_count + 1) * sizeof *reader->partitions);
+    struct counting counting = {.directory = reader->directory, .stores = reader->stores};
+    *stats = (strid_state_stats){0};
+    strid_status status = strid_state_reader_scan(reader, NULL, count_entry, &counting, err);
+    if (status == STRID_OK)
+        describe(reader, stats);
+    return status;
+}

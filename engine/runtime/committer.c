@@ -1,0 +1,253 @@
+#include "runtime/committer.h"
+
+#include "base/assert.h"
+#include "base/crash_point.h"
+#include "base/memory.h"
+#include "runtime/reader.h"
+#include "runtime/storage.h"
+#include "runtime/worker.h"
+
+enum { COMMITTER_DRAIN_MAX = 256 };
+
+/* Records of a round whose effects are in a block of a worker, in the order in which the worker
+ * handled them. */
+struct completion {
+    struct round *round;
+    uint64_t block;
+    uint64_t records;
+};
+
+/* Completions of one worker that are not yet durable: a ring that grows. */
+struct completions {
+    struct completion *items;
+    size_t mask, head, tail;
+};
+
+struct commit_partition {
+    struct round *oldest, *newest; /* closed rounds that are not complete, in order of delivery */
+    strid_position low;
+    bool low_moved;    /* since it was last sent */
+    bool low_sent;     /* `message` is with storage */
+    bool acknowledged; /* the source knows `low` */
+    struct low_position message;
+    uint64_t message_order; /* it was the n-th that was sent */
+};
+
+struct committer {
+    struct agent agent;
+    struct run *run;
+    struct ring **from_workers;
+    struct ring *lows;
+    struct completions *completions; /* per worker */
+    struct commit_partition *partitions;
+    uint64_t lows_sent;
+};
+
+struct agent *committer_agent(struct committer *committer) { return &committer->agent; }
+struct ring *committer_lows(struct committer *committer) { return committer->lows; }
+
+struct ring *committer_from_worker(struct committer *committer, uint32_t worker)
+{
+    return committer->from_workers[worker];
+}
+
+struct committer *committer_create(struct run *run)
+{
+    struct committer *committer = memory_alloc_zeroed(sizeof *committer);
+    agent_init(&committer->agent, "strid-committer", committer_do_work, committer, 5000000);
+    committer->run = run;
+    committer->from_workers = memory_alloc_zeroed(run->worker_count * sizeof(struct ring *));
+    committer->completions = memory_alloc_zeroed(run->worker_count * sizeof(struct completions));
+    for (uint32_t w = 0; w < run->worker_count; w++) {
+        committer->from_workers[w] =
+            ring_create(run->reader_count * run->options.chunks_per_reader);
+        committer->completions[w].mask = 255;
+        committer->completions[w].items = memory_alloc_zeroed(256 * sizeof(struct completion));
+    }
+    committer->lows = ring_create(run->partition_count + 1);
+    committer->partitions =
+        memory_alloc_zeroed((run->partition_count + 1) * sizeof *committer->partitions);
+    for (uint32_t p = 0; p < run->partition_count; p++) {
+        committer->partitions[p].low = run->partitions[p].stored->low;
+        committer->partitions[p].message.partition = p;
+        committer->partitions[p].acknowledged = true;
+    }
+    return committer;
+}
+
+void committer_destroy(struct committer *committer)
+{
+    if (committer == NULL)
+        return;
+    for (uint32_t w = 0; w < committer->run->worker_count; w++) {
+        ring_destroy(committer->from_workers[w]);
+        memory_free(committer->completions[w].items);
+    }
+    ring_destroy(committer->lows);
+    memory_free(committer->from_workers);
+    memory_free(committer->completions);
+    memory_free(committer->partitions);
+    memory_free(committer);
+}
+
+static void push_completion(struct completions *list, const struct completion *completion)
+{
+    if (list->tail - list->head > list->mask) {
+        size_t count = list->mask + 1;
+        struct completion *items = memory_alloc(2 * count * sizeof *items);
+        for (size_t i = 0; i < count; i++)
+            items[i] = list->items[(list->head + i) & list->mask];
+        memory_free(list->items);
+        *list = (struct completions){.items = items, .mask = 2 * count - 1, .tail = count};
+    }
+    list->items[list->tail++ & list->mask] = *completion;
+}
+
+static void return_chunk(struct committer *committer, struct chunk *chunk)
+{
+    struct reader *reader = &committer->run->readers[chunk->reader];
+    bool pushed = ring_push(reader->from_committer_chunks, chunk);
+    STRID_ASSERT(pushed); /* the ring holds all chunks of the reader */
+}
+
+/* Readers are woken once for all chunks that came back. */
+static int take_chunks(struct committer *committer)
+{
+    struct run *run = committer->run;
+    int work = 0;
+    for (uint32_t w = 0; w < run->worker_count; w++) {
+        struct chunk *chunk;
+        for (int n = 0; n < COMMITTER_DRAIN_MAX; n++) {
+            if ((chunk = ring_pop(committer->from_workers[w])) == NULL)
+                break;
+            /* Of a dropped chunk nothing was applied: its round never completes, and the low
+             * position stays. */
+            if (!chunk->dropped)
+                push_completion(&committer->completions[w],
+                                &(struct completion){.round = chunk->round,
+                                                     .block = chunk->block,
+                                                     .records = chunk->count});
+            return_chunk(committer, chunk);
+            work++;
+        }
+    }
+    for (uint32_t r = 0; work > 0 && r < run->reader_count; r++)
+        agent_wake(&run->readers[r].agent);
+    return work;
+}
+
+static int take_rounds(struct committer *committer)
+{
+    struct run *run = committer->run;
+    int work = 0;
+    for (uint32_t r = 0; r < run->reader_count; r++) {
+        struct round *round;
+        while ((round = ring_pop(run->readers[r].to_committer)) != NULL) {
+            struct commit_partition *partition = &committer->partitions[round->partition];
+            round->behind = NULL;
+            if (partition->oldest == NULL)
+                partition->oldest = round;
+            else
+                partition->newest->behind = round;
+            partition->newest = round;
+            work++;
+        }
+    }
+    return work;
+}
+
+/* What a sync now covers counts for its rounds. */
+static int take_durable(struct committer *committer)
+{
+    struct run *run = committer->run;
+    int work = 0;
+    for (uint32_t w = 0; w < run->worker_count; w++) {
+        struct completions *list = &committer->completions[w];
+        uint64_t synced = storage_synced_sequence(run->storage, w);
+        while (list->head != list->tail && list->items[list->head & list->mask].block <= synced) {
+            struct completion *completion = &list->items[list->head++ & list->mask];
+            completion->round->durable += completion->records;
+            work++;
+        }
+    }
+    return work;
+}
+
+/* A partition's rounds that are complete, from the oldest on, move its low position. */
+static int move_low(struct committer *committer, uint32_t index)
+{
+    struct run *run = committer->run;
+    struct commit_partition *partition = &committer->partitions[index];
+    struct reader *reader = &run->readers[index % run->reader_count];
+    int work = 0;
+    while (partition->oldest != NULL && partition->oldest->durable == partition->oldest->records) {
+        struct round *round = partition->oldest;
+        STRID_ASSERT(strid_position_compare(partition->low, round->next) <= 0);
+        partition->low = round->next;
+        partition->low_moved = true;
+        partition->oldest = round->behind;
+        bool pushed = ring_push(reader->from_committer_rounds, round);
+        STRID_ASSERT(pushed); /* the reader lets no more than the ring holds into being */
+        work++;
+    }
+    return work;
+}
+
+static int tell_low(struct committer *committer, uint32_t index)
+{
+    struct run *run = committer->run;
+    struct commit_partition *partition = &committer->partitions[index];
+    if (partition->low_sent) {
+        if (storage_lows_synced(run->storage) < partition->message_order)
+            return 0;
+        partition->low_sent = false;
+        strid_error err = STRID_ERROR_INIT;
+        uint32_t number = run->partitions[index].origin.partition;
+        if (run->source_ops->ack != NULL &&
+            run->source_ops->ack(run->source, number, partition->message.position, &err) !=
+                STRID_OK)
+            log_warn(run->log, "committer", "%s: not acknowledged, tried again with the next: %s",
+                     run->partitions[index].origin.topic, err.message);
+    }
+    if (!partition->low_moved)
+        return 0;
+    partition->low_moved = false;
+    partition->low_sent = true;
+    partition->message.position = partition->low;
+    partition->message_order = ++committer->lows_sent;
+    bool pushed = ring_push(committer->lows, &partition->message);
+    STRID_ASSERT(pushed); /* one message per partition, and the ring holds them all */
+    CRASH_POINT("committer_low_sent");
+    agent_wake(storage_agent(run->storage));
+    return 1;
+}
+
+static bool all_told(struct committer *committer)
+{
+    struct run *run = committer->run;
+    for (uint32_t p = 0; p < run->partition_count; p++) {
+        struct commit_partition *partition = &committer->partitions[p];
+        if (partition->oldest != NULL || partition->low_moved || partition->low_sent)
+            return false;
+    }
+    return true;
+}
+
+int committer_do_work(void *self)
+{
+    struct committer *committer = self;
+    struct run *run = committer->run;
+    /* Looked at first: what a reader pushed before it ended is then found below. */
+    bool ended = true;
+    for (uint32_t r = 0; r < run->reader_count; r++)
+        ended = ended && atomic_load_explicit(&run->readers[r].ended, memory_order_acquire);
+    int work = take_rounds(committer) + take_chunks(committer) + take_durable(committer);
+    for (uint32_t p = 0; p < run->partition_count; p++)
+        work += move_low(committer, p) + tell_low(committer, p);
+    if (ended && work == 0 && !run_failed(run) && all_told(committer) &&
+        !atomic_load_explicit(&run->finished, memory_order_relaxed)) {
+        atomic_store_explicit(&run->finished, true, memory_order_release);
+        return 1;
+    }
+    return work;
+}

@@ -1,0 +1,226 @@
+/* What a handler may do: the strid_state_ and strid_emit functions, on the write set of the record
+ * in hand.
+ * @thread the worker that calls the handler */
+#include "base/assert.h"
+#include "base/error.h"
+#include "runtime/worker.h"
+
+void context_begin(struct strid_context *context, struct worker *worker, struct chunk_slot *slot)
+{
+    struct partition *partition = context->partition;
+    context->record = &slot->record;
+    context->hash = (uint32_t)(slot->hash >> 32);
+    context->key = slot->record.key;
+    context->store_flag = 0;
+    if (context->key.data == NULL) {
+        context->key = strid_bytes_of(partition->key_bytes, sizeof partition->key_bytes);
+        context->store_flag = KEY_STORE_KEYLESS;
+    }
+    context->worker = worker;
+    context->attempt = 0;
+    context->write_count = 0;
+    context->output_count = 0;
+    context->memo_store = 0;
+    context->memo_entry = NULL;
+    context->failed = false;
+    context->reason[0] = '\0';
+    context->bytes.len = 0;
+}
+
+/* The entry of the record's key in a store, or NULL where nobody ever wrote it and the cache need
+ * not say so. */
+struct cache_entry *context_entry(struct strid_context *context, uint8_t store)
+{
+    if (context->memo_store == store)
+        return context->memo_entry;
+    struct worker *worker = context->worker;
+    struct cache_key key = {.key = context->key, .hash = context->hash, .store = store};
+    struct cache_entry *entry = cache_find(&worker->cache, &key);
+    if (__builtin_expect(entry == NULL && !worker->cache.complete, 0)) {
+        strid_error err = STRID_ERROR_INIT;
+        entry = worker_fetch_one(worker, &key, &err);
+        if (entry == NULL) {
+            run_fail(worker->run, &err);
+            context->failed = true;
+        }
+    }
+    route_uses_store(context->route, store);
+    context->memo_store = store;
+    context->memo_entry = entry;
+    return entry;
+}
+
+static uint8_t number_of(const struct strid_context *context, strid_store store)
+{
+    const struct run *run = context->worker->run;
+    STRID_ASSERT(store >= 1 && store <= run->definition->store_count);
+    return run->store_numbers[store] | context->store_flag;
+}
+
+static struct context_write *find_write(struct strid_context *context, uint8_t store)
+{
+    for (uint32_t i = context->write_count; i > 0; i--)
+        if (context->writes[i - 1].store == store)
+            return &context->writes[i - 1];
+    return NULL;
+}
+
+strid_state_kind strid_state_get(strid_context *context, strid_store handle, strid_bytes *value)
+{
+    uint8_t store = number_of(context, handle);
+    const struct context_write *write = find_write(context, store);
+    if (write != NULL) {
+        if (write->kind == STRID_STATE_BYTES)
+            *value = strid_bytes_of(context->bytes.data + write->bytes_at, write->bytes_len);
+        else if (write->kind != STRID_STATE_ABSENT)
+            *value = strid_bytes_of(&write->number, 8);
+        return write->kind;
+    }
+    const struct cache_entry *entry = context_entry(context, store);
+    if (entry == NULL || cache_kind(entry) == STRID_STATE_ABSENT)
+        return STRID_STATE_ABSENT;
+    *value = strid_bytes_of(cache_value(entry), entry->value_len);
+    return cache_kind(entry);
+}
+
+int64_t strid_state_get_i64(strid_context *context, strid_store store, int64_t fallback)
+{
+    strid_bytes value;
+    int64_t number = fallback;
+    if (strid_state_get(context, store, &value) == STRID_STATE_I64)
+        memcpy(&number, value.data, sizeof number);
+    return number;
+}
+
+double strid_state_get_f64(strid_context *context, strid_store store, double fallback)
+{
+    strid_bytes value;
+    double number = fallback;
+    strid_state_kind kind = strid_state_get(context, store, &value);
+    if (kind == STRID_STATE_F64)
+        memcpy(&number, value.data, sizeof number);
+    else if (kind == STRID_STATE_I64)
+        number = (double)strid_state_get_i64(context, store, 0);
+    return number;
+}
+
+static struct context_write *add_write(struct strid_context *context, strid_store handle,
+                                       strid_state_kind kind)
+{
+    uint8_t store = number_of(context, handle);
+    struct context_write *write = find_write(context, store);
+    if (write == NULL) {
+        STRID_ASSERT(context->write_count < CONTEXT_WRITES_MAX);
+        write = &context->writes[context->write_count++];
+        write->store = store;
+        write->entry = context_entry(context, store);
+    }
+    write->kind = kind;
+    return write;
+}
+
+void strid_state_put_i64(strid_context *context, strid_store store, int64_t value)
+{
+    memcpy(&add_write(context, store, STRID_STATE_I64)->number, &value, sizeof value);
+}
+
+void strid_state_put_f64(strid_context *context, strid_store store, double value)
+{
+    memcpy(&add_write(context, store, STRID_STATE_F64)->number, &value, sizeof value);
+}
+
+strid_status strid_state_put(strid_context *context, strid_store store, strid_bytes value)
+{
+    if (value.len > STRID_STATE_VALUE_MAX)
+        return STRID_ELIMIT;
+    struct context_write *write = add_write(context, store, STRID_STATE_BYTES);
+    /* `value` may be what an earlier put left in the same buffer, which moves when it grows. */
+    size_t at = context->bytes.len;
+    bool inside = value.data >= context->bytes.data && value.data < context->bytes.data + at;
+    size_t offset = inside ? (size_t)(value.data - context->bytes.data) : 0;
+    uint8_t *to = buffer_reserve(&context->bytes, value.len + 1);
+    if (value.len > 0)
+        memcpy(to, inside ? context->bytes.data + offset : value.data, value.len);
+    context->bytes.len += value.len;
+    write->bytes_at = at;
+    write->bytes_len = value.len;
+    return STRID_OK;
+}
+
+void strid_state_delete(strid_context *context, strid_store store)
+{
+    (void)add_write(context, store, STRID_STATE_ABSENT);
+}
+
+strid_status strid_emit(strid_context *context, const char *sink, strid_bytes key,
+                        strid_bytes value)
+{
+    const struct definition *definition = context->worker->run->definition;
+    for (uint32_t i = 0; i < definition->sink_count; i++) {
+        if (strcmp(definition->sinks[i].name, sink) != 0)
+            continue;
+        struct output_list *list = &context->worker->block->outputs[i];
+        output_put(list, context->partition->index, context->record, context->output_count++, key,
+                   value);
+        return STRID_OK;
+    }
+    return STRID_ENOTFOUND;
+}
+
+void strid_set_reason(strid_context *context, const char *reason)
+{
+    size_t len = strnlen(reason, CONTEXT_REASON_MAX);
+    memcpy(context->reason, reason, len);
+    context->reason[len] = '\0';
+}
+
+uint32_t strid_attempt(const strid_context *context) { return context->attempt; }
+
+/* Outputs of a record lie at the end of the open block's lists until its outcome is known. */
+static void settle_outputs(struct strid_context *context, bool keep)
+{
+    struct worker *worker = context->worker;
+    for (uint32_t i = 0; i < worker->run->delivery_count; i++) {
+        struct output_list *list = &worker->block->outputs[i];
+        if (keep) {
+            list->kept_len = list->bytes.len;
+            list->kept_count = list->count;
+        } else {
+            list->bytes.len = list->kept_len;
+            list->count = list->kept_count;
+        }
+    }
+    if (keep)
+        worker->block->output_count += context->output_count;
+    context->output_count = 0;
+}
+
+void context_merge(struct strid_context *context)
+{
+    struct cache *cache = &context->worker->cache;
+    for (uint32_t i = 0; i < context->write_count; i++) {
+        struct context_write *write = &context->writes[i];
+        struct key_value value = {.kind = write->kind};
+        if (write->kind == STRID_STATE_BYTES)
+            value.bytes = strid_bytes_of(context->bytes.data + write->bytes_at, write->bytes_len);
+        else if (write->kind != STRID_STATE_ABSENT)
+            value.bytes = strid_bytes_of(&write->number, 8);
+        struct cache_entry *entry = write->entry;
+        if (entry == NULL) {
+            struct cache_key key = {
+                .key = context->key, .hash = context->hash, .store = write->store};
+            entry = cache_add(cache, &key, &(struct key_value){.kind = STRID_STATE_ABSENT});
+        }
+        (void)cache_put(cache, entry, &value);
+    }
+    if (context->output_count > 0)
+        settle_outputs(context, true);
+}
+
+void context_drop(struct strid_context *context)
+{
+    if (context->output_count > 0)
+        settle_outputs(context, false);
+    context->write_count = 0;
+    context->bytes.len = 0;
+}

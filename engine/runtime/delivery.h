@@ -1,0 +1,26 @@
+/* Delivery, one per sink: takes sealed blocks that have outputs for the sink, writes and flushes
+ * these, and reports, so that storage may write the block. A sink that fails is tried again with
+ * backoff, without end: nothing is lost, the workers wait. */
+#ifndef RUNTIME_DELIVERY_H
+#define RUNTIME_DELIVERY_H
+
+#include "runtime/run.h"
+
+struct delivery {
+    struct agent agent;
+    struct run *run;
+    uint32_t index;                 /* in run->deliveries and in block->outputs */
+    struct sink_instance *instance; /* the dead-letter queue is opened with the first dead letter */
+    struct ring **from_workers;
+    struct buffer blocks; /* struct sealed_block *: taken, not yet reported */
+    int64_t retry_at_ns, backoff_ns;
+    struct output_reader reader;
+    _Atomic uint64_t delivered;
+};
+
+void delivery_init(struct delivery *delivery, struct run *run, uint32_t index,
+                   struct sink_instance *instance);
+void delivery_fini(struct delivery *delivery);
+int delivery_do_work(void *delivery);
+
+#endif

@@ -1,0 +1,304 @@
+#define XXH_INLINE_ALL
+#include "runtime/reader.h"
+
+#include <xxhash.h>
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "runtime/committer.h"
+#include "runtime/worker.h"
+
+enum { ROUNDS_PER_SLAB = 1024, DEFAULT_CHUNKS = 64 };
+
+static struct round *take_round(struct reader *reader)
+{
+    for (struct round *back; (back = ring_pop(reader->from_committer_rounds)) != NULL;) {
+        back->behind = reader->free_rounds;
+        reader->free_rounds = back;
+        reader->rounds_out--;
+    }
+    if (reader->free_rounds == NULL) {
+        struct round *slab = memory_alloc_zeroed(ROUNDS_PER_SLAB * sizeof *slab);
+        buffer_put(&reader->rounds, &slab, sizeof slab);
+        for (uint32_t i = 0; i < ROUNDS_PER_SLAB; i++) {
+            slab[i].behind = reader->free_rounds;
+            reader->free_rounds = &slab[i];
+        }
+    }
+    struct round *round = reader->free_rounds;
+    reader->free_rounds = round->behind;
+    return round;
+}
+
+static struct chunk *take_chunk(struct reader *reader)
+{
+    for (struct chunk *chunk; (chunk = ring_pop(reader->from_committer_chunks)) != NULL;) {
+        chunk_reset(chunk);
+        reader->free_chunks[reader->free_count++] = chunk;
+    }
+    return reader->free_count == 0 ? NULL : reader->free_chunks[--reader->free_count];
+}
+
+static void push_chunk(struct reader *reader, struct chunk *chunk)
+{
+    struct worker *worker = &reader->run->workers[chunk->worker];
+    reader->open[chunk->worker] = NULL;
+    bool pushed = ring_push(reader->to_workers[chunk->worker], chunk);
+    STRID_ASSERT(pushed); /* the ring holds all chunks of the reader */
+    agent_wake(&worker->agent);
+}
+
+static struct chunk *open_chunk(struct reader *reader, uint32_t worker)
+{
+    struct chunk *chunk = take_chunk(reader);
+    if (chunk == NULL)
+        return NULL;
+    struct partition *partition = &reader->run->partitions[reader->current->partition];
+    chunk->partition = partition->index;
+    chunk->epoch = atomic_load_explicit(&partition->epoch, memory_order_acquire);
+    chunk->reader = reader->index;
+    chunk->worker = worker;
+    chunk->round = reader->round;
+    reader->open[worker] = chunk;
+    return chunk;
+}
+
+/* A position that does not rise is a defect of the source, or the source was replaced under our
+ * feet. */
+static strid_status refuse_backwards(struct reader *reader, const strid_raw *raw)
+{
+    struct partition *partition = &reader->run->partitions[reader->current->partition];
+    reader->status = error_set(
+        reader->err, STRID_EGAP, "reader",
+        "%s partition %u (%s): position %llu-%llu came after %llu-%llu; the source ran backwards: "
+        "check it, then start again",
+        partition->origin.source, partition->origin.partition, partition->origin.topic,
+        (unsigned long long)raw->position.high, (unsigned long long)raw->position.low,
+        (unsigned long long)reader->current->last.high,
+        (unsigned long long)reader->current->last.low);
+    reader->full = true;
+    return STRID_AGAIN;
+}
+
+static uint64_t hash_of(const struct run *run, const struct partition *partition,
+                        const struct decoded *decoded)
+{
+    uint64_t hash = partition->key_hash;
+    if (decoded->fault == NULL && decoded->key.data != NULL)
+        hash = XXH3_64bits_withSeed(decoded->key.data, decoded->key.len, run->directory->seed);
+    if (__builtin_expect(run->options.vshards_used != 0, 0))
+        hash = (hash & (UINT64_MAX >> 8)) | (hash >> 56) % run->options.vshards_used << 56;
+    return hash;
+}
+
+static strid_status deliver(struct reader *reader, const strid_raw *raw,
+                            const struct decoded *decoded)
+{
+    struct run *run = reader->run;
+    struct partition *partition = &run->partitions[reader->current->partition];
+    uint64_t hash = hash_of(run, partition, decoded);
+    uint32_t worker = run->worker_of[hash >> 56];
+    struct chunk *chunk = reader->open[worker];
+    uint32_t fields = run->definition->decode.field_count;
+    if (chunk == NULL)
+        chunk = open_chunk(reader, worker);
+    if (chunk != NULL && !chunk_add(chunk, raw, decoded, &partition->origin, fields, hash)) {
+        push_chunk(reader, chunk);
+        chunk = open_chunk(reader, worker);
+        if (chunk != NULL)
+            (void)chunk_add(chunk, raw, decoded, &partition->origin, fields, hash);
+    }
+    if (chunk == NULL) {
+        reader->full = true;
+        return STRID_AGAIN;
+    }
+    if (chunk->count >= run->options.chunk_records)
+        reader->full = true;
+    reader->round->records++;
+    return STRID_OK;
+}
+
+strid_status strid_intake_add(strid_intake *intake, const strid_raw *raw)
+{
+    struct reader *reader = (struct reader *)intake;
+    struct reader_partition *current = reader->current;
+    if (reader->full)
+        return STRID_AGAIN;
+    if (current->has_last && strid_position_compare(raw->position, current->last) <= 0)
+        return refuse_backwards(reader, raw);
+    struct decoded decoded = {.key = raw->key, .fault = raw->fault};
+    if (reader->decodes)
+        decoder_decode(reader->decoder, raw, &decoded);
+    if (!decoded.skip && deliver(reader, raw, &decoded) != STRID_OK)
+        return STRID_AGAIN;
+    current->has_last = true;
+    current->last = raw->position;
+    reader->round->next = raw->next;
+    return STRID_OK;
+}
+
+void strid_intake_skip(strid_intake *intake, strid_position next)
+{
+    struct reader *reader = (struct reader *)intake;
+    if (!reader->full && strid_position_compare(next, reader->round->next) > 0)
+        reader->round->next = next;
+}
+
+static void close_round(struct reader *reader)
+{
+    struct partition *partition = &reader->run->partitions[reader->current->partition];
+    struct round *round = reader->round;
+    for (uint32_t w = 0; w < reader->run->worker_count; w++)
+        if (reader->open[w] != NULL)
+            push_chunk(reader, reader->open[w]);
+    reader->round = NULL;
+    if (round->records == 0 && strid_position_compare(round->next, reader->current->next) == 0) {
+        round->behind = reader->free_rounds;
+        reader->free_rounds = round;
+        return;
+    }
+    reader->current->next = round->next;
+    atomic_store_explicit(&partition->bytes_read, round->next.low, memory_order_relaxed);
+    bool pushed = ring_push(reader->to_committer, round);
+    STRID_ASSERT(pushed && reader->rounds_out < COMMITTER_ROUNDS_MAX);
+    reader->rounds_out++;
+}
+
+static int poll_partition(struct reader *reader, struct reader_partition *current)
+{
+    struct run *run = reader->run;
+    struct partition *partition = &run->partitions[current->partition];
+    strid_error err = STRID_ERROR_INIT;
+    reader->current = current;
+    reader->full = false;
+    reader->err = &err;
+    reader->status = STRID_OK;
+    reader->round = take_round(reader);
+    *reader->round =
+        (struct round){.partition = partition->index,
+                       .epoch = atomic_load_explicit(&partition->epoch, memory_order_acquire),
+                       .next = current->next};
+    uint32_t records_max = run->options.chunk_records * run->worker_count;
+    strid_status status = run->source_ops->poll(run->source, partition->origin.partition,
+                                                (strid_intake *)reader, records_max, &err);
+    uint64_t records = reader->round->records;
+    close_round(reader);
+    if (reader->status != STRID_OK)
+        status = reader->status;
+    if (status == STRID_EOF)
+        current->ended = true;
+    if (status < 0)
+        run_fail(run, &err);
+    return records > 0 || status == STRID_EOF || (status == STRID_AGAIN && reader->full);
+}
+
+static bool has_credit(struct reader *reader)
+{
+    if (reader->free_count == 0) {
+        struct chunk *chunk = take_chunk(reader);
+        if (chunk == NULL)
+            return false;
+        reader->free_chunks[reader->free_count++] = chunk;
+    }
+    if (reader->rounds_out < COMMITTER_ROUNDS_MAX)
+        return true;
+    struct round *round = take_round(reader); /* looks for those that came back */
+    round->behind = reader->free_rounds;
+    reader->free_rounds = round;
+    return reader->rounds_out < COMMITTER_ROUNDS_MAX;
+}
+
+int reader_do_work(void *self)
+{
+    struct reader *reader = self;
+    struct run *run = reader->run;
+    if (atomic_load_explicit(&reader->ended, memory_order_relaxed))
+        return 0;
+    bool any = false;
+    int work = 0;
+    for (uint32_t i = 0; i < reader->partition_count && run_stop(run) == RUN_CONTINUE; i++) {
+        reader->next_partition = (reader->next_partition + 1) % reader->partition_count;
+        struct reader_partition *current = &reader->partitions[reader->next_partition];
+        if (current->ended)
+            continue;
+        any = true;
+        if (!has_credit(reader)) {
+            atomic_fetch_add_explicit(&reader->backpressure, 1, memory_order_relaxed);
+            break;
+        }
+        work += poll_partition(reader, current);
+    }
+    if ((!any || run_stop(run) != RUN_CONTINUE) && !run_failed(run)) {
+        /* release: whoever sees this finds everything in the rings */
+        atomic_store_explicit(&reader->ended, true, memory_order_release);
+        agent_wake(committer_agent(run->committer));
+        return 1;
+    }
+    return work;
+}
+
+static void take_partitions(struct reader *reader)
+{
+    struct run *run = reader->run;
+    reader->partitions = memory_alloc_zeroed(run->partition_count * sizeof *reader->partitions + 1);
+    for (uint32_t p = reader->index; p < run->partition_count; p += run->reader_count) {
+        struct directory_partition *stored = run->partitions[p].stored;
+        struct reader_partition *partition = &reader->partitions[reader->partition_count++];
+        partition->partition = p;
+        partition->next = stored->low; /* zero where it was never read */
+        atomic_store_explicit(&run->partitions[p].bytes_read, stored->low.low,
+                              memory_order_relaxed);
+    }
+}
+
+strid_status reader_init(struct reader *reader, struct run *run, uint32_t index, strid_error *err)
+{
+    const struct decode_definition *decode = &run->definition->decode;
+    agent_init(&reader->agent, "strid-reader", reader_do_work, reader, 2000000);
+    reader->run = run;
+    reader->index = index;
+    take_partitions(reader);
+    reader->decodes =
+        decode->format != DECODE_RAW || decode->key != NULL || decode->field_count > 0;
+    strid_status status = decoder_create(
+        decode, (run->source_ops->flags & STRID_SOURCE_PADDED) != 0, &reader->decoder, err);
+    if (status != STRID_OK)
+        return status;
+    reader->chunk_count = run->options.chunks_per_reader;
+    reader->chunks = memory_alloc_zeroed(reader->chunk_count * sizeof(struct chunk *));
+    reader->free_chunks = memory_alloc_zeroed(reader->chunk_count * sizeof(struct chunk *));
+    for (uint32_t i = 0; i < reader->chunk_count; i++)
+        reader->free_chunks[reader->free_count++] = reader->chunks[i] = chunk_create();
+    reader->open = memory_alloc_zeroed(run->worker_count * sizeof(struct chunk *));
+    reader->to_workers = memory_alloc_zeroed(run->worker_count * sizeof(struct ring *));
+    for (uint32_t w = 0; w < run->worker_count; w++)
+        reader->to_workers[w] = ring_create(reader->chunk_count);
+    reader->to_committer = ring_create(COMMITTER_ROUNDS_MAX + 1);
+    reader->from_committer_chunks = ring_create(reader->chunk_count);
+    reader->from_committer_rounds = ring_create(COMMITTER_ROUNDS_MAX);
+    return STRID_OK;
+}
+
+void reader_fini(struct reader *reader)
+{
+    for (uint32_t i = 0; i < reader->chunk_count; i++)
+        chunk_destroy(reader->chunks[i]);
+    for (uint32_t w = 0; reader->to_workers != NULL && w < reader->run->worker_count; w++)
+        ring_destroy(reader->to_workers[w]);
+    for (size_t at = 0; at < reader->rounds.len; at += sizeof(struct round *)) {
+        struct round *slab;
+        memcpy(&slab, reader->rounds.data + at, sizeof slab);
+        memory_free(slab);
+    }
+    buffer_fini(&reader->rounds);
+    ring_destroy(reader->to_committer);
+    ring_destroy(reader->from_committer_chunks);
+    ring_destroy(reader->from_committer_rounds);
+    decoder_destroy(reader->decoder);
+    memory_free(reader->chunks);
+    memory_free(reader->free_chunks);
+    memory_free(reader->open);
+    memory_free(reader->to_workers);
+    memory_free(reader->partitions);
+}

@@ -1,0 +1,38 @@
+/* Which handlers a record type has. The answer for each type is worked out once per worker and
+ * remembered. One thread. */
+#ifndef RUNTIME_ROUTE_H
+#define RUNTIME_ROUTE_H
+
+#include "pipeline/definition.h"
+
+enum { ROUTE_STORES_MAX = 8 };
+
+/* The handlers of one type, in order of registration, and which stores they were seen to use. */
+struct route {
+    char *type;
+    size_t type_len;
+    uint64_t hash;
+    uint32_t *handlers; /* indexes into definition.routes */
+    uint32_t handler_count;
+    uint8_t
+        stores[ROUTE_STORES_MAX]; /* numbers of stores that handlers read: worth fetching ahead */
+    uint32_t store_count;
+};
+
+struct route_table {
+    const struct definition *definition;
+    struct route **slots; /* by hash */
+    uint32_t count;
+    struct route *last;  /* most records are of the type of the one before */
+    struct route *spare; /* for types beyond those that are remembered */
+};
+
+void route_table_init(struct route_table *table, const struct definition *definition);
+void route_table_fini(struct route_table *table);
+struct route *route_find(struct route_table *table, strid_bytes type);
+void route_uses_store(struct route *route, uint8_t store);
+
+/* '*' any run of bytes, '?' one byte, the rest as it stands. */
+bool route_glob_matches(const char *glob, strid_bytes text);
+
+#endif

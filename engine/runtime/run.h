@@ -1,0 +1,143 @@
+/* A run: all agents of a pipeline from one opening of its state directory to the closing, with the
+ * rings between them. After a failure of the store the run is destroyed, and another one goes on
+ * from what is durable.
+ *
+ * Rings (each with one producer and one consumer):
+ *   reader r -> worker w        chunks           worker w -> committer    chunks that were handled
+ *   reader r -> committer       closed rounds    committer -> reader r    chunks, rounds
+ *   worker w -> storage         sealed blocks    storage -> worker w      blocks to use again
+ *   worker w -> delivery d      sealed blocks with outputs for d (storage waits for block->pending)
+ *   committer -> storage        low positions (told back by storage->lows_synced) */
+#ifndef RUNTIME_RUN_H
+#define RUNTIME_RUN_H
+
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "concurrent/agent.h"
+#include "concurrent/ring.h"
+#include "pipeline/definition.h"
+#include "runtime/chunk.h"
+#include "runtime/instance.h"
+#include "runtime/output.h"
+#include "state/directory.h"
+
+enum {
+    RUN_CACHE_LINE = 64,
+    RUN_SPAN = 128,
+    RUN_NODE_MAX = 64,
+    RUN_CONTINUE = 0, /* run->stop: go on; drain; stop at once */
+    RUN_DRAIN = 1,
+    RUN_HALT = 2
+};
+
+struct reader;
+struct worker;
+struct storage;
+struct materialiser;
+struct delivery;
+struct committer;
+
+struct partition {
+    strid_origin origin;
+    struct directory_partition *stored; /* constant while the run runs */
+    uint32_t index;
+    uint64_t key_hash;    /* vshard and place of records without a key */
+    uint8_t key_bytes[4]; /* their key in the stores */
+    bool replays;         /* the tables say that something was applied before */
+    strid_position
+        replay_to; /* highest position in the tables: behind it no look at them is needed */
+    uint64_t bytes_total;
+    _Atomic uint32_t epoch;
+    _Atomic uint64_t bytes_read; /* @thread reader; position.low of what was read, for figures */
+};
+
+/* A block on its way. Owner: worker (open) -> storage (sealed), deliveries reading outputs until
+ * `pending` is 0. */
+struct sealed_block {
+    struct buffer bytes;
+    uint64_t sequence; /* of the worker, from 1 */
+    uint32_t worker;
+    uint32_t output_count;
+    struct output_list *outputs; /* one per delivery */
+    _Atomic uint32_t
+        pending; /* deliveries that have not yet reported; release by them, acquire by storage */
+};
+
+struct run_options {
+    const struct definition *definition;
+    const struct clock *clock;
+    const struct log *log;
+    const struct store_ops *store_ops; /* NULL: by the definition's state URL */
+    strid_source *source;              /* open */
+    struct sink_instance *sinks;       /* one per definition->sinks, then the dead-letter queue */
+    uint64_t new_seed;                 /* for a new state directory */
+    uint8_t new_id[DIRECTORY_ID_BYTES];
+    /* Knobs; 0: default */
+    uint32_t readers;
+    uint32_t chunks_per_reader;
+    uint32_t chunk_records;
+    uint32_t vshards_used; /* the simulator: keys fall into the first so many vshards only */
+    int64_t seal_interval_ns;
+    uint64_t block_bytes;
+    uint64_t redo_bytes;
+    uint64_t cache_bytes; /* per worker */
+};
+
+struct run {
+    struct run_options options;
+    const struct definition *definition;
+    const struct clock *clock;
+    const struct log *log;
+    char node[RUN_NODE_MAX];
+    struct directory *directory;
+    const strid_source_ops *source_ops;
+    strid_source *source;
+    struct partition *partitions;
+    uint32_t partition_count;
+    struct reader *readers;
+    struct worker *workers;
+    struct delivery *deliveries; /* one per sink, then the dead-letter queue's */
+    struct storage *storage;
+    struct materialiser *materialiser;
+    struct committer *committer;
+    uint32_t reader_count, worker_count, delivery_count;
+    uint8_t worker_of[KEY_VSHARDS];
+    uint8_t store_numbers[DEFINITION_STORES_MAX + 1]; /* strid_store -> number in the directory */
+    _Atomic uint32_t stop; /* RUN_CONTINUE, RUN_DRAIN, RUN_HALT; only ever rises */
+    _Atomic bool finished; /* @thread committer: everything read is durable and told */
+    _Atomic bool failed;   /* release after `error` is set; pairs with the acquire in run_failed */
+    pthread_mutex_t error_lock; /* guards `error`: the first failure of any agent wins */
+    strid_error error;
+    int64_t started_ns;
+};
+
+/* Opens the state, recovers, assigns partitions, makes all agents; starts no thread. */
+strid_status run_create(const struct run_options *options, struct run **out, strid_error *err);
+void run_destroy(struct run *run); /* threads have ended */
+
+strid_status run_start(struct run *run, strid_error *err);
+void run_join(struct run *run); /* tells all agents to stop and waits for them */
+
+/* All agents, for whoever pumps them. At most `capacity` are written; returns how many there are.
+ */
+uint32_t run_agents(struct run *run, struct agent **out, uint32_t capacity);
+
+/* The first failure ends the run. @thread any */
+void run_fail(struct run *run, const strid_error *error);
+bool run_failed(struct run *run);
+void run_add_stats(struct run *run, strid_pipeline_stats *stats);
+
+/* Reports handlers that do not come back. @thread control */
+struct watchdog;
+struct watchdog *watchdog_create(struct run *run);
+void watchdog_destroy(struct watchdog *watchdog);
+void watchdog_look(struct watchdog *watchdog);
+
+static inline uint32_t run_stop(const struct run *run)
+{
+    return atomic_load_explicit(&run->stop, memory_order_acquire);
+}
+
+#endif

@@ -1,0 +1,157 @@
+#define XXH_INLINE_ALL
+#include "runtime/run_open.h"
+
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/memory.h"
+
+/* How the memory of an engine is divided; docs/internals/state.md says why. */
+static const uint64_t memory_min = UINT64_C(256) << 20;
+static const uint64_t redo_max = UINT64_C(128) << 20;
+enum {
+    CACHE_SHARE = 2,       /* caches: half of the memory */
+    BLOCK_CACHE_SHARE = 8, /* RocksDB's block cache: an eighth */
+    REDO_OF_CACHE = 6,     /* redo unpacks into about three times its bytes: half of the caches */
+    CHUNKS_DEFAULT = 64,
+    BLOCK_BYTES_DEFAULT = 4 * 1024 * 1024
+};
+static const int64_t seal_interval_default_ns = 50000000;
+
+static uint64_t memory_of(const struct definition *definition)
+{
+    if (definition->memory_bytes != 0)
+        return definition->memory_bytes;
+    uint64_t machine = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    return machine / 4 < memory_min ? memory_min : machine / 4;
+}
+
+void run_set_defaults(struct run *run)
+{
+    struct run_options *options = &run->options;
+    uint32_t cores = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t caches = memory_of(run->definition) / CACHE_SHARE;
+    run->worker_count = run->definition->workers == 0 ? cores : run->definition->workers;
+    if (options->readers == 0)
+        options->readers = cores / 4 + 1;
+    if (options->chunks_per_reader == 0)
+        options->chunks_per_reader = CHUNKS_DEFAULT + 2 * run->worker_count;
+    if (options->chunk_records == 0)
+        options->chunk_records = CHUNK_RECORDS_MAX;
+    if (options->seal_interval_ns == 0)
+        options->seal_interval_ns = seal_interval_default_ns;
+    if (options->block_bytes == 0)
+        options->block_bytes = BLOCK_BYTES_DEFAULT;
+    if (options->cache_bytes == 0)
+        options->cache_bytes = caches / run->worker_count;
+    if (options->redo_bytes == 0)
+        options->redo_bytes = caches / REDO_OF_CACHE < redo_max ? caches / REDO_OF_CACHE : redo_max;
+}
+
+static strid_status open_directory(struct run *run, strid_error *err)
+{
+    struct directory_options options = {.create = true,
+                                        .write_buffer = 2 * run->options.redo_bytes,
+                                        .block_cache =
+                                            memory_of(run->definition) / BLOCK_CACHE_SHARE,
+                                        .new_seed = run->options.new_seed,
+                                        .log = run->log};
+    memcpy(options.new_id, run->options.new_id, sizeof options.new_id);
+    const char *url = run->definition->state_url;
+    return directory_open(url == NULL ? "memory:" : url, run->options.store_ops, &options,
+                          &run->directory, err);
+}
+
+/* State of one source must not be continued with another. */
+static strid_status check_known(struct run *run, strid_error *err)
+{
+    const struct directory *directory = run->directory;
+    const char *known = NULL;
+    for (uint32_t i = 0; i < directory->partition_count; i++) {
+        if (!directory->partitions[i]->stored)
+            continue;
+        known = directory->partitions[i]->identity;
+        for (uint32_t p = 0; p < run->partition_count; p++)
+            if (run->partitions[p].stored == directory->partitions[i])
+                return STRID_OK;
+    }
+    if (known == NULL || run->partition_count == 0)
+        return STRID_OK;
+    return error_set(err, STRID_ESTATE, "state",
+                     "%s holds the state of another source (%s), not of %s; give this pipeline a "
+                     "state directory of its own, or name the source it was made with",
+                     directory->url, known, run->definition->source.url);
+}
+
+static void set_up_partition(struct run *run, uint32_t index)
+{
+    struct partition *partition = &run->partitions[index];
+    strid_partition_info info = {0};
+    run->source_ops->describe(run->source, index, &info);
+    partition->index = index;
+    partition->origin = (strid_origin){
+        .source = run->definition->source.url, .topic = info.topic, .partition = index};
+    partition->bytes_total = info.bytes_total;
+    partition->stored = directory_partition(run->directory, info.identity);
+    uint32_t number = partition->stored->number;
+    memcpy(partition->key_bytes, &number, sizeof number);
+    partition->key_hash = XXH3_64bits_withSeed(&number, sizeof number, run->directory->seed);
+}
+
+/* Reading starts at the local low position, whatever the broker says. */
+static strid_status assign_partition(struct run *run, struct partition *partition, strid_error *err)
+{
+    struct directory_partition *stored = partition->stored;
+    strid_resume resume = {.resumed = stored->has_low,
+                           .position = stored->low,
+                           .fingerprint =
+                               strid_bytes_of(stored->fingerprint, stored->fingerprint_len)};
+    strid_status status = run->source_ops->assign(run->source, partition->index, &resume, err);
+    if (status != STRID_OK)
+        return status;
+    if (run->source_ops->fingerprint != NULL)
+        stored->fingerprint_len =
+            run->source_ops->fingerprint(run->source, partition->index, stored->fingerprint);
+    STRID_ASSERT(stored->fingerprint_len <= STRID_FINGERPRINT_MAX);
+    return STRID_OK;
+}
+
+/* The tables are complete once the run has begun. */
+static void set_replay(struct partition *partition)
+{
+    const struct directory_table *table = partition->stored->table;
+    for (uint32_t v = 0; table != NULL && v < KEY_VSHARDS; v++)
+        if ((table->known[v / 8] >> (v & 7) & 1) != 0 &&
+            (!partition->replays ||
+             strid_position_compare(table->applied[v], partition->replay_to) > 0)) {
+            partition->replays = true;
+            partition->replay_to = table->applied[v];
+        }
+}
+
+strid_status run_open(struct run *run, strid_error *err)
+{
+    const struct definition *definition = run->definition;
+    strid_status status = open_directory(run, err);
+    if (status != STRID_OK)
+        return status;
+    run->partition_count = run->source_ops->partition_count(run->source);
+    run->partitions = memory_alloc_zeroed((run->partition_count + 1) * sizeof *run->partitions);
+    for (uint32_t p = 0; p < run->partition_count; p++)
+        set_up_partition(run, p);
+    status = check_known(run, err);
+    for (uint32_t p = 0; status == STRID_OK && p < run->partition_count; p++)
+        status = assign_partition(run, &run->partitions[p], err);
+    for (uint32_t s = 1; status == STRID_OK && s <= definition->store_count; s++)
+        status =
+            directory_store(run->directory, definition->stores[s], &run->store_numbers[s], err);
+    for (uint32_t v = 0; v < KEY_VSHARDS; v++)
+        run->worker_of[v] = (uint8_t)(v % run->worker_count);
+    if (status == STRID_OK)
+        status = directory_begin_run(run->directory, run->worker_count, run->worker_of, err);
+    for (uint32_t p = 0; status == STRID_OK && p < run->partition_count; p++)
+        set_replay(&run->partitions[p]);
+    return status;
+}

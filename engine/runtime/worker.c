@@ -1,0 +1,365 @@
+#include "runtime/worker.h"
+
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/crash_point.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "runtime/committer.h"
+#include "runtime/delivery.h"
+#include "runtime/materialiser.h"
+#include "runtime/reader.h"
+#include "runtime/storage.h"
+
+enum { WAKE_COMMITTER_EVERY = 8, OUTPUT_BYTES_MAX = 1024 * 1024 };
+
+void worker_init(struct worker *worker, struct run *run, uint32_t index, uint64_t cache_bytes)
+{
+    agent_init(&worker->agent, "strid-worker", worker_do_work, worker, 10000000);
+    worker->run = run;
+    worker->index = index;
+    cache_init(&worker->cache, cache_bytes, run->directory->empty_state);
+    route_table_init(&worker->routes, run->definition);
+    worker->progress = memory_alloc_zeroed((run->partition_count + 1) * sizeof *worker->progress);
+    worker->from_readers = memory_alloc_zeroed(run->reader_count * sizeof(struct ring *));
+    for (uint32_t i = 0; i < WORKER_BLOCKS; i++) {
+        struct sealed_block *block = memory_alloc_zeroed(sizeof *block);
+        block->worker = index;
+        block->outputs = memory_alloc_zeroed((run->delivery_count + 1) * sizeof *block->outputs);
+        worker->blocks[i] = worker->free_blocks[worker->free_count++] = block;
+    }
+}
+
+void worker_fini(struct worker *worker)
+{
+    for (uint32_t i = 0; i < WORKER_BLOCKS; i++) {
+        struct sealed_block *block = worker->blocks[i];
+        if (block == NULL)
+            continue;
+        for (uint32_t d = 0; d < worker->run->delivery_count; d++)
+            buffer_fini(&block->outputs[d].bytes);
+        memory_free(block->outputs);
+        buffer_fini(&block->bytes);
+        memory_free(block);
+    }
+    if (worker->run != NULL) {
+        cache_fini(&worker->cache);
+        route_table_fini(&worker->routes);
+    }
+    buffer_fini(&worker->context.bytes);
+    buffer_fini(&worker->fetch_bytes);
+    buffer_fini(&worker->fetch_keys);
+    buffer_fini(&worker->fetch_misses);
+    memory_free(worker->progress);
+    memory_free(worker->from_readers);
+}
+
+/* A block to collect in: without one nothing can be handled. */
+static bool open_block(struct worker *worker)
+{
+    struct sealed_block *block;
+    while ((block = ring_pop(storage_to_worker(worker->run->storage, worker->index))) != NULL)
+        worker->free_blocks[worker->free_count++] = block;
+    if (worker->block != NULL)
+        return true;
+    if (worker->free_count == 0)
+        return false;
+    block = worker->free_blocks[--worker->free_count];
+    block->sequence = ++worker->sequence;
+    block->output_count = 0;
+    for (uint32_t d = 0; d < worker->run->delivery_count; d++) {
+        struct output_list *list = &block->outputs[d];
+        buffer_clear(&list->bytes);
+        list->count = list->kept_count = 0;
+        list->kept_len = 0;
+    }
+    worker->block = block;
+    return true;
+}
+
+static uint32_t pack_progress(struct worker *worker, struct buffer *bytes)
+{
+    uint32_t count = 0;
+    for (uint32_t p = 0; p < worker->run->partition_count; p++) {
+        struct worker_progress *progress = &worker->progress[p];
+        if (!progress->changed)
+            continue;
+        progress->changed = false;
+        block_put_progress(
+            bytes, &(struct block_progress){.partition = worker->run->partitions[p].stored->number,
+                                            .position = progress->position});
+        count++;
+    }
+    return count;
+}
+
+/* Packs what changed since the last block, hands it over and goes on. */
+static void seal(struct worker *worker)
+{
+    struct run *run = worker->run;
+    struct sealed_block *block = worker->block;
+    block_begin(&block->bytes);
+    uint32_t progress = pack_progress(worker, &block->bytes);
+    uint32_t states = cache_pack(&worker->cache, &block->bytes, block->sequence);
+    block_end(&block->bytes, run->directory->run.run, worker->index, block->sequence, progress,
+              states);
+    uint32_t pending = 0;
+    for (uint32_t d = 0; d < run->delivery_count; d++)
+        pending += block->outputs[d].count > 0;
+    atomic_store_explicit(&block->pending, pending,
+                          memory_order_relaxed); /* the rings publish it */
+    CRASH_POINT("worker_block_sealed");
+    for (uint32_t d = 0; d < run->delivery_count && pending > 0; d++)
+        if (block->outputs[d].count > 0) {
+            bool pushed = ring_push(run->deliveries[d].from_workers[worker->index], block);
+            STRID_ASSERT(
+                pushed); /* rings to deliveries and storage hold all blocks of the worker */
+            agent_wake(&run->deliveries[d].agent);
+        }
+    worker->block = NULL;
+    bool pushed = ring_push(storage_from_worker(run->storage, worker->index), block);
+    STRID_ASSERT(pushed);
+    agent_wake(storage_agent(run->storage));
+    agent_wake(committer_agent(run->committer));
+    worker->unsent = 0;
+    worker->open_chunks = 0;
+    worker->sealed_at_ns = clock_monotonic_ns(run->clock);
+}
+
+static size_t output_bytes(const struct worker *worker)
+{
+    size_t bytes = 0;
+    for (uint32_t d = 0; d < worker->run->delivery_count; d++)
+        bytes += worker->block->outputs[d].bytes.len;
+    return bytes;
+}
+
+/* Whether it is time: by interval, by size, or because there is nothing else to do. */
+static bool is_due(const struct worker *worker, bool idle)
+{
+    const struct run_options *options = &worker->run->options;
+    if (worker->block == NULL || worker->open_chunks == 0)
+        return false;
+    bool all_back = worker->free_count == WORKER_BLOCKS - 1;
+    if ((idle && all_back) || worker->starving ||
+        worker->cache.dirty_bytes >= options->block_bytes ||
+        output_bytes(worker) >= OUTPUT_BYTES_MAX)
+        return true;
+    return clock_monotonic_ns(worker->run->clock) - worker->sealed_at_ns >=
+           options->seal_interval_ns;
+}
+
+static void dead_letter(struct worker *worker, struct chunk_slot *slot, const char *reason,
+                        uint32_t attempts)
+{
+    struct run *run = worker->run;
+    uint32_t dlq = run->delivery_count - 1;
+    if (run->deliveries[dlq].instance->definition == NULL) {
+        strid_error err = STRID_ERROR_INIT;
+        (void)error_set(&err, STRID_ECONFIG, "worker",
+                        "a record of %s has to be dead-lettered (%s), and there is no dead-letter "
+                        "queue; add `dlq: { url: ... }` to the pipeline and run it again",
+                        slot->record.origin->source, reason);
+        run_fail(run, &err);
+        worker->context.failed = true;
+        return;
+    }
+    int64_t now = clock_wall_ms(run->clock);
+    struct output_failure failure = {.reason = strid_bytes_of_text(reason),
+                                     .attempts = attempts,
+                                     .first_ms = now,
+                                     .last_ms = now};
+    output_put_dead_letter(&worker->block->outputs[dlq], worker->context.partition->index,
+                           &slot->record, &failure);
+    worker->context.output_count = 1;
+    worker_count(&worker->counters.dead_lettered, 1);
+}
+
+/* Every handler of the record's type, in one write set; the outcome is the worst of theirs. */
+static strid_outcome call_handlers(struct worker *worker, struct chunk_slot *slot)
+{
+    const struct definition *definition = worker->run->definition;
+    strid_outcome worst = STRID_DONE;
+    for (uint32_t i = 0; i < slot->route->handler_count; i++) {
+        const struct route_definition *route = &definition->routes[slot->route->handlers[i]];
+        atomic_store_explicit(&worker->hand.route, slot->route->handlers[i], memory_order_relaxed);
+        worker_count(&worker->hand.calls, 1);
+        strid_outcome outcome = route->handler(&worker->context, &slot->record, route->user);
+        if (outcome > worst)
+            worst = outcome;
+        if (worst == STRID_REJECT)
+            break;
+    }
+    return worst;
+}
+
+/* What becomes of a record whose handlers have spoken; true: it is to be handled again at once. */
+static bool settle(struct worker *worker, struct chunk_slot *slot, strid_outcome outcome)
+{
+    struct strid_context *context = &worker->context;
+    char reason[CONTEXT_REASON_MAX + 32];
+    switch (outcome) {
+    case STRID_DONE:
+        worker_count(&worker->counters.outputs, context->output_count);
+        context_merge(context);
+        worker_count(&worker->counters.done, 1);
+        return false;
+    case STRID_SKIP:
+        context_drop(context);
+        worker_count(&worker->counters.skipped, 1);
+        return false;
+    case STRID_RETRY:
+        context_drop(context);
+        if (++context->attempt < worker->run->definition->max_attempts) {
+            worker_count(&worker->counters.retried, 1);
+            return true;
+        }
+        break;
+    case STRID_REJECT:
+        context_drop(context);
+        context->attempt++;
+        break;
+    }
+    (void)snprintf(reason, sizeof reason, "%s%s%s",
+                   outcome == STRID_RETRY ? "attempts_exhausted" : "rejected",
+                   context->reason[0] == '\0' ? "" : ": ", context->reason);
+    dead_letter(worker, slot, reason, context->attempt);
+    context_merge(context);
+    return false;
+}
+
+static void handle(struct worker *worker, struct chunk_slot *slot)
+{
+    struct strid_context *context = &worker->context;
+    context_begin(context, worker, slot);
+    context->route = (struct route *)slot->route;
+    worker_count(&worker->counters.records, 1);
+    if (__builtin_expect(slot->fault != NULL, 0)) {
+        dead_letter(worker, slot, slot->fault, 0);
+        context_merge(context);
+        return;
+    }
+    if (slot->route->handler_count == 0) {
+        worker_count(&worker->counters.unrouted, 1);
+        return;
+    }
+    /* release: the watchdog that sees the slot sees what is in it */
+    atomic_store_explicit(&worker->hand.slot, slot, memory_order_release);
+    strid_outcome outcome = call_handlers(worker, slot);
+    while (!context->failed && settle(worker, slot, outcome))
+        outcome = call_handlers(worker, slot);
+}
+
+/* Whether an earlier run already applied the record: the table of its partition says how far each
+ * vshard came. */
+static bool is_replay(const struct partition *partition, const struct chunk_slot *slot)
+{
+    if (!partition->replays ||
+        strid_position_compare(slot->record.position, partition->replay_to) > 0)
+        return false;
+    const struct directory_table *table = partition->stored->table;
+    uint32_t vshard = (uint32_t)(slot->hash >> 56);
+    return (table->known[vshard / 8] >> (vshard & 7) & 1) != 0 &&
+           strid_position_compare(slot->record.position, table->applied[vshard]) <= 0;
+}
+
+static void handle_chunk(struct worker *worker, struct chunk *chunk)
+{
+    struct run *run = worker->run;
+    struct partition *partition = &run->partitions[chunk->partition];
+    struct worker_progress *progress = &worker->progress[chunk->partition];
+    worker->context.partition = partition;
+    worker->context.failed = false;
+    for (uint32_t i = 0; i < chunk->count && !worker->context.failed; i++) {
+        struct chunk_slot *slot = &chunk->slots[i];
+        if (is_replay(partition, slot)) {
+            worker_count(&worker->counters.replayed, 1);
+            continue;
+        }
+        STRID_DASSERT(!progress->any ||
+                      strid_position_compare(progress->position, slot->record.position) < 0);
+        handle(worker, slot);
+        if (worker->context.failed || run_stop(run) == RUN_HALT)
+            break;
+        progress->position = slot->record.position;
+        progress->any = progress->changed = true;
+    }
+    atomic_store_explicit(&worker->hand.slot, NULL, memory_order_release);
+}
+
+static void complete(struct worker *worker, struct chunk *chunk)
+{
+    struct run *run = worker->run;
+    chunk->block = worker->sequence;
+    worker->open_chunks++;
+    bool pushed = ring_push(committer_from_worker(run->committer, worker->index), chunk);
+    STRID_ASSERT(pushed); /* the ring holds all chunks of all readers */
+    if (++worker->unsent >= WAKE_COMMITTER_EVERY) {
+        agent_wake(committer_agent(run->committer));
+        worker->unsent = 0;
+    }
+}
+
+static struct chunk *next_chunk(struct worker *worker)
+{
+    for (uint32_t i = 0; i < worker->run->reader_count; i++) {
+        worker->next_reader = (worker->next_reader + 1) % worker->run->reader_count;
+        struct chunk *chunk = ring_pop(worker->from_readers[worker->next_reader]);
+        if (chunk != NULL)
+            return chunk;
+    }
+    return NULL;
+}
+
+/* Whether another chunk may be taken now: there is a block to collect in, redo is within its bound,
+ * the cache has room. */
+static bool may_go_on(struct worker *worker)
+{
+    struct run *run = worker->run;
+    if (run_failed(run) || run_stop(run) == RUN_HALT || !open_block(worker))
+        return false;
+    if (materialiser_redo_bytes(run->materialiser) > (int64_t)run->options.redo_bytes)
+        return false;
+    uint64_t materialised = materialiser_sequence(run->materialiser, worker->index);
+    worker->starving = !cache_make_room(&worker->cache, 2 * CHUNK_RECORDS_MAX, materialised);
+    if (worker->starving)
+        materialiser_hurry(run->materialiser);
+    return !worker->starving;
+}
+
+int worker_do_work(void *self)
+{
+    struct worker *worker = self;
+    struct run *run = worker->run;
+    int work = 0;
+    bool may = may_go_on(worker);
+    struct chunk *chunk = may ? next_chunk(worker) : NULL;
+    if (chunk != NULL) {
+        uint32_t epoch =
+            atomic_load_explicit(&run->partitions[chunk->partition].epoch, memory_order_acquire);
+        strid_error err = STRID_ERROR_INIT;
+        chunk->dropped = chunk->epoch != epoch;
+        if (!chunk->dropped && worker_fetch(worker, chunk, &err) != STRID_OK) {
+            run_fail(run, &err);
+            return 0;
+        }
+        if (!chunk->dropped)
+            handle_chunk(worker, chunk);
+        /* A chunk that was not handled to its end is not reported: its round stays open, and is
+         * read again. */
+        if (worker->context.failed || run_stop(run) == RUN_HALT)
+            return 0;
+        complete(worker, chunk);
+        work = 1;
+    }
+    if (!run_failed(run) && is_due(worker, chunk == NULL)) {
+        seal(worker);
+        work = 1;
+    }
+    if (work == 0 && worker->unsent > 0) {
+        agent_wake(committer_agent(run->committer));
+        worker->unsent = 0;
+    }
+    return work;
+}

@@ -1,0 +1,112 @@
+/* Worker: owns vshards and everything keyed by them, so that it needs no lock. Takes chunks,
+ * fetches the state they touch, runs the handlers record by record, and seals what changed into
+ * blocks. */
+#ifndef RUNTIME_WORKER_H
+#define RUNTIME_WORKER_H
+
+#include "runtime/route.h"
+#include "runtime/run.h"
+#include "state/cache.h"
+
+enum {
+    WORKER_BLOCKS = 4, /* of one worker: one is open, the others are on their way */
+    CONTEXT_WRITES_MAX = DEFINITION_STORES_MAX,
+    CONTEXT_REASON_MAX = 200
+};
+
+/* A state write that waits for the record's outcome. */
+struct context_write {
+    struct cache_entry *entry; /* where it goes; NULL: the key was not in the cache */
+    size_t bytes_at;           /* in context->bytes, kind BYTES */
+    size_t bytes_len;
+    uint64_t number; /* kinds I64 and F64 */
+    strid_state_kind kind;
+    uint8_t store;
+};
+
+/* What the handlers of one record share: its write set and its outputs. Entries of the cache do not
+ * move while a record is handled: they move when a write set is merged, and are evicted between
+ * chunks. */
+struct strid_context {
+    struct worker *worker;
+    const strid_record *record;
+    struct partition *partition;
+    struct route *route;
+    uint32_t hash;      /* upper half of the key's hash */
+    strid_bytes key;    /* in the stores */
+    uint8_t store_flag; /* KEY_STORE_KEYLESS or 0 */
+    uint32_t attempt;
+    uint32_t write_count;
+    struct context_write writes[CONTEXT_WRITES_MAX];
+    struct buffer bytes;
+    uint8_t memo_store; /* the entry that was looked up last */
+    struct cache_entry *memo_entry;
+    uint32_t output_count;
+    bool failed; /* the store failed: nothing of this record counts */
+    uint8_t number[8];
+    char reason[CONTEXT_REASON_MAX + 1];
+};
+
+/* Highest position handled in this run, per partition. */
+struct worker_progress {
+    strid_position position;
+    bool any, changed;
+};
+
+struct worker_counters { /* written by the worker only, relaxed: figures */
+    _Atomic uint64_t records, done, skipped, unrouted, retried, dead_lettered, replayed, outputs;
+    _Atomic uint64_t lookups, misses; /* while the cache is not complete */
+};
+
+struct worker {
+    struct agent agent;
+    struct run *run;
+    uint32_t index;
+    uint32_t next_reader;
+    struct ring **from_readers;
+    struct cache cache;
+    struct route_table routes;
+    struct worker_progress *progress; /* per partition */
+    uint32_t open_chunks;             /* handled since the last block was sealed */
+    struct sealed_block *block;       /* the open one; NULL: all are on their way */
+    struct sealed_block *blocks[WORKER_BLOCKS];
+    struct sealed_block *free_blocks[WORKER_BLOCKS];
+    uint32_t free_count;
+    uint64_t sequence; /* of the open block */
+    int64_t sealed_at_ns;
+    uint32_t unsent; /* completions since the committer was woken */
+    bool starving;   /* nothing can be evicted: wait for the materialiser */
+    struct strid_context context;
+    struct buffer fetch_bytes, fetch_keys, fetch_misses; /* what a chunk misses in the cache */
+    /* What the watchdog looks at: the record in hand (NULL: none) and how many calls there were. */
+    struct {
+        _Alignas(RUN_SPAN) _Atomic(const struct chunk_slot *) slot;
+        _Atomic uint64_t calls;
+        _Atomic uint32_t route;
+    } hand;
+    struct worker_counters counters;
+};
+
+void worker_init(struct worker *worker, struct run *run, uint32_t index, uint64_t cache_bytes);
+void worker_fini(struct worker *worker);
+int worker_do_work(void *worker);
+
+/* worker_state.c: the state of a chunk's records is brought into the cache before the first is
+ * handled. */
+strid_status worker_fetch(struct worker *worker, struct chunk *chunk, strid_error *err);
+struct cache_entry *worker_fetch_one(struct worker *worker, const struct cache_key *key,
+                                     strid_error *err); /* NULL: the store failed */
+/* context.c */
+void context_begin(struct strid_context *context, struct worker *worker, struct chunk_slot *slot);
+void context_merge(struct strid_context *context); /* STRID_DONE: the writes take effect */
+void context_drop(struct strid_context *context);  /* neither writes nor outputs */
+struct cache_entry *context_entry(struct strid_context *context, uint8_t store);
+
+static inline void worker_count(_Atomic uint64_t *counter, uint64_t more)
+{
+    /* One writer: no read-modify-write is needed. */
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
+                          memory_order_relaxed);
+}
+
+#endif

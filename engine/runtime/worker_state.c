@@ -1,0 +1,121 @@
+/* Bringing the state of a chunk into the cache before its first handler runs: cache lines by
+ * prefetch, entries that are not there by one batched read. Absent keys are remembered, too.
+ * @thread worker */
+#include "runtime/worker.h"
+
+#include "base/assert.h"
+#include "base/error.h"
+
+struct miss {
+    struct cache_key key;
+    size_t at, len; /* of its encoded key in fetch_bytes */
+};
+
+static struct cache_key key_of(const struct worker *worker, const struct chunk *chunk,
+                               const struct chunk_slot *slot, uint8_t store)
+{
+    const struct partition *partition = &worker->run->partitions[chunk->partition];
+    struct cache_key key = {.key = slot->record.key, .hash = (uint32_t)(slot->hash >> 32)};
+    /* `store` says whether the route met it with or without a record key; the record decides. */
+    key.store = (uint8_t)(store & ~KEY_STORE_KEYLESS);
+    if (slot->record.key.data == NULL) {
+        key.key = strid_bytes_of(partition->key_bytes, sizeof partition->key_bytes);
+        key.store |= KEY_STORE_KEYLESS;
+    }
+    return key;
+}
+
+static void prefetch(struct worker *worker, struct chunk *chunk)
+{
+    const struct cache *cache = &worker->cache;
+    for (uint32_t i = 0; i < chunk->count; i++) {
+        struct chunk_slot *slot = &chunk->slots[i];
+        struct route *route = route_find(&worker->routes, slot->record.type);
+        slot->route = route;
+        for (uint32_t s = 0; s < route->store_count; s++)
+            cache_prefetch_slot(cache, (uint32_t)(slot->hash >> 32), route->stores[s]);
+    }
+    for (uint32_t i = 0; i < chunk->count; i++) {
+        const struct chunk_slot *slot = &chunk->slots[i];
+        for (uint32_t s = 0; s < slot->route->store_count; s++)
+            cache_prefetch_entry(cache, (uint32_t)(slot->hash >> 32), slot->route->stores[s]);
+    }
+}
+
+static void add_miss(struct worker *worker, const struct cache_key *key)
+{
+    struct miss miss = {.key = *key, .at = worker->fetch_bytes.len};
+    struct key_state state = {
+        .vshard = (uint8_t)(key->hash >> 24), .store = key->store, .key = key->key};
+    uint8_t *to = buffer_reserve(&worker->fetch_bytes, KEY_STATE_HEADER + key->key.len);
+    miss.len = key_put_state(to, &state);
+    worker->fetch_bytes.len += miss.len;
+    buffer_put(&worker->fetch_misses, &miss, sizeof miss);
+}
+
+static void found(void *user, size_t index, strid_bytes bytes)
+{
+    struct worker *worker = user;
+    struct miss miss;
+    memcpy(&miss, worker->fetch_misses.data + index * sizeof miss, sizeof miss);
+    if (cache_find(&worker->cache, &miss.key) != NULL)
+        return; /* the same key twice in one chunk */
+    struct key_value value = {.kind = STRID_STATE_ABSENT};
+    if (bytes.data != NULL && !key_get_value(bytes, &value)) {
+        strid_error err = STRID_ERROR_INIT;
+        (void)error_set(&err, STRID_ECORRUPT, "state",
+                        "a value of %s fails its checksum; restore the directory from a backup",
+                        worker->run->directory->url);
+        run_fail(worker->run, &err);
+        return;
+    }
+    (void)cache_add(&worker->cache, &miss.key, &value);
+}
+
+static strid_status read_misses(struct worker *worker, strid_error *err)
+{
+    const struct directory *directory = worker->run->directory;
+    size_t count = worker->fetch_misses.len / sizeof(struct miss);
+    buffer_clear(&worker->fetch_keys);
+    for (size_t i = 0; i < count; i++) {
+        struct miss miss;
+        memcpy(&miss, worker->fetch_misses.data + i * sizeof miss, sizeof miss);
+        strid_bytes key = strid_bytes_of(worker->fetch_bytes.data + miss.at, miss.len);
+        buffer_put(&worker->fetch_keys, &key, sizeof key);
+    }
+    strid_status status = directory->ops->get_many(
+        directory->store, (const strid_bytes *)(void *)worker->fetch_keys.data, count, found,
+        worker, err);
+    worker_count(&worker->counters.misses, count);
+    buffer_clear(&worker->fetch_misses);
+    buffer_clear(&worker->fetch_bytes);
+    return status == STRID_OK && run_failed(worker->run) ? STRID_ECORRUPT : status;
+}
+
+strid_status worker_fetch(struct worker *worker, struct chunk *chunk, strid_error *err)
+{
+    uint64_t lookups = 0;
+    prefetch(worker, chunk);
+    if (worker->cache.complete)
+        return STRID_OK;
+    for (uint32_t i = 0; i < chunk->count; i++) {
+        const struct chunk_slot *slot = &chunk->slots[i];
+        for (uint32_t s = 0; s < slot->route->store_count && slot->fault == NULL; s++) {
+            struct cache_key key = key_of(worker, chunk, slot, slot->route->stores[s]);
+            lookups++;
+            if (cache_find(&worker->cache, &key) == NULL)
+                add_miss(worker, &key);
+        }
+    }
+    worker_count(&worker->counters.lookups, lookups);
+    return worker->fetch_misses.len == 0 ? STRID_OK : read_misses(worker, err);
+}
+
+struct cache_entry *worker_fetch_one(struct worker *worker, const struct cache_key *key,
+                                     strid_error *err)
+{
+    buffer_clear(&worker->fetch_misses);
+    buffer_clear(&worker->fetch_bytes);
+    add_miss(worker, key);
+    return read_misses(worker, err) == STRID_OK ? cache_find(&worker->cache, key) : NULL;
+}

@@ -1,0 +1,344 @@
+#include "state/cache.h"
+
+#include <sys/mman.h>
+
+#include "base/assert.h"
+#include "base/memory.h"
+
+enum {
+    SLOTS_MIN = 1024,
+    VALUE_INSIDE_MAX =
+        2048, /* larger values lie outside, so that slabs need not be of their sizes */
+    BLOCK_ENTRY_OVERHEAD = 6,
+    PACK_PREFETCH = 8
+};
+
+static uint32_t tag_of(uint32_t hash, uint8_t store)
+{
+    uint32_t tag = hash ^ (uint32_t)store * UINT32_C(0x9e3779b1);
+    return tag;
+}
+
+static size_t home_of(const struct cache *cache, uint32_t tag)
+{
+    return (size_t)((uint64_t)tag * UINT64_C(0x9e3779b97f4a7c15) >> cache->shift);
+}
+
+static uint64_t slot_of(uint32_t tag, uint32_t cell) { return (uint64_t)tag << 32 | (cell + 1); }
+
+static uint64_t *map_slots(size_t count)
+{
+    void *slots = mmap(NULL, count * sizeof(uint64_t), PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    STRID_ASSERT(slots != MAP_FAILED);
+    (void)madvise(slots, count * sizeof(uint64_t), MADV_HUGEPAGE);
+    return slots;
+}
+
+static void set_slots(struct cache *cache, size_t count)
+{
+    cache->slots = map_slots(count);
+    cache->slot_count = count;
+    cache->shift = 64 - (unsigned)__builtin_ctzll(count);
+}
+
+void cache_init(struct cache *cache, uint64_t bytes_max, bool complete)
+{
+    *cache = (struct cache){.bytes_max = bytes_max, .complete = complete};
+    slab_init(&cache->slab, bytes_max);
+    set_slots(cache, SLOTS_MIN);
+}
+
+static struct cache_entry *entry_at(const struct cache *cache, uint32_t cell)
+{
+    return slab_at(&cache->slab, cell);
+}
+
+static void drop_value(struct cache *cache, struct cache_entry *entry)
+{
+    if ((entry->flags & CACHE_OUTSIDE) == 0)
+        return;
+    memory_free((void *)(uintptr_t)cache_value(entry));
+    cache->outside_bytes -= entry->value_len;
+    entry->flags &= (uint8_t)~CACHE_OUTSIDE;
+}
+
+void cache_fini(struct cache *cache)
+{
+    if (cache->slots == NULL)
+        return;
+    for (size_t i = 0; cache->outside_bytes > 0 && i < cache->slot_count; i++)
+        if (cache->slots[i] != 0)
+            drop_value(cache, entry_at(cache, (uint32_t)cache->slots[i] - 1));
+    (void)munmap(cache->slots, cache->slot_count * sizeof(uint64_t));
+    slab_fini(&cache->slab);
+    memory_free(cache->dirty);
+    *cache = (struct cache){0};
+}
+
+static bool is_key(const struct cache_entry *entry, const struct cache_key *key)
+{
+    return entry->hash == key->hash && entry->store == key->store &&
+           entry->key_len == key->key.len &&
+           (key->key.len == 0 || memcmp(entry->bytes, key->key.data, key->key.len) == 0);
+}
+
+struct cache_entry *cache_find(struct cache *cache, const struct cache_key *key)
+{
+    uint32_t tag = tag_of(key->hash, key->store);
+    size_t mask = cache->slot_count - 1;
+    for (size_t at = home_of(cache, tag); cache->slots[at] != 0; at = (at + 1) & mask) {
+        if (cache->slots[at] >> 32 != tag)
+            continue;
+        struct cache_entry *entry = entry_at(cache, (uint32_t)cache->slots[at] - 1);
+        if (is_key(entry, key)) {
+            entry->flags |= CACHE_REFERENCED;
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+void cache_prefetch_slot(const struct cache *cache, uint32_t hash, uint8_t store)
+{
+    __builtin_prefetch(&cache->slots[home_of(cache, tag_of(hash, store))]);
+}
+
+void cache_prefetch_entry(const struct cache *cache, uint32_t hash, uint8_t store)
+{
+    uint32_t tag = tag_of(hash, store);
+    uint64_t slot = cache->slots[home_of(cache, tag)];
+    if (slot >> 32 == tag && slot != 0)
+        __builtin_prefetch(entry_at(cache, (uint32_t)slot - 1));
+}
+
+static void insert_slot(struct cache *cache, uint64_t slot)
+{
+    size_t mask = cache->slot_count - 1;
+    size_t at = home_of(cache, (uint32_t)(slot >> 32));
+    while (cache->slots[at] != 0)
+        at = (at + 1) & mask;
+    cache->slots[at] = slot;
+}
+
+static void grow_slots(struct cache *cache)
+{
+    uint64_t *old = cache->slots;
+    size_t count = cache->slot_count;
+    set_slots(cache, 2 * count);
+    for (size_t i = 0; i < count; i++)
+        if (old[i] != 0)
+            insert_slot(cache, old[i]);
+    (void)munmap(old, count * sizeof(uint64_t));
+}
+
+/* Where the slot of an entry that is here lies. */
+static size_t find_slot(const struct cache *cache, const struct cache_entry *entry)
+{
+    uint32_t tag = tag_of(entry->hash, entry->store);
+    uint64_t slot = slot_of(tag, slab_cell_of(&cache->slab, entry));
+    size_t mask = cache->slot_count - 1;
+    size_t at = home_of(cache, tag);
+    while (cache->slots[at] != slot) {
+        STRID_DASSERT(cache->slots[at] != 0);
+        at = (at + 1) & mask;
+    }
+    return at;
+}
+
+static void remove_slot(struct cache *cache, size_t hole)
+{
+    size_t mask = cache->slot_count - 1;
+    for (size_t at = (hole + 1) & mask; cache->slots[at] != 0; at = (at + 1) & mask) {
+        size_t home = home_of(cache, (uint32_t)(cache->slots[at] >> 32));
+        /* It may move into the hole unless its home lies behind the hole. */
+        if (((at - home) & mask) >= ((at - hole) & mask)) {
+            cache->slots[hole] = cache->slots[at];
+            hole = at;
+        }
+    }
+    cache->slots[hole] = 0;
+}
+
+static size_t cell_bytes(size_t key_len, size_t value_len)
+{
+    return sizeof(struct cache_entry) + key_len +
+           (value_len > VALUE_INSIDE_MAX ? sizeof(void *) : value_len);
+}
+
+static uint32_t class_of_entry(const struct cache_entry *entry)
+{
+    /* The cell was allotted for the longest value it ever had in place; value_len says that much
+     * only if it did not shrink, so that shrinking moves, too. */
+    return slab_class_of(cell_bytes(entry->key_len, entry->value_len));
+}
+
+static void store_value(struct cache *cache, struct cache_entry *entry,
+                        const struct key_value *value)
+{
+    uint8_t *at = entry->bytes + entry->key_len;
+    entry->flags = (uint8_t)((entry->flags & ~CACHE_KIND) | (uint8_t)value->kind);
+    entry->value_len = (uint32_t)value->bytes.len;
+    if (value->bytes.len > VALUE_INSIDE_MAX) {
+        uint8_t *outside = memory_alloc(value->bytes.len);
+        memcpy(outside, value->bytes.data, value->bytes.len);
+        memcpy(at, &outside, sizeof outside);
+        entry->flags |= CACHE_OUTSIDE;
+        cache->outside_bytes += value->bytes.len;
+    } else if (value->bytes.len > 0) {
+        memmove(at, value->bytes.data, value->bytes.len);
+    }
+}
+
+struct cache_entry *cache_add(struct cache *cache, const struct cache_key *key,
+                              const struct key_value *value)
+{
+    if (3 * (cache->entry_count + 1) > 2 * cache->slot_count)
+        grow_slots(cache);
+    uint32_t class = slab_class_of(cell_bytes(key->key.len, value->bytes.len));
+    uint32_t cell = slab_alloc(&cache->slab, class, true);
+    struct cache_entry *entry = entry_at(cache, cell);
+    *entry = (struct cache_entry){.hash = key->hash,
+                                  .key_len = (uint16_t)key->key.len,
+                                  .store = key->store,
+                                  .flags = CACHE_REFERENCED};
+    if (key->key.len > 0)
+        memcpy(entry->bytes, key->key.data, key->key.len);
+    store_value(cache, entry, value);
+    insert_slot(cache, slot_of(tag_of(key->hash, key->store), cell));
+    cache->entry_count++;
+    return entry;
+}
+
+/* Moves an entry into a cell of another size; its value is set by the caller. */
+static struct cache_entry *move_entry(struct cache *cache, struct cache_entry *old, uint32_t class)
+{
+    uint32_t old_class = class_of_entry(old);
+    size_t slot = find_slot(cache, old);
+    uint32_t cell = slab_alloc(&cache->slab, class, true);
+    struct cache_entry *entry = entry_at(cache, cell);
+    memcpy(entry, old, sizeof *old + old->key_len);
+    cache->slots[slot] = slot_of(tag_of(entry->hash, entry->store), cell);
+    if ((entry->flags & CACHE_DIRTY) != 0)
+        cache->dirty[entry->dirty_at] = cell;
+    slab_release(&cache->slab, slab_cell_of(&cache->slab, old), old_class);
+    return entry;
+}
+
+static void mark_dirty(struct cache *cache, struct cache_entry *entry)
+{
+    if ((entry->flags & CACHE_DIRTY) != 0)
+        return;
+    if (__builtin_expect(cache->dirty_count == cache->dirty_capacity, 0)) {
+        cache->dirty_capacity = cache->dirty_capacity == 0 ? 1024 : 2 * cache->dirty_capacity;
+        cache->dirty = memory_resize(cache->dirty, cache->dirty_capacity * sizeof *cache->dirty);
+    }
+    entry->flags |= CACHE_DIRTY;
+    entry->dirty_at = cache->dirty_count;
+    cache->dirty[cache->dirty_count++] = slab_cell_of(&cache->slab, entry);
+    cache->dirty_bytes += BLOCK_ENTRY_OVERHEAD + entry->key_len + entry->value_len;
+}
+
+struct cache_entry *cache_put(struct cache *cache, struct cache_entry *entry,
+                              const struct key_value *value)
+{
+    STRID_DASSERT((entry->flags & CACHE_PINNED) == 0);
+    if (__builtin_expect(entry->value_len != value->bytes.len, 0)) {
+        uint32_t class = slab_class_of(cell_bytes(entry->key_len, value->bytes.len));
+        if (class != class_of_entry(entry)) {
+            struct cache_entry *old = entry;
+            const uint8_t *outside = cache_value(old);
+            bool was_outside = (old->flags & CACHE_OUTSIDE) != 0;
+            uint32_t old_len = old->value_len;
+            entry = move_entry(cache, old, class);
+            entry->flags &= (uint8_t)~CACHE_OUTSIDE;
+            if (was_outside) {
+                memory_free((void *)(uintptr_t)outside);
+                cache->outside_bytes -= old_len;
+            }
+        }
+        if ((entry->flags & CACHE_DIRTY) != 0)
+            cache->dirty_bytes += value->bytes.len;
+    }
+    drop_value(cache, entry);
+    store_value(cache, entry, value);
+    mark_dirty(cache, entry);
+    return entry;
+}
+
+uint32_t cache_pack(struct cache *cache, struct buffer *block, uint64_t sequence)
+{
+    uint32_t count = cache->dirty_count;
+    for (uint32_t i = 0; i < count; i++) {
+        if (i + PACK_PREFETCH < count)
+            __builtin_prefetch(entry_at(cache, cache->dirty[i + PACK_PREFETCH]), 1);
+        struct cache_entry *entry = entry_at(cache, cache->dirty[i]);
+        STRID_DASSERT((entry->flags & CACHE_DIRTY) != 0 && entry->dirty_at == i);
+        struct key_state key = {.vshard = (uint8_t)(entry->hash >> 24),
+                                .store = entry->store,
+                                .key = strid_bytes_of(entry->bytes, entry->key_len)};
+        struct key_value value = {.kind = cache_kind(entry),
+                                  .bytes = strid_bytes_of(cache_value(entry), entry->value_len)};
+        block_put_state(block, &key, &value);
+        entry->flags &= (uint8_t)~CACHE_DIRTY;
+        entry->block = sequence;
+    }
+    cache->dirty_count = 0;
+    cache->dirty_bytes = 0;
+    return count;
+}
+
+static bool over_budget(const struct cache *cache)
+{
+    uint64_t pages = (uint64_t)cache->slab.pages_used * SLAB_CELL_MAX;
+    return pages + cache->outside_bytes + cache->slot_count * sizeof(uint64_t) > cache->bytes_max;
+}
+
+static void evict(struct cache *cache, struct cache_entry *entry, uint32_t class)
+{
+    uint32_t cell = slab_cell_of(&cache->slab, entry);
+    drop_value(cache, entry);
+    remove_slot(cache, find_slot(cache, entry));
+    slab_release(&cache->slab, cell, class);
+    cache->entry_count--;
+    cache->complete = false;
+    cache->evictions++;
+}
+
+/* CLOCK over one size class until `wanted` cells are free: referenced entries get a second chance.
+ */
+static bool sweep(struct cache *cache, uint32_t class_index, uint32_t wanted, uint64_t materialised)
+{
+    struct slab_class *class = &cache->slab.classes[class_index];
+    uint32_t rounds = 0;
+    while (class->free_count < wanted && rounds < 3) {
+        uint32_t cell = slab_walk(&cache->slab, class_index);
+        if (cell == SLAB_NONE) {
+            rounds++;
+            continue;
+        }
+        struct cache_entry *entry = entry_at(cache, cell);
+        if ((entry->flags & (CACHE_DIRTY | CACHE_PINNED)) != 0 || entry->block > materialised)
+            continue;
+        if ((entry->flags & CACHE_REFERENCED) != 0)
+            entry->flags &= (uint8_t)~CACHE_REFERENCED;
+        else
+            evict(cache, entry, class_index);
+    }
+    return class->free_count >= wanted;
+}
+
+bool cache_make_room(struct cache *cache, uint32_t entries, uint64_t materialised)
+{
+    if (__builtin_expect(!over_budget(cache), 1))
+        return true;
+    bool room = true;
+    for (uint32_t i = 0; i < SLAB_CLASSES; i++) {
+        const struct slab_class *class = &cache->slab.classes[i];
+        uint32_t cells = class->page_count * (SLAB_PAGE_GRANULES / class->granules);
+        uint32_t wanted = entries < cells / 2 ? entries : cells / 2;
+        if (class->page_count > 0 && class->free_count < wanted)
+            room = sweep(cache, i, wanted, materialised) && room;
+    }
+    return room;
+}

@@ -1,0 +1,101 @@
+/* Where state lives while it is hot: one cache per worker, open addressing over entries in slabs,
+ * bounded bytes.
+ *
+ * An entry is a key of a store with its value, or the knowledge that it has none. `block` is the
+ * sequence of the worker's last block that contains it; the entry is clean, and may be evicted, iff
+ * it is not dirty and `block` is at or below what is materialised, since only then the store holds
+ * it.
+ *
+ * index: u64 slots { tag: hash mixed with the store | cell + 1 }, linear probing, backward-shift
+ * deletion entry: header 32 bytes | key | value (in place, or a pointer where the value is large)
+ *
+ * Eviction is CLOCK (Corbató 1968) per size class. One thread: the worker that owns the vshards. */
+#ifndef STATE_CACHE_H
+#define STATE_CACHE_H
+
+#include "state/block.h"
+#include "state/slab.h"
+
+enum {
+    CACHE_KIND = 3, /* mask: strid_state_kind */
+    CACHE_REFERENCED = 4,
+    CACHE_DIRTY = 8,
+    CACHE_OUTSIDE = 16, /* the value lies outside of the slab */
+    CACHE_PINNED = 32   /* a handler holds a view of it */
+};
+
+struct cache_entry {
+    uint32_t hash; /* upper half of the record key's hash; its upper 8 bits are the vshard */
+    uint32_t value_len;
+    uint64_t block;
+    int64_t expiry_ms; /* 0: none */
+    uint32_t dirty_at; /* place in the dirty list, while dirty */
+    uint16_t key_len;
+    uint8_t store;
+    uint8_t flags;
+    uint8_t bytes[]; /* key, value */
+};
+_Static_assert(sizeof(struct cache_entry) == 32,
+               "16-byte keys with 8-byte values fit one cache line");
+
+/* Which key of which store; `hash` is the upper half of the key's 64-bit hash. */
+struct cache_key {
+    strid_bytes key;
+    uint32_t hash;
+    uint8_t store;
+};
+
+struct cache {
+    uint64_t *slots;
+    size_t slot_count;
+    unsigned shift;
+    size_t entry_count;
+    struct slab slab;
+    uint64_t outside_bytes; /* of values outside of the slab */
+    uint64_t bytes_max;
+    uint32_t *dirty; /* cells of entries that changed since the last block */
+    uint32_t dirty_count, dirty_capacity;
+    uint64_t dirty_bytes; /* about what they take in a block */
+    bool complete;        /* what is not here is not in the store either */
+    uint64_t evictions;
+};
+
+void cache_init(struct cache *cache, uint64_t bytes_max, bool complete);
+void cache_fini(struct cache *cache);
+
+/* NULL: not here. */
+struct cache_entry *cache_find(struct cache *cache, const struct cache_key *key);
+void cache_prefetch_slot(const struct cache *cache, uint32_t hash, uint8_t store);
+void cache_prefetch_entry(const struct cache *cache, uint32_t hash, uint8_t store);
+
+/* Adds a clean entry that is not here: what the store holds, or (kind ABSENT) that it holds
+ * nothing. */
+struct cache_entry *cache_add(struct cache *cache, const struct cache_key *key,
+                              const struct key_value *value);
+/* Gives an entry a new value and makes it dirty; the entry may move. */
+struct cache_entry *cache_put(struct cache *cache, struct cache_entry *entry,
+                              const struct key_value *value);
+
+/* Packs every dirty entry into the block and calls it clean as of `sequence`; returns how many. */
+uint32_t cache_pack(struct cache *cache, struct buffer *block, uint64_t sequence);
+
+/* Evicts until there is room for about `entries` more of each size in use. `materialised`: sequence
+ * of the worker's last block that is in the store. false: too much is not yet materialised. */
+bool cache_make_room(struct cache *cache, uint32_t entries, uint64_t materialised);
+
+static inline strid_state_kind cache_kind(const struct cache_entry *entry)
+{
+    return (strid_state_kind)(entry->flags & CACHE_KIND);
+}
+
+static inline const uint8_t *cache_value(const struct cache_entry *entry)
+{
+    const uint8_t *at = entry->bytes + entry->key_len;
+    if (__builtin_expect((entry->flags & CACHE_OUTSIDE) == 0, 1))
+        return at;
+    const uint8_t *outside;
+    memcpy(&outside, at, sizeof outside);
+    return outside;
+}
+
+#endif

@@ -1,0 +1,341 @@
+#include "state/directory.h"
+
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/crash_point.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "state/directory_load.h"
+#include "state/meta.h"
+
+static void put_value(struct batch *batch, struct buffer *key, struct buffer *value)
+{
+    meta_value_end(value);
+    batch_put(batch, buffer_bytes(key), buffer_bytes(value));
+}
+
+static strid_status make(struct directory *directory, const struct directory_options *options,
+                         strid_error *err)
+{
+    directory->seed = options->new_seed;
+    memcpy(directory->id, options->new_id, DIRECTORY_ID_BYTES);
+    struct buffer key = {0}, value = {0};
+    struct batch batch = {0};
+    meta_key(&key, "directory", strid_bytes_of(NULL, 0));
+    meta_value_begin(&value);
+    buffer_put_u32(&value, DIRECTORY_FORMAT);
+    buffer_put_u32(&value, KEY_VSHARDS);
+    buffer_put_u64(&value, directory->seed);
+    buffer_put(&value, directory->id, DIRECTORY_ID_BYTES);
+    put_value(&batch, &key, &value);
+    strid_status status = batch_apply(&batch, directory->ops, directory->store, err);
+    if (status == STRID_OK)
+        status = directory->ops->sync(directory->store, err);
+    batch_fini(&batch);
+    buffer_fini(&key);
+    buffer_fini(&value);
+    return status;
+}
+
+strid_status directory_open(const char *url, const struct store_ops *ops,
+                            const struct directory_options *options, struct directory **out,
+                            strid_error *err)
+{
+    const char *path = "";
+    if (ops == NULL)
+        ops = store_find(url, &path);
+    if (ops == NULL)
+        return error_set(err, STRID_ECONFIG, "state",
+                         "\"%s\" names no state store; use \"rocksdb:DIRECTORY\" or \"memory:\"",
+                         url);
+    struct directory *directory = memory_alloc_zeroed(sizeof *directory);
+    directory->ops = ops;
+    directory->url = memory_copy_text(url);
+    directory->log = options->log;
+    directory->fold = fold_create();
+    struct store_config config = {.path = path,
+                                  .create = options->create,
+                                  .read_only = options->read_only,
+                                  .write_buffer = options->write_buffer,
+                                  .block_cache = options->block_cache,
+                                  .log = options->log};
+    strid_status status = ops->open(&config, &directory->store, err);
+    bool fresh = false;
+    if (status == STRID_OK)
+        status = directory_load(directory, &fresh, err);
+    if (status == STRID_OK && fresh)
+        status = options->create
+                     ? make(directory, options, err)
+                     : error_set(err, STRID_ENOTFOUND, "state", "%s holds no state of strid", url);
+    if (status != STRID_OK) {
+        directory_close(directory);
+        return status;
+    }
+    *out = directory;
+    return STRID_OK;
+}
+
+void directory_close(struct directory *directory)
+{
+    if (directory == NULL)
+        return;
+    if (directory->store != NULL)
+        directory->ops->close(directory->store);
+    for (uint32_t i = 0; i < directory->partition_count; i++) {
+        memory_free(directory->partitions[i]->identity);
+        memory_free(directory->partitions[i]->table);
+        memory_free(directory->partitions[i]);
+    }
+    for (uint32_t i = 0; i <= DIRECTORY_STORES_MAX; i++)
+        memory_free(directory->stores[i]);
+    memory_free(directory->partitions);
+    memory_free(directory->runs);
+    memory_free(directory->url);
+    fold_destroy(directory->fold);
+    memory_free(directory);
+}
+
+struct directory_partition *directory_partition(struct directory *directory, const char *identity)
+{
+    uint32_t number = 0;
+    for (uint32_t i = 0; i < directory->partition_count; i++) {
+        struct directory_partition *known = directory->partitions[i];
+        if (strcmp(known->identity, identity) == 0)
+            return known;
+        number = known->number >= number ? known->number + 1 : number;
+    }
+    struct directory_partition *partition = memory_alloc_zeroed(sizeof *partition);
+    partition->identity = memory_copy_text(identity);
+    partition->number = number;
+    directory->partitions =
+        memory_resize(directory->partitions,
+                      (directory->partition_count + 1) * sizeof(struct directory_partition *));
+    directory->partitions[directory->partition_count++] = partition;
+    return partition;
+}
+
+uint8_t directory_find_store(const struct directory *directory, const char *name)
+{
+    for (uint32_t i = 1; i <= DIRECTORY_STORES_MAX; i++)
+        if (directory->stores[i] != NULL && strcmp(directory->stores[i], name) == 0)
+            return (uint8_t)i;
+    return 0;
+}
+
+strid_status directory_store(struct directory *directory, const char *name, uint8_t *number,
+                             strid_error *err)
+{
+    *number = directory_find_store(directory, name);
+    for (uint8_t i = 1; *number == 0 && i <= DIRECTORY_STORES_MAX; i++)
+        if (directory->stores[i] == NULL) {
+            directory->stores[i] = memory_copy_text(name);
+            *number = i;
+        }
+    if (*number == 0)
+        return error_set(err, STRID_ELIMIT, "state", "%s: more than %d stores in one directory",
+                         directory->url, DIRECTORY_STORES_MAX);
+    return STRID_OK;
+}
+
+/* Progress that lies in blocks becomes part of the tables: each number counts for the vshards its
+ * worker owned. */
+static strid_status raise_tables(struct directory *directory, strid_error *err)
+{
+    for (uint32_t i = 0; i < fold_progress_count(directory->fold); i++) {
+        const struct fold_progress *progress = fold_progress_at(directory->fold, i);
+        const struct directory_run *run = NULL;
+        for (uint32_t r = 0; r < directory->run_count; r++)
+            if (directory->runs[r].run == progress->run)
+                run = &directory->runs[r];
+        struct directory_partition *partition = NULL;
+        for (uint32_t p = 0; p < directory->partition_count; p++)
+            if (directory->partitions[p]->number == progress->partition)
+                partition = directory->partitions[p];
+        if (run == NULL || partition == NULL)
+            return error_set(err, STRID_ECORRUPT, "state",
+                             "%s: a block names run %llu and partition %u, which are not recorded; "
+                             "restore the directory from a backup",
+                             directory->url, (unsigned long long)progress->run,
+                             progress->partition);
+        for (uint32_t v = 0; v < KEY_VSHARDS; v++)
+            if (run->worker_of[v] == progress->worker)
+                directory_table_raise(partition, v, progress->position);
+    }
+    return STRID_OK;
+}
+
+static void put_partition(struct batch *batch, struct buffer *key, struct buffer *value,
+                          struct directory_partition *partition)
+{
+    if (!partition->stored) {
+        meta_key(key, "partition", strid_bytes_of_text(partition->identity));
+        meta_value_begin(value);
+        buffer_put_u32(value, partition->number);
+        put_value(batch, key, value);
+        partition->stored = true;
+    }
+    if (partition->fingerprint_len > 0) {
+        meta_key_number(key, "fingerprint", partition->number, 4);
+        meta_value_begin(value);
+        buffer_put(value, partition->fingerprint, partition->fingerprint_len);
+        put_value(batch, key, value);
+    }
+    if (partition->table == NULL)
+        return;
+    buffer_clear(key);
+    key->len = key_put_table(buffer_reserve(key, KEY_FIXED_MAX), partition->number);
+    meta_value_begin(value);
+    buffer_put(value, partition->table->known, sizeof partition->table->known);
+    for (uint32_t v = 0; v < KEY_VSHARDS; v++) {
+        buffer_put_u64(value, partition->table->applied[v].high);
+        buffer_put_u64(value, partition->table->applied[v].low);
+    }
+    put_value(batch, key, value);
+}
+
+static void put_through(struct batch *batch, struct buffer *key, struct buffer *value,
+                        uint64_t through)
+{
+    meta_key(key, "through", strid_bytes_of(NULL, 0));
+    meta_value_begin(value);
+    buffer_put_u64(value, through);
+    put_value(batch, key, value);
+}
+
+static void delete_blocks(struct batch *batch, uint64_t first, uint64_t last)
+{
+    uint8_t key[KEY_FIXED_MAX];
+    for (uint64_t number = first; number <= last; number++)
+        batch_delete(batch, strid_bytes_of(key, key_put_block(key, number)));
+}
+
+/* Everything that a run starts from, in one write. */
+static void put_run(struct directory *directory, struct batch *batch, uint32_t workers)
+{
+    struct buffer key = {0}, value = {0};
+    for (uint32_t p = 0; p < directory->partition_count; p++) {
+        struct directory_partition *partition = directory->partitions[p];
+        put_partition(batch, &key, &value, partition);
+        for (uint32_t w = 0; w < directory->run.workers; w++) {
+            buffer_clear(&key);
+            key.len =
+                key_put_run_progress(buffer_reserve(&key, KEY_FIXED_MAX), partition->number, w);
+            batch_delete(batch, buffer_bytes(&key));
+        }
+    }
+    for (uint8_t i = 1; i <= DIRECTORY_STORES_MAX; i++)
+        if (directory->stores[i] != NULL && !directory->store_stored[i]) {
+            meta_key(&key, "store", strid_bytes_of_text(directory->stores[i]));
+            meta_value_begin(&value);
+            buffer_put_u32(&value, i);
+            put_value(batch, &key, &value);
+            directory->store_stored[i] = true;
+        }
+    for (uint32_t r = 0; r < directory->run_count; r++) {
+        meta_key_number(&key, "run", directory->runs[r].run, 8);
+        batch_delete(batch, buffer_bytes(&key));
+    }
+    delete_blocks(batch, directory->through + 1, directory->last_number);
+    put_through(batch, &key, &value, directory->last_number);
+    directory->run.run++;
+    directory->run.workers = workers;
+    meta_key_number(&key, "run", directory->run.run, 8);
+    meta_value_begin(&value);
+    buffer_put_u32(&value, workers);
+    buffer_put(&value, directory->run.worker_of, KEY_VSHARDS);
+    put_value(batch, &key, &value);
+    buffer_fini(&key);
+    buffer_fini(&value);
+}
+
+static bool saw_state(void *user, strid_bytes key, strid_bytes value)
+{
+    (void)key;
+    (void)value;
+    *(bool *)user = false;
+    return false;
+}
+
+static strid_status materialise_rest(struct directory *directory, strid_error *err)
+{
+    fold_sort(directory->fold);
+    if (fold_count(directory->fold) == 0)
+        return STRID_OK;
+    /* What is ingested is durable at once, so what it stands on has to be. */
+    strid_status status = directory->ops->sync(directory->store, err);
+    CRASH_POINT("recover_before_ingest");
+    if (status == STRID_OK)
+        status = directory->ops->bulk_load(directory->store, fold_next, directory->fold, err);
+    CRASH_POINT("recover_after_ingest");
+    return status;
+}
+
+strid_status directory_begin_run(struct directory *directory, uint32_t workers,
+                                 const uint8_t worker_of[KEY_VSHARDS], strid_error *err)
+{
+    STRID_ASSERT(directory->fold != NULL && workers > 0);
+    strid_status status = raise_tables(directory, err);
+    if (status == STRID_OK)
+        status = materialise_rest(directory, err);
+    if (status != STRID_OK)
+        return status;
+    struct batch batch = {0};
+    memcpy(directory->run.worker_of, worker_of, KEY_VSHARDS);
+    put_run(directory, &batch, workers);
+    status = batch_apply(&batch, directory->ops, directory->store, err);
+    CRASH_POINT("recover_before_sync");
+    if (status == STRID_OK)
+        status = directory->ops->sync(directory->store, err);
+    CRASH_POINT("recover_after_sync");
+    batch_fini(&batch);
+    if (status != STRID_OK)
+        return status;
+    directory->through = directory->last_number;
+    directory->synced = directory->last_number;
+    directory->redo_blocks = directory->redo_bytes = 0;
+    fold_destroy(directory->fold);
+    directory->fold = NULL;
+    directory->empty_state = true;
+    return directory->ops->scan(directory->store, strid_bytes_of_text("s"),
+                                strid_bytes_of_text("t"), saw_state, &directory->empty_state, err);
+}
+
+void directory_put_low(struct batch *batch, uint32_t partition, strid_position low, uint64_t synced)
+{
+    struct buffer key = {0}, value = {0};
+    meta_key_number(&key, "low", partition, 4);
+    meta_value_begin(&value);
+    buffer_put_u64(&value, low.high);
+    buffer_put_u64(&value, low.low);
+    buffer_put_u64(&value, synced);
+    put_value(batch, &key, &value);
+    buffer_fini(&key);
+    buffer_fini(&value);
+}
+
+void directory_put_materialised(struct batch *batch, const struct fold *fold, uint64_t first,
+                                uint64_t through)
+{
+    struct buffer key = {0}, value = {0};
+    for (uint32_t i = 0; i < fold_progress_count(fold); i++) {
+        const struct fold_progress *progress = fold_progress_at(fold, i);
+        buffer_clear(&key);
+        key.len = key_put_run_progress(buffer_reserve(&key, KEY_FIXED_MAX), progress->partition,
+                                       progress->worker);
+        meta_value_begin(&value);
+        buffer_put_u64(&value, progress->position.high);
+        buffer_put_u64(&value, progress->position.low);
+        put_value(batch, &key, &value);
+    }
+    delete_blocks(batch, first, through);
+    put_through(batch, &key, &value, through);
+    buffer_fini(&key);
+    buffer_fini(&value);
+}
+
+void directory_format_id(const struct directory *directory, char out[DIRECTORY_ID_BYTES * 2 + 1])
+{
+    for (size_t i = 0; i < DIRECTORY_ID_BYTES; i++)
+        (void)snprintf(out + 2 * i, 3, "%02x", directory->id[i]);
+}

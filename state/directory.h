@@ -1,0 +1,117 @@
+/* A state directory: the store and what its meta keys say: whose it is, which runs wrote it, where
+ * its partitions stand.
+ *
+ * directory_open() reads and checks everything, blocks included, and changes nothing but to make a
+ * new directory. directory_begin_run() then brings it into the form that a run starts from: every
+ * block is materialised, progress of earlier runs is one table per partition, the new run is
+ * recorded. Between the two a tool can read.
+ *
+ * Meta keys (all values end in a CRC-32C):
+ *   m/directory              format version, vshards, hash seed, id
+ *   m/through                highest block number that is materialised
+ *   m/run/<run: 8>           worker count, vshard -> worker map
+ *   m/store/<name>           number of the store
+ *   m/partition/<identity>   number of the partition
+ *   m/fingerprint/<partition: 4>
+ *   m/low/<partition: 4>     low position, highest block number known synced when it was written
+ *
+ * @thread control, except where a function says otherwise */
+#ifndef STATE_DIRECTORY_H
+#define STATE_DIRECTORY_H
+
+#include <strid/source.h>
+
+#include "base/log.h"
+#include "state/batch.h"
+#include "state/fold.h"
+#include "state/key.h"
+#include "state/store.h"
+
+enum { DIRECTORY_FORMAT = 1, DIRECTORY_ID_BYTES = 16, DIRECTORY_STORES_MAX = 127 };
+
+/* Highest applied position of each vshard; `known` bit v: there is one. */
+struct directory_table {
+    uint8_t known[KEY_VSHARDS / 8];
+    strid_position applied[KEY_VSHARDS];
+};
+
+struct directory_partition {
+    char *identity;
+    uint32_t number;
+    bool stored; /* its m/partition key is in the store */
+    bool has_low;
+    strid_position low;
+    struct directory_table *table; /* NULL: nothing applied yet */
+    uint8_t fingerprint[STRID_FINGERPRINT_MAX];
+    size_t fingerprint_len;
+};
+
+struct directory_run {
+    uint64_t run;
+    uint32_t workers;
+    uint8_t worker_of[KEY_VSHARDS];
+};
+
+struct directory {
+    const struct store_ops *ops;
+    struct store *store;
+    const struct log *log;
+    char *url;
+    uint8_t id[DIRECTORY_ID_BYTES];
+    uint64_t seed;
+    uint64_t through;     /* blocks up to here are materialised */
+    uint64_t last_number; /* highest block number used */
+    uint64_t synced;      /* highest number known to have been synced */
+    uint64_t dropped;     /* blocks above `synced` that were damaged, and those behind them */
+    uint64_t redo_blocks, redo_bytes;
+    char *stores[DIRECTORY_STORES_MAX + 1]; /* index: the store's number; NULL: not used */
+    bool store_stored[DIRECTORY_STORES_MAX + 1];
+    struct directory_partition **partitions;
+    uint32_t partition_count;
+    struct directory_run *runs;
+    uint32_t run_count;
+    struct directory_run run; /* the one that was begun */
+    struct fold *fold;        /* blocks that are not materialised; NULL after begin_run */
+    bool empty_state;         /* after begin_run: no state at all is in the store */
+};
+
+struct directory_options {
+    bool create;
+    bool read_only;
+    uint64_t write_buffer;
+    uint64_t block_cache;
+    uint64_t new_seed;                  /* hash seed of a directory that is made now */
+    uint8_t new_id[DIRECTORY_ID_BYTES]; /* its id */
+    const struct log *log;
+};
+
+/* `ops` NULL: found by the URL's scheme. Failures: the store's, and STRID_ECORRUPT, STRID_EVERSION.
+ */
+strid_status directory_open(const char *url, const struct store_ops *ops,
+                            const struct directory_options *options, struct directory **out,
+                            strid_error *err);
+void directory_close(struct directory *directory);
+
+/* The partition of that identity; made if unknown, stored by begin_run. */
+struct directory_partition *directory_partition(struct directory *directory, const char *identity);
+/* The store's number, 1..DIRECTORY_STORES_MAX; made if unknown, stored by begin_run. STRID_ELIMIT:
+ * too many. */
+strid_status directory_store(struct directory *directory, const char *name, uint8_t *number,
+                             strid_error *err);
+uint8_t directory_find_store(const struct directory *directory, const char *name); /* 0: unknown */
+
+/* See above. After an error the directory can only be closed. */
+strid_status directory_begin_run(struct directory *directory, uint32_t workers,
+                                 const uint8_t worker_of[KEY_VSHARDS], strid_error *err);
+
+/* Adds the write of a low position. @thread storage */
+void directory_put_low(struct batch *batch, uint32_t partition, strid_position low,
+                       uint64_t synced);
+/* Adds the write that follows an ingest: `through` moves, progress of the run moves from blocks
+ * into the store, the blocks from `first` on are deleted. @thread materialiser */
+void directory_put_materialised(struct batch *batch, const struct fold *fold, uint64_t first,
+                                uint64_t through);
+
+void directory_format_id(const struct directory *directory, char out[DIRECTORY_ID_BYTES * 2 + 1]);
+
+#endif
