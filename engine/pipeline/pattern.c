@@ -4,6 +4,7 @@
 
 #include <pcre2.h>
 
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -15,9 +16,9 @@
  * are meant stay far below. */
 enum { MATCH_LIMIT = 1000000, HEAP_LIMIT_KIB = 8192, STACK_BEGIN = 32 * 1024, STACK_MAX = 1 << 20 };
 
-/* What one match at a time needs. */
+/* What one match at a time needs; apart from the next, so that threads do not share cache lines. */
 struct slot {
-    atomic_flag busy;
+    alignas(128) atomic_flag busy;
     pcre2_match_data *match;
     pcre2_match_context *context;
     pcre2_jit_stack *stack;
@@ -67,7 +68,7 @@ strid_status pattern_create(const char *text, uint32_t threads, struct pattern *
     struct pattern *pattern = memory_alloc_zeroed(sizeof *pattern);
     pattern->code = compiled;
     pattern->slot_count = threads;
-    pattern->slots = memory_alloc_zeroed(threads * sizeof *pattern->slots);
+    pattern->slots = memory_alloc_aligned(alignof(struct slot), threads * sizeof *pattern->slots);
     for (uint32_t i = 0; i < threads; i++)
         slot_init(&pattern->slots[i], compiled);
     *out = pattern;
@@ -94,13 +95,19 @@ int pattern_group(const struct pattern *pattern, const char *name)
     return number > 0 ? number : -1;
 }
 
-/* There are as many slots as threads, so the search ends. Acquire and release: the match data that
- * the last user of the slot wrote is seen by the next. */
+/* There are as many slots as threads, so the search ends. A thread begins where it last found one,
+ * so that each soon has its own. Acquire and release: the match data that the last user of the slot
+ * wrote is seen by the next. */
 static struct slot *claim(struct pattern *pattern)
 {
-    for (uint32_t i = 0;; i = i + 1 == pattern->slot_count ? 0 : i + 1)
-        if (!atomic_flag_test_and_set_explicit(&pattern->slots[i].busy, memory_order_acquire))
-            return &pattern->slots[i];
+    static _Thread_local uint32_t last;
+    for (uint32_t i = last;; i++) {
+        uint32_t at = i % pattern->slot_count;
+        if (atomic_flag_test_and_set_explicit(&pattern->slots[at].busy, memory_order_acquire))
+            continue;
+        last = at;
+        return &pattern->slots[at];
+    }
 }
 
 enum pattern_result pattern_match(struct pattern *pattern, strid_bytes subject, const int *numbers,
