@@ -63,6 +63,7 @@ static int run_engine(struct count *count, double seconds, uint64_t records_stop
 {
     const struct engine_run run = {.name = count->workload->name,
                                    .source = count->source,
+                                   .format = "raw",
                                    .state = count->state,
                                    .directory = count->state_directory,
                                    .store = "counts",

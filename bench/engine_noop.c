@@ -27,6 +27,7 @@ static int run_engine(const struct noop *noop, double seconds, bool hold, struct
 {
     const struct engine_run run = {.name = noop->workload->name,
                                    .source = noop->source,
+                                   .format = "raw",
                                    .handler = do_nothing,
                                    .settings = noop->settings,
                                    .seconds = seconds,
