@@ -24,18 +24,25 @@ static inline uint64_t digits8(uint64_t value)
     return (tens | ((pairs - tens * 10) << 8)) | UINT64_C(0x3030303030303030);
 }
 
-static inline void put_digits16(uint8_t *to, uint64_t value)
+/* The upper eight digits of a number seldom change: `high` says which ones stand there. */
+static inline void put_digits16(uint8_t *to, uint64_t value, uint64_t *high)
 {
-    uint64_t first = digits8(value / 100000000 % 100000000);
-    uint64_t last = digits8(value % 100000000);
-    memcpy(to, &first, 8);
+    uint64_t upper = value / 100000000;
+    uint64_t last = digits8(value - upper * 100000000);
+    if (__builtin_expect(upper != *high, 0)) {
+        uint64_t first = digits8(upper % 100000000);
+        memcpy(to, &first, 8);
+        *high = upper;
+    }
     memcpy(to + 8, &last, 8);
 }
 
-static inline void put_key(uint8_t *to, uint64_t id)
+static inline void put_key(struct generator_writer *writer, uint64_t id)
 {
-    put_digits16(to, id); /* 12 digits are enough for every id */
-    memcpy(to, "key-", 4);
+    uint64_t high = writer->key_high;
+    put_digits16(writer->key, id, &writer->key_high); /* 12 digits are enough for every id */
+    if (__builtin_expect(high != writer->key_high, 0))
+        memcpy(writer->key, "key-", 4);
 }
 
 static uint8_t *put_number(uint8_t *to, uint64_t value)
@@ -91,11 +98,11 @@ void generator_writer_make(struct generator_writer *writer, uint64_t n)
     uint64_t random = generator_random_at(writer->key_stream, n);
     uint64_t id = model->is_zipf ? generator_zipf_rank(&model->zipf, random)
                                  : generator_random_below(random, (uint64_t)model->options->keys);
-    put_key(writer->key, id);
+    put_key(writer, id);
     if (model->options->format == GENERATOR_JSON)
         make_json(writer, n, generator_random_at(writer->detail_stream, n));
     else
-        put_digits16(writer->value, n);
+        put_digits16(writer->value, n, &writer->number_high);
 }
 
 void generator_writer_init(struct generator_writer *writer, const struct generator_model *model,
@@ -112,6 +119,8 @@ void generator_writer_init(struct generator_writer *writer, const struct generat
         .value = memory_alloc_zeroed(room),
         .filling = memory_alloc(size),
         .value_len = size,
+        .key_high = UINT64_MAX,
+        .number_high = UINT64_MAX,
     };
     for (size_t i = 0; i < size; i++)
         writer->filling[i] = (uint8_t)('a' + i % 26);

@@ -34,6 +34,8 @@ struct generator_writer {
     uint8_t *value; /* room for the longest value and padding */
     uint8_t *filling;
     size_t value_len;
+    uint64_t key_high;    /* which upper digits stand in the key, UINT64_MAX: none */
+    uint64_t number_high; /* the same of the number that a value of format bytes begins with */
 };
 
 /* STRID_ECONFIG: options that do not go together. */
