@@ -85,6 +85,9 @@ class Terminal:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
+        if not self.process.stdout.closed:
+            self.process.stdout.close()
+            os.close(self.master)
 
 
 class CommandCase(unittest.TestCase):

@@ -41,23 +41,10 @@ class Running(CommandCase):
         terminal.signal(signal.SIGCONT)
         self.assertEqual(terminal.end(), 1, terminal.seen)
         self.assertIn("second signal", terminal.seen)
-        stats = json.loads(self.strid("state", "stats", "rocksdb:./state", "--json").out)
-        self.assertEqual(sum(self.scan("seen").values()),
-                         sum(part["low"] for part in stats["partitions"]))
+        self.drain_and_add_up()
 
-    def test_goes_on_where_a_drained_run_ended(self):
-        for _ in range(2):
-            terminal = self.started()
-            terminal.signal(signal.SIGINT)
-            self.assertEqual(terminal.end(), 0, terminal.seen)
-        stats = json.loads(self.strid("state", "stats", "rocksdb:./state", "--json").out)
-        low = sum(part["low"] for part in stats["partitions"])
-        self.assertEqual(sum(self.scan("seen").values()), low)
-
-    def test_kill_9_loses_and_repeats_nothing(self):
-        for _ in range(3):
-            terminal = self.started()
-            terminal.stop_hard()
+    def drain_and_add_up(self):
+        """One more run, drained: then every record up to the low position is counted once."""
         terminal = self.started()
         terminal.signal(signal.SIGINT)
         self.assertEqual(terminal.end(), 0, terminal.seen)
@@ -65,6 +52,16 @@ class Running(CommandCase):
         low = sum(part["low"] for part in stats["partitions"])
         self.assertGreater(low, 0)
         self.assertEqual(sum(self.scan("seen").values()), low)
+
+    def test_goes_on_where_a_drained_run_ended(self):
+        self.drain_and_add_up()
+        self.drain_and_add_up()
+
+    def test_kill_9_loses_and_repeats_nothing(self):
+        for _ in range(3):
+            terminal = self.started()
+            terminal.stop_hard()
+        self.drain_and_add_up()
 
     def test_second_process_is_refused(self):
         terminal = self.started()

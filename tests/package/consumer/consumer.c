@@ -14,7 +14,7 @@ int main(int argc, char **argv)
 {
     strid_error err = STRID_ERROR_INIT;
     strid_pipeline_options options = {STRID_PIPELINE_OPTIONS_INIT, .name = "outside",
-                                      .source = "generator:?records=100&keys=10"};
+                                      .source = "generator:?records=100&keys=10", .format = "raw"};
     strid_pipeline *pipeline = strid_pipeline_create(&options, &err);
     if (pipeline == NULL || strid_pipeline_run(pipeline, &err) != STRID_OK) {
         (void)fprintf(stderr, "%s\n", err.message);

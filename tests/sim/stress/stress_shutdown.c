@@ -80,7 +80,8 @@ static bool run_round(const char *state, unsigned long round)
     stopper.pipeline = strid_pipeline_create(
         &(strid_pipeline_options){STRID_PIPELINE_OPTIONS_INIT, .name = "shutdown",
                                   .source = "generator:?keys=500&seed=3&partitions=2",
-                                  .state = state, .workers = 1 + (uint32_t)(round % 3)},
+                                  .format = "raw", .state = state,
+                                  .workers = 1 + (uint32_t)(round % 3)},
         &err);
     pthread_t thread;
     if (stopper.pipeline == NULL ||
@@ -98,7 +99,8 @@ static bool run_round(const char *state, unsigned long round)
     bool fine = status == STRID_OK || (stopper.calls == 2 && status == STRID_ECANCELLED);
     if (!fine)
         (void)fprintf(stderr, "round %lu: %s: %s\n", round, strid_status_name(status), err.message);
-    return fine && check(state);
+    /* stopped at once, blocks of one worker may be ahead of the low position */
+    return fine && (status != STRID_OK || check(state));
 }
 
 int main(int argc, char **argv)
