@@ -229,10 +229,12 @@ strid_status options_finish(struct options *options, strid_error *err)
         if ((table[i].flags & STRID_OPTION_REQUIRED) != 0)
             return error_set(err, STRID_ECONFIG, "config", "\"%s\" is missing: expected %s",
                              table[i].name, options_expected(table[i].type));
+        void *member = (char *)options->values + table[i].offset;
+        if (table[i].fallback == NULL && table[i].type == STRID_OPTION_FLOAT)
+            *(double *)member = NAN;
         if (table[i].fallback == NULL)
             continue;
-        strid_status status =
-            put_value(&table[i], table[i].fallback, (char *)options->values + table[i].offset, err);
+        strid_status status = put_value(&table[i], table[i].fallback, member, err);
         STRID_ASSERT(status == STRID_OK); /* a table's own fallback */
     }
     return STRID_OK;
