@@ -9,7 +9,7 @@
 #include "runtime/committer.h"
 #include "runtime/worker.h"
 
-enum { ROUNDS_PER_SLAB = 1024, DEFAULT_CHUNKS = 64 };
+enum { ROUNDS_PER_SLAB = 1024, WAKE_WORKER_EVERY = 8 };
 
 static struct round *take_round(struct reader *reader)
 {
@@ -42,11 +42,25 @@ static struct chunk *take_chunk(struct reader *reader)
 
 static void push_chunk(struct reader *reader, struct chunk *chunk)
 {
-    struct worker *worker = &reader->run->workers[chunk->worker];
-    reader->open[chunk->worker] = NULL;
-    bool pushed = ring_push(reader->to_workers[chunk->worker], chunk);
+    uint32_t worker = chunk->worker;
+    reader->open[worker] = NULL;
+    bool pushed = ring_push(reader->to_workers[worker], chunk);
     STRID_ASSERT(pushed); /* the ring holds all chunks of the reader */
-    agent_wake(&worker->agent);
+    if (++reader->unwoken[worker] >= WAKE_WORKER_EVERY) {
+        reader->unwoken[worker] = 0;
+        agent_wake(&reader->run->workers[worker].agent);
+    }
+}
+
+/* A wake-up costs more than handling some records: while more comes in, a few chunks share one. */
+static void wake_workers(struct reader *reader)
+{
+    for (uint32_t w = 0; w < reader->run->worker_count; w++) {
+        if (reader->unwoken[w] == 0)
+            continue;
+        reader->unwoken[w] = 0;
+        agent_wake(&reader->run->workers[w].agent);
+    }
 }
 
 static struct chunk *open_chunk(struct reader *reader, uint32_t worker)
@@ -229,9 +243,12 @@ int reader_do_work(void *self)
         }
         work += poll_partition(reader, current);
     }
+    if (work == 0)
+        wake_workers(reader);
     if ((!any || run_stop(run) != RUN_CONTINUE) && !run_failed(run)) {
         /* release: whoever sees this finds everything in the rings */
         atomic_store_explicit(&reader->ended, true, memory_order_release);
+        wake_workers(reader);
         agent_wake(committer_agent(run->committer));
         return 1;
     }
@@ -271,6 +288,7 @@ strid_status reader_init(struct reader *reader, struct run *run, uint32_t index,
     for (uint32_t i = 0; i < reader->chunk_count; i++)
         reader->free_chunks[reader->free_count++] = reader->chunks[i] = chunk_create();
     reader->open = memory_alloc_zeroed(run->worker_count * sizeof(struct chunk *));
+    reader->unwoken = memory_alloc_zeroed(run->worker_count * sizeof(uint32_t));
     reader->to_workers = memory_alloc_zeroed(run->worker_count * sizeof(struct ring *));
     for (uint32_t w = 0; w < run->worker_count; w++)
         reader->to_workers[w] = ring_create(reader->chunk_count);
@@ -299,6 +317,7 @@ void reader_fini(struct reader *reader)
     memory_free(reader->chunks);
     memory_free(reader->free_chunks);
     memory_free(reader->open);
+    memory_free(reader->unwoken);
     memory_free(reader->to_workers);
     memory_free(reader->partitions);
 }

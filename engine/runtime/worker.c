@@ -12,11 +12,16 @@
 #include "runtime/reader.h"
 #include "runtime/storage.h"
 
-enum { WAKE_COMMITTER_EVERY = 8, OUTPUT_BYTES_MAX = 1024 * 1024 };
+enum {
+    WAKE_COMMITTER_EVERY = 8,
+    OUTPUT_BYTES_MAX = 1024 * 1024,
+    PARK_NS = 10000000,
+    IDLE_NS = 1000000 /* so long without a chunk is idle: a pause between two chunks is not */
+};
 
 void worker_init(struct worker *worker, struct run *run, uint32_t index, uint64_t cache_bytes)
 {
-    agent_init(&worker->agent, "strid-worker", worker_do_work, worker, 10000000);
+    agent_init(&worker->agent, "strid-worker", worker_do_work, worker, PARK_NS);
     worker->run = run;
     worker->index = index;
     cache_init(&worker->cache, cache_bytes, run->directory->empty_state);
@@ -124,7 +129,7 @@ static void seal(struct worker *worker)
     agent_wake(committer_agent(run->committer));
     worker->unsent = 0;
     worker->open_chunks = 0;
-    worker->sealed_at_ns = clock_monotonic_ns(run->clock);
+    worker->agent.park_ns = PARK_NS;
 }
 
 static size_t output_bytes(const struct worker *worker)
@@ -136,18 +141,17 @@ static size_t output_bytes(const struct worker *worker)
 }
 
 /* Whether it is time: by interval, by size, or because there is nothing else to do. */
-static bool is_due(const struct worker *worker, bool idle)
+static bool is_due(const struct worker *worker, bool idle, int64_t now)
 {
     const struct run_options *options = &worker->run->options;
     if (worker->block == NULL || worker->open_chunks == 0)
         return false;
     bool all_back = worker->free_count == WORKER_BLOCKS - 1;
-    if ((idle && all_back) || worker->starving ||
+    if ((idle && all_back && now - worker->busy_at_ns >= IDLE_NS) || worker->starving ||
         worker->cache.dirty_bytes >= options->block_bytes ||
         output_bytes(worker) >= OUTPUT_BYTES_MAX)
         return true;
-    return clock_monotonic_ns(worker->run->clock) - worker->sealed_at_ns >=
-           options->seal_interval_ns;
+    return now - worker->opened_at_ns >= options->seal_interval_ns;
 }
 
 static void dead_letter(struct worker *worker, struct chunk_slot *slot, const char *reason,
@@ -288,11 +292,15 @@ static void handle_chunk(struct worker *worker, struct chunk *chunk)
     atomic_store_explicit(&worker->hand.slot, NULL, memory_order_release);
 }
 
-static void complete(struct worker *worker, struct chunk *chunk)
+static void complete(struct worker *worker, struct chunk *chunk, int64_t now)
 {
     struct run *run = worker->run;
     chunk->block = worker->sequence;
-    worker->open_chunks++;
+    worker->busy_at_ns = now;
+    if (worker->open_chunks++ == 0) {
+        worker->opened_at_ns = now;
+        worker->agent.park_ns = IDLE_NS; /* to see soon that nothing more comes */
+    }
     bool pushed = ring_push(committer_from_worker(run->committer, worker->index), chunk);
     STRID_ASSERT(pushed); /* the ring holds all chunks of all readers */
     if (++worker->unsent >= WAKE_COMMITTER_EVERY) {
@@ -333,6 +341,7 @@ int worker_do_work(void *self)
     struct worker *worker = self;
     struct run *run = worker->run;
     int work = 0;
+    int64_t now = clock_monotonic_ns(run->clock);
     bool may = may_go_on(worker);
     struct chunk *chunk = may ? next_chunk(worker) : NULL;
     if (chunk != NULL) {
@@ -350,10 +359,10 @@ int worker_do_work(void *self)
          * read again. */
         if (worker->context.failed || run_stop(run) == RUN_HALT)
             return 0;
-        complete(worker, chunk);
+        complete(worker, chunk, now);
         work = 1;
     }
-    if (!run_failed(run) && is_due(worker, chunk == NULL)) {
+    if (!run_failed(run) && is_due(worker, chunk == NULL, now)) {
         seal(worker);
         work = 1;
     }

@@ -73,7 +73,8 @@ struct worker {
     struct sealed_block *free_blocks[WORKER_BLOCKS];
     uint32_t free_count;
     uint64_t sequence; /* of the open block */
-    int64_t sealed_at_ns;
+    int64_t opened_at_ns; /* when the first chunk of the open block was handled */
+    int64_t busy_at_ns;   /* when the last chunk was */
     uint32_t unsent; /* completions since the committer was woken */
     bool starving;   /* nothing can be evicted: wait for the materialiser */
     struct strid_context context;
