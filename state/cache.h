@@ -58,6 +58,7 @@ struct cache {
     uint64_t dirty_bytes; /* about what they take in a block */
     bool complete;        /* what is not here is not in the store either */
     uint64_t evictions;
+    uint64_t moves; /* entries that left their place: pointers to entries hold while it stays */
 };
 
 void cache_init(struct cache *cache, uint64_t bytes_max, bool complete);

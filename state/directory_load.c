@@ -119,6 +119,8 @@ static bool load_name(struct load *load, strid_bytes key, struct cursor value)
     struct directory *directory = load->directory;
     strid_bytes name;
     bool is_store = meta_key_is(key, "store", &name);
+    if (!is_store && !meta_key_is(key, "partition", &name))
+        return true;
     uint32_t number = cursor_u32(&value);
     if (value.failed || name.len == 0 ||
         (is_store && (number == 0 || number > DIRECTORY_STORES_MAX)))
@@ -148,13 +150,11 @@ static bool load_names(void *user, strid_bytes key, strid_bytes bytes)
         return load_directory(load, value);
     if (meta_key_is(key, "run", &name))
         return load_run(load, name, value);
-    if (meta_key_is(key, "store", &name) || meta_key_is(key, "partition", &name))
-        return load_name(load, key, value);
     if (meta_key_is(key, "through", &name)) {
         load->directory->through = cursor_u64(&value);
         return value.failed ? damaged(load, "m/through") : true;
     }
-    return true;
+    return load_name(load, key, value);
 }
 
 static bool load_places(void *user, strid_bytes key, strid_bytes bytes)

@@ -3,7 +3,7 @@
 #include "base/assert.h"
 #include "base/memory.h"
 
-enum { ARENA_ALIGN = 64 };
+enum { ARENA_ALIGN = 64, COPY_SHORT_MAX = 256 };
 
 struct chunk *chunk_create(void)
 {
@@ -34,9 +34,10 @@ void chunk_reset(struct chunk *chunk)
     }
 }
 
-size_t chunk_bytes_of(const strid_raw *raw, const struct decoded *decoded, uint32_t field_count)
+static size_t bytes_of_rest(const strid_raw *raw, const struct decoded *decoded,
+                            uint32_t field_count)
 {
-    size_t bytes = decoded->key.len + raw->value.len + decoded->type.len + ARENA_ALIGN;
+    size_t bytes = 0;
     for (uint32_t i = 0; i < field_count; i++)
         bytes += sizeof(strid_field) + decoded->fields[i].text.len;
     for (uint32_t i = 0; i < raw->header_count; i++)
@@ -44,12 +45,36 @@ size_t chunk_bytes_of(const strid_raw *raw, const struct decoded *decoded, uint3
     return bytes;
 }
 
+size_t chunk_bytes_of(const strid_raw *raw, const struct decoded *decoded, uint32_t field_count)
+{
+    size_t bytes = decoded->key.len + raw->value.len + decoded->type.len + ARENA_ALIGN;
+    if (field_count > 0 || raw->header_count > 0)
+        bytes += bytes_of_rest(raw, decoded, field_count);
+    return bytes;
+}
+
+/* Sixteen bytes at a time without a call; the tail overlaps what was copied before it. */
+static inline void copy_short(uint8_t *to, const uint8_t *from, size_t len)
+{
+    if (__builtin_expect(len >= 16, 1)) {
+        size_t at = 0;
+        for (; at + 16 <= len; at += 16)
+            memcpy(to + at, from + at, 16);
+        memcpy(to + len - 16, from + len - 16, 16);
+    } else {
+        memcpy(to, from, len);
+    }
+}
+
 static inline strid_bytes copy(struct chunk *chunk, strid_bytes bytes)
 {
     if (bytes.data == NULL)
         return bytes;
     uint8_t *to = chunk->arena + chunk->arena_used;
-    memcpy(to, bytes.data, bytes.len);
+    if (__builtin_expect(bytes.len <= COPY_SHORT_MAX, 1))
+        copy_short(to, bytes.data, bytes.len);
+    else
+        memcpy(to, bytes.data, bytes.len);
     chunk->arena_used += bytes.len;
     return strid_bytes_of(to, bytes.len);
 }

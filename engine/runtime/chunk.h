@@ -20,6 +20,7 @@
 enum { CHUNK_RECORDS_MAX = 256, CHUNK_ARENA_BYTES = 64 * 1024 };
 
 struct route;
+struct cache_entry;
 
 struct round {
     uint32_t partition; /* index in the run */
@@ -35,6 +36,8 @@ struct chunk_slot {
     uint64_t hash;             /* of the key, or of the partition where there is none */
     const char *fault;         /* not NULL: unreadable, why; a static string */
     const struct route *route; /* @thread worker */
+    struct cache_entry *entry; /* @thread worker; of the first store of the route, while the cache
+                                  has moved nothing since the chunk was fetched; NULL: not known */
 };
 
 struct chunk {

@@ -21,7 +21,11 @@ void context_begin(struct strid_context *context, struct worker *worker, struct 
     context->write_count = 0;
     context->output_count = 0;
     context->memo_store = 0;
-    context->memo_entry = NULL;
+    /* What the fetch of the chunk found holds unless the cache moved something since. */
+    if (slot->entry != NULL && worker->fetch_moves == worker->cache.moves) {
+        context->memo_store = slot->entry->store;
+        context->memo_entry = slot->entry;
+    }
     context->failed = false;
     context->reason[0] = '\0';
     context->bytes.len = 0;

@@ -22,7 +22,7 @@ struct reader {
     struct reader_partition *partitions;
     uint32_t partition_count, next_partition;
     struct ring **to_workers;
-    uint32_t *unwoken; /* per worker: chunks pushed since it was woken */
+    uint32_t *unwoken;         /* per worker: chunks pushed since it was woken */
     struct ring *to_committer; /* closed rounds */
     struct ring *from_committer_chunks, *from_committer_rounds;
     struct chunk **free_chunks; /* a stack: the last one used is still in the CPU's cache */

@@ -188,7 +188,7 @@ static strid_outcome call_handlers(struct worker *worker, struct chunk_slot *slo
     for (uint32_t i = 0; i < slot->route->handler_count; i++) {
         const struct route_definition *route = &definition->routes[slot->route->handlers[i]];
         atomic_store_explicit(&worker->hand.route, slot->route->handlers[i], memory_order_relaxed);
-        worker_count(&worker->hand.calls, 1);
+        atomic_store_explicit(&worker->hand.calls, ++worker->call_count, memory_order_relaxed);
         strid_outcome outcome = route->handler(&worker->context, &slot->record, route->user);
         if (outcome > worst)
             worst = outcome;
@@ -205,13 +205,14 @@ static bool settle(struct worker *worker, struct chunk_slot *slot, strid_outcome
     char reason[CONTEXT_REASON_MAX + 32];
     switch (outcome) {
     case STRID_DONE:
-        worker_count(&worker->counters.outputs, context->output_count);
+        if (context->output_count > 0)
+            worker_count(&worker->counters.outputs, context->output_count);
         context_merge(context);
-        worker_count(&worker->counters.done, 1);
+        worker->tally.done++;
         return false;
     case STRID_SKIP:
         context_drop(context);
-        worker_count(&worker->counters.skipped, 1);
+        worker->tally.skipped++;
         return false;
     case STRID_RETRY:
         context_drop(context);
@@ -238,14 +239,14 @@ static void handle(struct worker *worker, struct chunk_slot *slot)
     struct strid_context *context = &worker->context;
     context_begin(context, worker, slot);
     context->route = (struct route *)slot->route;
-    worker_count(&worker->counters.records, 1);
+    worker->tally.records++;
     if (__builtin_expect(slot->fault != NULL, 0)) {
         dead_letter(worker, slot, slot->fault, 0);
         context_merge(context);
         return;
     }
     if (slot->route->handler_count == 0) {
-        worker_count(&worker->counters.unrouted, 1);
+        worker->tally.unrouted++;
         return;
     }
     /* release: the watchdog that sees the slot sees what is in it */
@@ -268,6 +269,18 @@ static bool is_replay(const struct partition *partition, const struct chunk_slot
            strid_position_compare(slot->record.position, table->applied[vshard]) <= 0;
 }
 
+static void count_chunk(struct worker *worker)
+{
+    struct worker_counters *counters = &worker->counters;
+    const struct worker_tally *tally = &worker->tally;
+    worker_count(&counters->records, tally->records);
+    worker_count(&counters->done, tally->done);
+    worker_count(&counters->skipped, tally->skipped);
+    worker_count(&counters->unrouted, tally->unrouted);
+    worker_count(&counters->replayed, tally->replayed);
+    worker->tally = (struct worker_tally){0};
+}
+
 static void handle_chunk(struct worker *worker, struct chunk *chunk)
 {
     struct run *run = worker->run;
@@ -278,7 +291,7 @@ static void handle_chunk(struct worker *worker, struct chunk *chunk)
     for (uint32_t i = 0; i < chunk->count && !worker->context.failed; i++) {
         struct chunk_slot *slot = &chunk->slots[i];
         if (is_replay(partition, slot)) {
-            worker_count(&worker->counters.replayed, 1);
+            worker->tally.replayed++;
             continue;
         }
         STRID_DASSERT(!progress->any ||
@@ -290,6 +303,7 @@ static void handle_chunk(struct worker *worker, struct chunk *chunk)
         progress->any = progress->changed = true;
     }
     atomic_store_explicit(&worker->hand.slot, NULL, memory_order_release);
+    count_chunk(worker);
 }
 
 static void complete(struct worker *worker, struct chunk *chunk, int64_t now)

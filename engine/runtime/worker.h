@@ -53,9 +53,13 @@ struct worker_progress {
     bool any, changed;
 };
 
+struct worker_tally {
+    uint64_t records, done, skipped, unrouted, replayed;
+};
+
 struct worker_counters { /* written by the worker only, relaxed: figures */
     _Atomic uint64_t records, done, skipped, unrouted, retried, dead_lettered, replayed, outputs;
-    _Atomic uint64_t lookups, misses; /* while the cache is not complete */
+    _Atomic uint64_t lookups, misses;
 };
 
 struct worker {
@@ -72,19 +76,22 @@ struct worker {
     struct sealed_block *blocks[WORKER_BLOCKS];
     struct sealed_block *free_blocks[WORKER_BLOCKS];
     uint32_t free_count;
-    uint64_t sequence; /* of the open block */
+    uint64_t sequence;    /* of the open block */
     int64_t opened_at_ns; /* when the first chunk of the open block was handled */
     int64_t busy_at_ns;   /* when the last chunk was */
-    uint32_t unsent; /* completions since the committer was woken */
-    bool starving;   /* nothing can be evicted: wait for the materialiser */
+    uint32_t unsent;      /* completions since the committer was woken */
+    bool starving;        /* nothing can be evicted: wait for the materialiser */
     struct strid_context context;
+    uint64_t fetch_moves; /* cache.moves when the chunk in hand was fetched */
     struct buffer fetch_bytes, fetch_keys, fetch_misses; /* what a chunk misses in the cache */
     /* What the watchdog looks at: the record in hand (NULL: none) and how many calls there were. */
     struct {
         _Alignas(RUN_SPAN) _Atomic(const struct chunk_slot *) slot;
-        _Atomic uint64_t calls;
+        _Atomic uint64_t calls; /* stored only: it counts on from `call_count` */
         _Atomic uint32_t route;
     } hand;
+    uint64_t call_count;
+    struct worker_tally tally; /* of the chunk in hand, added to the counters behind it */
     struct worker_counters counters;
 };
 

@@ -92,21 +92,31 @@ static strid_status read_misses(struct worker *worker, strid_error *err)
     return status == STRID_OK && run_failed(worker->run) ? STRID_ECORRUPT : status;
 }
 
-strid_status worker_fetch(struct worker *worker, struct chunk *chunk, strid_error *err)
+/* What is here is remembered in the slot, so that the handler's own look-up finds it at once. */
+static uint64_t find_all(struct worker *worker, struct chunk *chunk)
 {
     uint64_t lookups = 0;
-    prefetch(worker, chunk);
-    if (worker->cache.complete)
-        return STRID_OK;
     for (uint32_t i = 0; i < chunk->count; i++) {
-        const struct chunk_slot *slot = &chunk->slots[i];
+        struct chunk_slot *slot = &chunk->slots[i];
+        slot->entry = NULL;
         for (uint32_t s = 0; s < slot->route->store_count && slot->fault == NULL; s++) {
             struct cache_key key = key_of(worker, chunk, slot, slot->route->stores[s]);
+            struct cache_entry *entry = cache_find(&worker->cache, &key);
             lookups++;
-            if (cache_find(&worker->cache, &key) == NULL)
+            if (s == 0)
+                slot->entry = entry;
+            if (entry == NULL && !worker->cache.complete)
                 add_miss(worker, &key);
         }
     }
+    return lookups;
+}
+
+strid_status worker_fetch(struct worker *worker, struct chunk *chunk, strid_error *err)
+{
+    prefetch(worker, chunk);
+    worker->fetch_moves = worker->cache.moves;
+    uint64_t lookups = find_all(worker, chunk);
     worker_count(&worker->counters.lookups, lookups);
     return worker->fetch_misses.len == 0 ? STRID_OK : read_misses(worker, err);
 }
