@@ -10,7 +10,7 @@
 
 #include "report.h"
 
-enum { LOOK_EVERY_MS = 5 };
+enum { LOOK_EVERY_MS = 5, FIRST_RECORD_SECONDS_MAX = 120 };
 
 /* Ends the run. `lock` guards `ended`, which the condition is about. */
 struct watch {
@@ -20,6 +20,7 @@ struct watch {
     pthread_cond_t wake;
     bool ended;
     double started_s;
+    double first_s; /* when nothing was handled yet, for the last time */
 };
 
 static void print_log(void *user, strid_log_level level, const char *logger, const char *message)
@@ -70,17 +71,21 @@ static void print_second(const struct watch *watch, uint32_t second)
     report_second(watch->run->settings, &line);
 }
 
-/* Whether the run has done what it was started for. */
-static bool is_enough(const struct watch *watch)
+/* Whether the run has done what it was started for. Its seconds begin with the first record, since
+ * opening a large state may take as long as a short run; what is told includes the opening. */
+static bool is_enough(struct watch *watch)
 {
     const struct engine_run *run = watch->run;
-    if (run->seconds > 0 && measure_wall_s() - watch->started_s >= run->seconds)
-        return true;
-    if (run->records_stop == 0)
-        return false;
     strid_pipeline_stats stats = {.struct_size = sizeof stats};
     strid_pipeline_get_stats(watch->pipeline, &stats);
-    return stats.records >= run->records_stop;
+    double now_s = measure_wall_s();
+    if (stats.records == 0) {
+        watch->first_s = now_s;
+        return now_s - watch->started_s > FIRST_RECORD_SECONDS_MAX;
+    }
+    if (run->seconds > 0 && now_s - watch->first_s >= run->seconds)
+        return true;
+    return run->records_stop != 0 && stats.records >= run->records_stop;
 }
 
 /* Wakes a few hundred times a second at most, so that it costs the run nothing. */
