@@ -50,8 +50,9 @@ void block_put_state(struct buffer *block, const struct key_state *key,
     uint8_t *at = buffer_reserve(block, 32 + key->key.len + value->bytes.len);
     uint8_t *begin = at;
     *at++ = (uint8_t)value->kind;
-    *at++ = key->vshard;
     *at++ = key->store;
+    memcpy(at, &key->hash, 4);
+    at += 4;
     size_t len = key->key.len;
     for (; len >= 0x80; len >>= 7)
         *at++ = (uint8_t)(len | 0x80);
@@ -138,12 +139,16 @@ bool block_next_progress(struct block_view *view, struct block_progress *out)
 
 bool block_next_state(struct block_view *view, struct key_state *key, struct key_value *value)
 {
-    struct cursor *at = &view->state;
-    if (at->at == at->end)
+    if (view->state.at == view->state.end)
         return false;
+    return block_read_state(&view->state, key, value);
+}
+
+bool block_read_state(struct cursor *at, struct key_state *key, struct key_value *value)
+{
     value->kind = (strid_state_kind)cursor_u8(at);
-    key->vshard = cursor_u8(at);
     key->store = cursor_u8(at);
+    key->hash = cursor_u32(at);
     key->key = cursor_bytes(at, cursor_varint(at));
     switch (value->kind) {
     case STRID_STATE_ABSENT:

@@ -51,5 +51,7 @@ void block_number(struct buffer *block, uint64_t number, uint64_t synced);
 bool block_open(strid_bytes bytes, struct block_view *view);
 bool block_next_progress(struct block_view *view, struct block_progress *out);
 bool block_next_state(struct block_view *view, struct key_state *key, struct key_value *value);
+/* The entry at the cursor, which moves behind it; what block_next_state does. */
+bool block_read_state(struct cursor *at, struct key_state *key, struct key_value *value);
 
 #endif

@@ -289,7 +289,7 @@ uint32_t cache_pack(struct cache *cache, struct buffer *block, uint64_t sequence
             __builtin_prefetch(entry_at(cache, cache->dirty[i + PACK_PREFETCH]), 1);
         struct cache_entry *entry = entry_at(cache, cache->dirty[i]);
         STRID_DASSERT((entry->flags & CACHE_DIRTY) != 0 && entry->dirty_at == i);
-        struct key_state key = {.vshard = (uint8_t)(entry->hash >> 24),
+        struct key_state key = {.hash = entry->hash,
                                 .store = entry->store,
                                 .key = strid_bytes_of(entry->bytes, entry->key_len)};
         struct key_value value = {.kind = cache_kind(entry),

@@ -48,9 +48,10 @@ static bool load_directory(struct load *load, struct cursor value)
     uint32_t vshards = cursor_u32(&value);
     directory->seed = cursor_u64(&value);
     strid_bytes id = cursor_bytes(&value, DIRECTORY_ID_BYTES);
-    if (value.failed)
+    bool other = format != DIRECTORY_FORMAT && value.end - value.at >= 0 && format != 0;
+    if (value.failed && !other)
         return damaged(load, "m/directory");
-    if (format != DIRECTORY_FORMAT || vshards != KEY_VSHARDS) {
+    if (other || vshards != KEY_VSHARDS) {
         load->status = error_set(load->err, STRID_EVERSION, "state",
                                  "%s has format %u with %u vshards, this program reads format %d "
                                  "with %d; use the version that made it, or another directory",

@@ -1,58 +1,46 @@
 #include "state/fold.h"
 
-#include <stdlib.h>
-#include <xxhash.h>
-
 #include "base/assert.h"
 #include "base/memory.h"
 
-enum { TABLE_SLOTS_MIN = 1024 };
+enum { ITEMS_MIN = 1024, DIGITS = 8, DIGIT_VALUES = 256, PREFETCH = 8 };
 
-/* An entry points into the copy of its block. */
-struct entry {
-    uint64_t hash;
-    struct key_state key;
-    struct key_value value;
+/* One entry of one block: where it belongs in the order of keys, and where it is. Entries are
+ * sorted by `place`, which tells nearly all keys apart, by a stable radix sort: of the same key the
+ * newest stays the last. */
+struct item {
+    uint64_t place; /* vshard 8 bits, store 8, the rest of the hash 24, 0 */
+    uint32_t block; /* index into blocks */
+    uint32_t at;    /* offset in it */
 };
 
 struct copy {
-    struct copy *next;
-    uint8_t bytes[];
+    uint8_t *bytes;
+    size_t len;
 };
 
 struct fold {
-    struct copy *copies;
-    struct entry *entries;
+    struct copy *blocks;
+    uint32_t block_count, block_capacity;
+    struct item *items, *spare; /* equal capacities: the radix sort goes to and fro */
     size_t count, capacity;
-    uint32_t *table; /* index + 1 into entries, by hash; 0: empty */
-    size_t slots;
-    const struct entry **sorted;
+    bool sorted; /* by key, and each key once */
     size_t next;
     struct fold_progress *progress;
     uint32_t progress_count, progress_capacity;
     struct buffer key, value; /* what fold_next gives */
 };
 
-struct fold *fold_create(void)
-{
-    struct fold *fold = memory_alloc_zeroed(sizeof *fold);
-    fold->slots = TABLE_SLOTS_MIN;
-    fold->table = memory_alloc_zeroed(fold->slots * sizeof *fold->table);
-    return fold;
-}
+struct fold *fold_create(void) { return memory_alloc_zeroed(sizeof(struct fold)); }
 
 void fold_clear(struct fold *fold)
 {
-    while (fold->copies != NULL) {
-        struct copy *next = fold->copies->next;
-        memory_free(fold->copies);
-        fold->copies = next;
-    }
-    memset(fold->table, 0, fold->slots * sizeof *fold->table);
-    memory_free(fold->sorted);
-    fold->sorted = NULL;
+    for (uint32_t i = 0; i < fold->block_count; i++)
+        memory_free(fold->blocks[i].bytes);
+    fold->block_count = 0;
     fold->count = 0;
     fold->next = 0;
+    fold->sorted = false;
     fold->progress_count = 0;
 }
 
@@ -61,70 +49,42 @@ void fold_destroy(struct fold *fold)
     if (fold == NULL)
         return;
     fold_clear(fold);
-    memory_free(fold->entries);
-    memory_free(fold->table);
+    memory_free(fold->blocks);
+    memory_free(fold->items);
+    memory_free(fold->spare);
     memory_free(fold->progress);
     buffer_fini(&fold->key);
     buffer_fini(&fold->value);
     memory_free(fold);
 }
 
-static uint64_t hash_of(const struct key_state *key)
+static uint64_t place_of(const struct key_state *key)
 {
-    return XXH3_64bits_withSeed(key->key.data, key->key.len,
-                                (uint64_t)key->store << 8 | key->vshard);
+    return (uint64_t)(key->hash >> 24) << 56 | (uint64_t)key->store << 48 |
+           (uint64_t)(key->hash & 0xffffff) << 24;
 }
 
-static bool same_key(const struct key_state *a, const struct key_state *b)
+static void read_item(const struct fold *fold, const struct item *item, struct key_state *key,
+                      struct key_value *value)
 {
-    return a->vshard == b->vshard && a->store == b->store && strid_bytes_equal(a->key, b->key);
+    const struct copy *copy = &fold->blocks[item->block];
+    struct cursor cursor = cursor_of(strid_bytes_of(copy->bytes + item->at, copy->len - item->at));
+    bool read = block_read_state(&cursor, key, value);
+    STRID_DASSERT(read); /* it was read before */
+    (void)read;
 }
 
-/* The slot that holds the key, or the empty one where it belongs. */
-static uint32_t *slot_of(const struct fold *fold, const struct key_state *key, uint64_t hash)
+static void reserve_items(struct fold *fold, size_t more)
 {
-    size_t mask = fold->slots - 1;
-    for (size_t at = hash & mask;; at = (at + 1) & mask) {
-        uint32_t index = fold->table[at];
-        if (index == 0)
-            return &fold->table[at];
-        const struct entry *entry = &fold->entries[index - 1];
-        if (entry->hash == hash && same_key(&entry->key, key))
-            return &fold->table[at];
-    }
-}
-
-static void grow_table(struct fold *fold)
-{
-    memory_free(fold->table);
-    fold->slots *= 2;
-    fold->table = memory_alloc_zeroed(fold->slots * sizeof *fold->table);
-    size_t mask = fold->slots - 1;
-    for (size_t i = 0; i < fold->count; i++) {
-        size_t at = fold->entries[i].hash & mask;
-        while (fold->table[at] != 0)
-            at = (at + 1) & mask;
-        fold->table[at] = (uint32_t)(i + 1);
-    }
-}
-
-static void put_state(struct fold *fold, const struct key_state *key, const struct key_value *value)
-{
-    uint64_t hash = hash_of(key);
-    uint32_t *slot = slot_of(fold, key, hash);
-    if (*slot != 0) {
-        fold->entries[*slot - 1].value = *value; /* later blocks win */
+    if (fold->capacity - fold->count >= more)
         return;
-    }
-    STRID_ASSERT(fold->count < UINT32_MAX - 1);
-    if (fold->count == fold->capacity) {
-        fold->capacity = fold->capacity == 0 ? TABLE_SLOTS_MIN : 2 * fold->capacity;
-        fold->entries = memory_resize(fold->entries, fold->capacity * sizeof *fold->entries);
-    }
-    fold->entries[fold->count++] = (struct entry){.hash = hash, .key = *key, .value = *value};
-    *slot = (uint32_t)fold->count;
-    if (2 * fold->count > fold->slots)
-        grow_table(fold);
+    size_t capacity = fold->capacity == 0 ? ITEMS_MIN : fold->capacity;
+    while (capacity - fold->count < more)
+        capacity *= 2;
+    fold->items = memory_resize(fold->items, capacity * sizeof *fold->items);
+    memory_free(fold->spare);
+    fold->spare = memory_alloc(capacity * sizeof *fold->spare);
+    fold->capacity = capacity;
 }
 
 static void put_progress(struct fold *fold, const struct fold_progress *progress)
@@ -146,15 +106,24 @@ static void put_progress(struct fold *fold, const struct fold_progress *progress
     fold->progress[fold->progress_count++] = *progress;
 }
 
+static strid_bytes keep_copy(struct fold *fold, strid_bytes block)
+{
+    if (fold->block_count == fold->block_capacity) {
+        fold->block_capacity = fold->block_capacity == 0 ? 16 : 2 * fold->block_capacity;
+        fold->blocks = memory_resize(fold->blocks, fold->block_capacity * sizeof *fold->blocks);
+    }
+    struct copy *copy = &fold->blocks[fold->block_count++];
+    *copy = (struct copy){.bytes = memory_alloc(block.len), .len = block.len};
+    memcpy(copy->bytes, block.data, block.len);
+    return strid_bytes_of(copy->bytes, copy->len);
+}
+
 bool fold_add(struct fold *fold, strid_bytes block, struct block_view *view)
 {
-    if (!block_open(block, view))
+    if (block.len > UINT32_MAX || !block_open(block, view))
         return false;
-    struct copy *copy = memory_alloc(sizeof *copy + block.len);
-    memcpy(copy->bytes, block.data, block.len);
-    copy->next = fold->copies;
-    fold->copies = copy;
-    bool opened = block_open(strid_bytes_of(copy->bytes, block.len), view);
+    strid_bytes copy = keep_copy(fold, block);
+    bool opened = block_open(copy, view);
     STRID_ASSERT(opened);
     struct block_progress progress;
     while (block_next_progress(view, &progress))
@@ -164,63 +133,156 @@ bool fold_add(struct fold *fold, strid_bytes block, struct block_view *view)
                                                    .position = progress.position});
     struct key_state key;
     struct key_value value;
-    while (block_next_state(view, &key, &value))
-        put_state(fold, &key, &value);
-    return !view->progress.failed && !view->state.failed;
+    fold->sorted = false;
+    for (uint32_t i = 0; i < view->state_count; i++) {
+        const uint8_t *at = view->state.at;
+        if (!block_next_state(view, &key, &value))
+            return false;
+        reserve_items(fold, 1);
+        fold->items[fold->count++] = (struct item){.place = place_of(&key),
+                                                   .block = fold->block_count - 1,
+                                                   .at = (uint32_t)(at - copy.data)};
+    }
+    return !view->progress.failed && view->state.at == view->state.end;
 }
 
-/* The order of the encoded keys: vshard, store, length, bytes. */
-static int compare(const void *a, const void *b)
+/* LSD radix sort (Knuth, The Art of Computer Programming 3, 5.2.5); digits that are all the same
+ * cost nothing. */
+static void radix_sort(struct fold *fold)
 {
-    const struct key_state *x = &(*(const struct entry *const *)a)->key;
-    const struct key_state *y = &(*(const struct entry *const *)b)->key;
-    if (x->vshard != y->vshard)
-        return x->vshard < y->vshard ? -1 : 1;
-    if (x->store != y->store)
-        return x->store < y->store ? -1 : 1;
-    if (x->key.len != y->key.len)
-        return x->key.len < y->key.len ? -1 : 1;
-    return x->key.len == 0 ? 0 : memcmp(x->key.data, y->key.data, x->key.len);
+    size_t(*counts)[DIGIT_VALUES] = memory_alloc_zeroed(DIGITS * sizeof *counts);
+    for (size_t i = 0; i < fold->count; i++)
+        for (unsigned digit = 3; digit < DIGITS; digit++)
+            counts[digit][fold->items[i].place >> (8 * digit) & 0xff]++;
+    for (unsigned digit = 3; digit < DIGITS; digit++) {
+        size_t *count = counts[digit];
+        if (fold->count == 0 || count[fold->items[0].place >> (8 * digit) & 0xff] == fold->count)
+            continue;
+        size_t begin = 0;
+        for (unsigned value = 0; value < DIGIT_VALUES; value++) {
+            size_t here = count[value];
+            count[value] = begin;
+            begin += here;
+        }
+        for (size_t i = 0; i < fold->count; i++)
+            fold->spare[count[fold->items[i].place >> (8 * digit) & 0xff]++] = fold->items[i];
+        struct item *swap = fold->items;
+        fold->items = fold->spare;
+        fold->spare = swap;
+    }
+    memory_free(counts);
+}
+
+static int compare_keys(const struct key_state *a, const struct key_state *b)
+{
+    if (a->key.len != b->key.len)
+        return a->key.len < b->key.len ? -1 : 1;
+    return a->key.len == 0 ? 0 : memcmp(a->key.data, b->key.data, a->key.len);
+}
+
+/* Puts an item among the kept ones of the same place, unless a newer one of its key is there. */
+static size_t keep(struct fold *fold, size_t first, size_t end, const struct item *item)
+{
+    struct key_state key, other;
+    struct key_value value;
+    read_item(fold, item, &key, &value);
+    size_t at = end;
+    for (; at > first; at--) {
+        read_item(fold, &fold->spare[at - 1], &other, &value);
+        int order = compare_keys(&other, &key);
+        if (order == 0)
+            return end;
+        if (order < 0)
+            break;
+    }
+    memmove(&fold->spare[at + 1], &fold->spare[at], (end - at) * sizeof *fold->spare);
+    fold->spare[at] = *item;
+    return end + 1;
+}
+
+/* Of each key the newest entry stays. */
+static void drop_older(struct fold *fold)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < fold->count;) {
+        size_t end = i + 1;
+        while (end < fold->count && fold->items[end].place == fold->items[i].place)
+            end++;
+        if (end == i + 1) {
+            fold->spare[kept++] = fold->items[i];
+        } else {
+            size_t first = kept;
+            for (size_t j = end; j > i; j--)
+                kept = keep(fold, first, kept, &fold->items[j - 1]);
+        }
+        i = end;
+    }
+    struct item *swap = fold->items;
+    fold->items = fold->spare;
+    fold->spare = swap;
+    fold->count = kept;
+}
+
+static void sort(struct fold *fold)
+{
+    if (fold->sorted)
+        return;
+    radix_sort(fold);
+    drop_older(fold);
+    fold->sorted = true;
 }
 
 void fold_sort(struct fold *fold)
 {
+    sort(fold);
     fold->next = 0;
-    if (fold->sorted != NULL)
-        return;
-    fold->sorted = memory_alloc(fold->count * sizeof *fold->sorted);
-    for (size_t i = 0; i < fold->count; i++)
-        fold->sorted[i] = &fold->entries[i];
-    if (fold->count > 0)
-        qsort(fold->sorted, fold->count, sizeof *fold->sorted, compare);
 }
 
 bool fold_next(void *user, struct store_op *op)
 {
     struct fold *fold = user;
+    STRID_DASSERT(fold->sorted);
     if (fold->next == fold->count)
         return false;
-    const struct entry *entry = fold->sorted[fold->next++];
+    if (fold->next + PREFETCH < fold->count) {
+        const struct item *ahead = &fold->items[fold->next + PREFETCH];
+        __builtin_prefetch(fold->blocks[ahead->block].bytes + ahead->at);
+    }
+    struct key_state key;
+    struct key_value value;
+    read_item(fold, &fold->items[fold->next++], &key, &value);
     buffer_clear(&fold->key);
-    uint8_t *at = buffer_reserve(&fold->key, KEY_STATE_HEADER + entry->key.key.len);
-    fold->key.len = key_put_state(at, &entry->key);
+    uint8_t *at = buffer_reserve(&fold->key, KEY_STATE_HEADER + key.key.len);
+    fold->key.len = key_put_state(at, &key);
     op->key = buffer_bytes(&fold->key);
     op->value = strid_bytes_of(NULL, 0);
-    if (entry->value.kind != STRID_STATE_ABSENT) {
+    if (value.kind != STRID_STATE_ABSENT) {
         buffer_clear(&fold->value);
-        key_put_value(&fold->value, &entry->value);
+        key_put_value(&fold->value, &value);
         op->value = buffer_bytes(&fold->value);
     }
     return true;
 }
 
-bool fold_get(const struct fold *fold, const struct key_state *key, struct key_value *value)
+bool fold_get(struct fold *fold, const struct key_state *key, struct key_value *value)
 {
-    uint32_t index = *slot_of(fold, key, hash_of(key));
-    if (index == 0)
-        return false;
-    *value = fold->entries[index - 1].value;
-    return true;
+    sort(fold);
+    uint64_t place = place_of(key);
+    size_t low = 0, high = fold->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (fold->items[middle].place < place)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < fold->count && fold->items[low].place == place; low++) {
+        struct key_state found;
+        read_item(fold, &fold->items[low], &found, value);
+        if (compare_keys(&found, key) == 0)
+            return true;
+    }
+    return false;
 }
 
 uint32_t fold_progress_count(const struct fold *fold) { return fold->progress_count; }
@@ -231,4 +293,8 @@ const struct fold_progress *fold_progress_at(const struct fold *fold, uint32_t i
     return &fold->progress[index];
 }
 
-uint64_t fold_count(const struct fold *fold) { return fold->count; }
+uint64_t fold_count(const struct fold *fold)
+{
+    STRID_ASSERT(fold->sorted || fold->count == 0);
+    return fold->count;
+}

@@ -30,10 +30,10 @@ void fold_sort(struct fold *fold);
 bool fold_next(void *fold, struct store_op *op); /* a store_next_fn */
 
 /* The newest value of a key (kind STRID_STATE_ABSENT: deleted); false: not in these blocks. */
-bool fold_get(const struct fold *fold, const struct key_state *key, struct key_value *value);
+bool fold_get(struct fold *fold, const struct key_state *key, struct key_value *value);
 
 uint32_t fold_progress_count(const struct fold *fold);
 const struct fold_progress *fold_progress_at(const struct fold *fold, uint32_t index);
-uint64_t fold_count(const struct fold *fold); /* different keys */
+uint64_t fold_count(const struct fold *fold); /* different keys; after fold_sort() */
 
 #endif

@@ -52,10 +52,13 @@ size_t key_put_state(uint8_t *out, const struct key_state *key)
 {
     STRID_ASSERT(key->key.len <= KEY_RECORD_KEY_MAX);
     out[0] = 's';
-    out[1] = key->vshard;
+    out[1] = (uint8_t)(key->hash >> 24);
     out[2] = key->store;
-    out[3] = (uint8_t)(key->key.len >> 8);
-    out[4] = (uint8_t)key->key.len;
+    out[3] = (uint8_t)(key->hash >> 16);
+    out[4] = (uint8_t)(key->hash >> 8);
+    out[5] = (uint8_t)key->hash;
+    out[6] = (uint8_t)(key->key.len >> 8);
+    out[7] = (uint8_t)key->key.len;
     if (key->key.len > 0)
         memcpy(out + KEY_STATE_HEADER, key->key.data, key->key.len);
     return KEY_STATE_HEADER + key->key.len;
@@ -65,12 +68,14 @@ bool key_get_state(strid_bytes encoded, struct key_state *key)
 {
     if (encoded.len < KEY_STATE_HEADER || encoded.data[0] != 's')
         return false;
-    size_t len = (size_t)encoded.data[3] << 8 | encoded.data[4];
+    const uint8_t *at = encoded.data;
+    size_t len = (size_t)at[6] << 8 | at[7];
     if (encoded.len != KEY_STATE_HEADER + len)
         return false;
-    *key = (struct key_state){.vshard = encoded.data[1],
-                              .store = encoded.data[2],
-                              .key = strid_bytes_of(encoded.data + KEY_STATE_HEADER, len)};
+    *key = (struct key_state){.hash = (uint32_t)at[1] << 24 | (uint32_t)at[3] << 16 |
+                                      (uint32_t)at[4] << 8 | at[5],
+                              .store = at[2],
+                              .key = strid_bytes_of(at + KEY_STATE_HEADER, len)};
     return true;
 }
 

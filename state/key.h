@@ -4,7 +4,9 @@
  *   w <number: 8 bytes, big-endian>     blocks
  *   p 1 <partition: 4>                  progress table: highest applied position per vshard
  *   p 2 <partition: 4> <worker: 4>      progress of the current run that left the blocks
- *   s <vshard> <store> <key length: 2> <key>
+ *   s <vshard> <store> <hash: 3> <key length: 2> <key>
+ *                                       vshard and hash are the upper 32 bits of the key's hash:
+ * the order of state is the order of hashes, which sorts by radix, whatever keys look like
  *
  * Integers in keys are big-endian, so that byte order is number order. @thread any */
 #ifndef STATE_KEY_H
@@ -16,8 +18,8 @@
 
 enum {
     KEY_VSHARDS = 256,
-    KEY_RECORD_KEY_MAX = 65535,
-    KEY_STATE_HEADER = 5,
+    KEY_RECORD_KEY_MAX = 60 * 1024, /* with a value it fits the largest cell of a cache */
+    KEY_STATE_HEADER = 8,
     KEY_STATE_MAX = KEY_STATE_HEADER + KEY_RECORD_KEY_MAX,
     KEY_STORE_KEYLESS = 0x80, /* set in `store`: the key is the partition's own, not a record's */
     KEY_FIXED_MAX = 16
@@ -25,7 +27,7 @@ enum {
 
 /* Which entry of state: a record key in a store. */
 struct key_state {
-    uint8_t vshard;
+    uint32_t hash; /* upper half of the record key's hash; its upper 8 bits are the vshard */
     uint8_t store;
     strid_bytes key;
 };

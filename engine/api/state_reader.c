@@ -81,7 +81,7 @@ strid_status strid_state_reader_get(strid_state_reader *reader, const char *stor
     if (key.len > KEY_RECORD_KEY_MAX)
         return error_set(err, STRID_ENOTFOUND, "state", "a key has at most %d bytes",
                          KEY_RECORD_KEY_MAX);
-    state.vshard = (uint8_t)(XXH3_64bits_withSeed(key.data, key.len, directory->seed) >> 56);
+    state.hash = (uint32_t)(XXH3_64bits_withSeed(key.data, key.len, directory->seed) >> 32);
     struct key_value value = {.kind = STRID_STATE_ABSENT};
     if (!fold_get(directory->fold, &state, &value)) {
         struct buffer encoded = {0};
@@ -157,7 +157,7 @@ strid_status strid_state_reader_scan(strid_state_reader *reader, const char *sto
     if (status != STRID_OK || scan.status != STRID_OK || scan.ended)
         return status == STRID_OK ? scan.status : status;
     scan.from_blocks = true;
-    fold_sort(directory->fold);
+    fold_sort(directory->fold); /* from its first entry */
     for (struct store_op op; fold_next(directory->fold, &op);)
         if (op.value.data != NULL && !scan_one(&scan, op.key, op.value))
             break;

@@ -3,12 +3,16 @@
 #ifndef RUNTIME_INSTANCE_H
 #define RUNTIME_INSTANCE_H
 
+#include <stdatomic.h>
+
 #include "pipeline/definition.h"
 
 struct sink_instance {
     const struct sink_definition *definition; /* NULL: there is no such sink */
     strid_connector_args args;                /* but for what the definition says */
-    strid_sink *sink;                         /* NULL: not open */
+    /* NULL: not open. Atomic since the delivery opens the dead-letter queue with its first letter
+     * while the host may ask for letters. */
+    _Atomic(strid_sink *) sink;
 };
 
 /* Opens it unless it is open. @thread control, or the sink's delivery */

@@ -144,6 +144,10 @@ strid_status strid_intake_add(strid_intake *intake, const strid_raw *raw)
     struct decoded decoded = {.key = raw->key, .fault = raw->fault};
     if (reader->decodes)
         decoder_decode(reader->decoder, raw, &decoded);
+    if (__builtin_expect(decoded.key.len > KEY_RECORD_KEY_MAX, 0))
+        decoded.fault = "key_too_long";
+    if (__builtin_expect(decoded.fault != NULL, 0))
+        decoded.key = raw->key; /* its dead letter has what came, not what was made of it */
     if (!decoded.skip && deliver(reader, raw, &decoded) != STRID_OK)
         return STRID_AGAIN;
     current->has_last = true;

@@ -2,9 +2,11 @@
 
 #include <xxhash.h>
 
+#include "base/assert.h"
 #include "base/memory.h"
 
 enum { ROUTE_SLOTS = 2048, ROUTE_TYPES_MAX = 1024 };
+_Static_assert(ROUTE_TYPES_MAX + ROUTE_CALLS_MAX < ROUTE_SLOTS, "a look-up finds an empty slot");
 
 void route_table_init(struct route_table *table, const struct definition *definition)
 {
@@ -26,7 +28,6 @@ void route_table_fini(struct route_table *table)
     for (uint32_t i = 0; table->slots != NULL && i < ROUTE_SLOTS; i++)
         destroy(table->slots[i]);
     memory_free(table->slots);
-    destroy(table->spare);
     *table = (struct route_table){0};
 }
 
@@ -84,15 +85,19 @@ struct route *route_find(struct route_table *table, strid_bytes type)
         if (table->slots[at]->hash == hash && is_type(table->slots[at], type))
             return table->last = table->slots[at];
     struct route *route = make(table->definition, type, hash);
-    if (table->count < ROUTE_TYPES_MAX) {
-        table->slots[at] = route;
-        table->count++;
-        return table->last = route;
-    }
-    /* More types than anyone has handlers for: worked out each time, held until the next such type.
-     */
-    destroy(table->spare);
-    return table->spare = route;
+    STRID_ASSERT(table->count < ROUTE_TYPES_MAX + ROUTE_CALLS_MAX);
+    table->slots[at] = route;
+    table->count++;
+    return table->last = route;
+}
+
+void route_table_trim(struct route_table *table)
+{
+    if (table->count <= ROUTE_TYPES_MAX)
+        return;
+    const struct definition *definition = table->definition;
+    route_table_fini(table);
+    route_table_init(table, definition);
 }
 
 void route_uses_store(struct route *route, uint8_t store)

@@ -5,7 +5,7 @@
 
 #include "pipeline/definition.h"
 
-enum { ROUTE_STORES_MAX = 8 };
+enum { ROUTE_STORES_MAX = 8, ROUTE_CALLS_MAX = 512 };
 
 /* The handlers of one type, in order of registration, and which stores they were seen to use. */
 struct route {
@@ -23,13 +23,16 @@ struct route_table {
     const struct definition *definition;
     struct route **slots; /* by hash */
     uint32_t count;
-    struct route *last;  /* most records are of the type of the one before */
-    struct route *spare; /* for types beyond those that are remembered */
+    struct route *last; /* most records are of the type of the one before */
 };
 
 void route_table_init(struct route_table *table, const struct definition *definition);
 void route_table_fini(struct route_table *table);
+/* What it returns lives until route_table_trim(); at most ROUTE_CALLS_MAX calls between two of
+ * these. */
 struct route *route_find(struct route_table *table, strid_bytes type);
+/* Forgets all routes where there are too many: types come from outside. */
+void route_table_trim(struct route_table *table);
 void route_uses_store(struct route *route, uint8_t store);
 
 /* '*' any run of bytes, '?' one byte, the rest as it stands. */

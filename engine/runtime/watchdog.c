@@ -21,6 +21,8 @@ struct watchdog *watchdog_create(struct run *run)
     struct watchdog *watchdog = memory_alloc_zeroed(sizeof *watchdog);
     watchdog->run = run;
     watchdog->watched = memory_alloc_zeroed(run->worker_count * sizeof *watchdog->watched);
+    for (uint32_t w = 0; w < run->worker_count; w++)
+        watchdog->watched[w].since_ns = clock_monotonic_ns(run->clock);
     return watchdog;
 }
 

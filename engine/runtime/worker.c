@@ -192,8 +192,8 @@ static strid_outcome call_handlers(struct worker *worker, struct chunk_slot *slo
         strid_outcome outcome = route->handler(&worker->context, &slot->record, route->user);
         if (outcome > worst)
             worst = outcome;
-        if (worst == STRID_REJECT)
-            break;
+        if (worst >= STRID_REJECT)
+            return STRID_REJECT; /* also a number that is no outcome */
     }
     return worst;
 }
@@ -297,10 +297,13 @@ static void handle_chunk(struct worker *worker, struct chunk *chunk)
         STRID_DASSERT(!progress->any ||
                       strid_position_compare(progress->position, slot->record.position) < 0);
         handle(worker, slot);
-        if (worker->context.failed || run_stop(run) == RUN_HALT)
+        if (worker->context.failed)
             break;
+        /* Before anything else: what was merged may yet be sealed, also when the run is halted. */
         progress->position = slot->record.position;
         progress->any = progress->changed = true;
+        if (run_stop(run) == RUN_HALT)
+            break;
     }
     atomic_store_explicit(&worker->hand.slot, NULL, memory_order_release);
     count_chunk(worker);

@@ -28,6 +28,7 @@ static struct cache_key key_of(const struct worker *worker, const struct chunk *
 static void prefetch(struct worker *worker, struct chunk *chunk)
 {
     const struct cache *cache = &worker->cache;
+    route_table_trim(&worker->routes); /* no slot holds a route between two chunks */
     for (uint32_t i = 0; i < chunk->count; i++) {
         struct chunk_slot *slot = &chunk->slots[i];
         struct route *route = route_find(&worker->routes, slot->record.type);
@@ -45,8 +46,7 @@ static void prefetch(struct worker *worker, struct chunk *chunk)
 static void add_miss(struct worker *worker, const struct cache_key *key)
 {
     struct miss miss = {.key = *key, .at = worker->fetch_bytes.len};
-    struct key_state state = {
-        .vshard = (uint8_t)(key->hash >> 24), .store = key->store, .key = key->key};
+    struct key_state state = {.hash = key->hash, .store = key->store, .key = key->key};
     uint8_t *to = buffer_reserve(&worker->fetch_bytes, KEY_STATE_HEADER + key->key.len);
     miss.len = key_put_state(to, &state);
     worker->fetch_bytes.len += miss.len;
