@@ -48,7 +48,7 @@ static bool load_directory(struct load *load, struct cursor value)
     uint32_t vshards = cursor_u32(&value);
     directory->seed = cursor_u64(&value);
     strid_bytes id = cursor_bytes(&value, DIRECTORY_ID_BYTES);
-    bool other = format != DIRECTORY_FORMAT && value.end - value.at >= 0 && format != 0;
+    bool other = format != DIRECTORY_FORMAT && format != 0; /* 0: damaged */
     if (value.failed && !other)
         return damaged(load, "m/directory");
     if (other || vshards != KEY_VSHARDS) {
@@ -222,6 +222,15 @@ static strid_status scan(struct load *load, const char *from, const char *to, st
     return status == STRID_OK ? load->status : status;
 }
 
+/* Whatever else lies in a store without meta keys is not ours to write to. */
+static bool see_any(void *user, strid_bytes key, strid_bytes bytes)
+{
+    (void)key;
+    (void)bytes;
+    ((struct load *)user)->any = true;
+    return false;
+}
+
 /* A power loss may take blocks that no sync covered, always from the end of the sequence. Anything
  * else is damage. */
 static strid_status check_blocks(struct load *load)
@@ -250,6 +259,8 @@ strid_status directory_load(struct directory *directory, bool *fresh, strid_erro
 {
     struct load load = {.directory = directory, .err = err};
     strid_status status = scan(&load, "m", "n", load_names);
+    if (status == STRID_OK && !load.any)
+        status = scan(&load, "", NULL, see_any);
     *fresh = !load.any;
     if (status != STRID_OK || *fresh)
         return status;
