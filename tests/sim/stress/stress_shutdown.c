@@ -100,7 +100,11 @@ static bool run_round(const char *state, unsigned long round)
     if (!fine)
         (void)fprintf(stderr, "round %lu: %s: %s\n", round, strid_status_name(status), err.message);
     /* stopped at once, blocks of one worker may be ahead of the low position */
-    return fine && (status != STRID_OK || check(state));
+    if (fine && (status != STRID_OK || check(state)))
+        return true;
+    (void)fprintf(stderr, "round %lu, %d calls of stop, %s\n", round, stopper.calls,
+                  strid_status_name(status));
+    return false;
 }
 
 int main(int argc, char **argv)
