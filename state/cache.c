@@ -322,6 +322,18 @@ static void evict(struct cache *cache, struct cache_entry *entry, uint32_t class
 }
 
 /* CLOCK over one size class until `wanted` cells are free: referenced entries get a second chance.
+/* The store has it, and nobody asked for it since the hand of the clock came by last. */
+static void evict_unless_needed(struct cache *cache, struct cache_entry *entry, uint32_t class,
+                                uint64_t materialised)
+{
+    if ((entry->flags & (CACHE_DIRTY | CACHE_PINNED)) != 0 || entry->block > materialised)
+        return;
+    if ((entry->flags & CACHE_REFERENCED) != 0)
+        entry->flags &= (uint8_t)~CACHE_REFERENCED;
+    else
+        evict(cache, entry, class);
+}
+
  */
 static bool sweep(struct cache *cache, uint32_t class_index, uint32_t wanted, uint64_t materialised)
 {
@@ -334,21 +346,42 @@ static bool sweep(struct cache *cache, uint32_t class_index, uint32_t wanted, ui
             continue;
         }
         struct cache_entry *entry = entry_at(cache, cell);
-        if ((entry->flags & (CACHE_DIRTY | CACHE_PINNED)) != 0 || entry->block > materialised)
-            continue;
-        if ((entry->flags & CACHE_REFERENCED) != 0)
-            entry->flags &= (uint8_t)~CACHE_REFERENCED;
-        else
-            evict(cache, entry, class_index);
+        evict_unless_needed(cache, entry, class_index, materialised);
     }
     return class->free_count >= wanted;
 }
 
 bool cache_make_room(struct cache *cache, uint32_t entries, uint64_t materialised)
+/* Values that lie outside are no cells: they have a bound of their own, what the cells leave or a
+ * quarter. */
+static bool shrink_outside(struct cache *cache, uint64_t materialised)
+{
+    uint64_t inside =
+        (uint64_t)cache->slab.pages_used * SLAB_CELL_MAX + cache->slot_count * sizeof(uint64_t);
+    uint64_t quarter = cache->bytes_max / 4;
+    uint64_t left = inside < cache->bytes_max ? cache->bytes_max - inside : 0;
+    uint64_t limit = left > quarter ? left : quarter;
+    for (uint32_t i = 0; i < SLAB_CLASSES && cache->outside_bytes > limit; i++) {
+        uint32_t rounds = 0;
+        while (cache->slab.classes[i].page_count > 0 && cache->outside_bytes > limit &&
+               rounds < 3) {
+            uint32_t cell = slab_walk(&cache->slab, i);
+            if (cell == SLAB_NONE) {
+                rounds++;
+                continue;
+            }
+            struct cache_entry *entry = entry_at(cache, cell);
+            if ((entry->flags & CACHE_OUTSIDE) != 0)
+                evict_unless_needed(cache, entry, i, materialised);
+        }
+    }
+    return cache->outside_bytes <= limit;
+}
+
 {
     if (__builtin_expect(!over_budget(cache), 1))
         return true;
-    bool room = true;
+    bool room = cache->outside_bytes == 0 || shrink_outside(cache, materialised);
     for (uint32_t i = 0; i < SLAB_CLASSES; i++) {
         const struct slab_class *class = &cache->slab.classes[i];
         uint32_t cells = class->page_count * (SLAB_PAGE_GRANULES / class->granules);

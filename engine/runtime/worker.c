@@ -52,6 +52,8 @@ void worker_fini(struct worker *worker)
         cache_fini(&worker->cache);
         route_table_fini(&worker->routes);
     }
+    context_free_outgrown(&worker->context);
+    buffer_fini(&worker->context.outgrown);
     buffer_fini(&worker->context.bytes);
     buffer_fini(&worker->fetch_bytes);
     buffer_fini(&worker->fetch_keys);
@@ -337,6 +339,13 @@ static struct chunk *next_chunk(struct worker *worker)
     return NULL;
 }
 
+/* How many entries one chunk can add to the cache, in any one size. */
+static uint32_t entries_of_chunk(const struct run *run)
+{
+    uint32_t stores = run->definition->store_count;
+    return CHUNK_RECORDS_MAX * (stores < 2 ? 2 : stores);
+}
+
 /* Whether another chunk may be taken now: there is a block to collect in, redo is within its bound,
  * the cache has room. */
 static bool may_go_on(struct worker *worker)
@@ -347,7 +356,7 @@ static bool may_go_on(struct worker *worker)
     if (materialiser_redo_bytes(run->materialiser) > (int64_t)run->options.redo_bytes)
         return false;
     uint64_t materialised = materialiser_sequence(run->materialiser, worker->index);
-    worker->starving = !cache_make_room(&worker->cache, 2 * CHUNK_RECORDS_MAX, materialised);
+    worker->starving = !cache_make_room(&worker->cache, entries_of_chunk(run), materialised);
     if (worker->starving)
         materialiser_hurry(run->materialiser);
     return !worker->starving;
