@@ -3,6 +3,7 @@
  * @thread the worker that calls the handler */
 #include "base/assert.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "runtime/worker.h"
 
 void context_begin(struct strid_context *context, struct worker *worker, struct chunk_slot *slot)
@@ -29,6 +30,8 @@ void context_begin(struct strid_context *context, struct worker *worker, struct 
     context->failed = false;
     context->reason[0] = '\0';
     context->bytes.len = 0;
+    if (__builtin_expect(context->outgrown.len > 0, 0))
+        context_free_outgrown(context);
 }
 
 /* The entry of the record's key in a store, or NULL where nobody ever wrote it and the cache need
@@ -40,7 +43,7 @@ struct cache_entry *context_entry(struct strid_context *context, uint8_t store)
     struct worker *worker = context->worker;
     struct cache_key key = {.key = context->key, .hash = context->hash, .store = store};
     struct cache_entry *entry = cache_find(&worker->cache, &key);
-    if (__builtin_expect(entry == NULL && !worker->cache.complete, 0)) {
+    if (__builtin_expect(entry == NULL && !cache_is_complete(&worker->cache, key.hash), 0)) {
         strid_error err = STRID_ERROR_INIT;
         entry = worker_fetch_one(worker, &key, &err);
         if (entry == NULL) {
@@ -133,18 +136,38 @@ void strid_state_put_f64(strid_context *context, strid_store store, double value
     memcpy(&add_write(context, store, STRID_STATE_F64)->number, &value, sizeof value);
 }
 
+/* Views of earlier writes stay valid until the handler returns, and `value` may be one of them: the
+ * old memory is kept until the record is done with. */
+static void grow_bytes(struct strid_context *context, size_t more)
+{
+    struct buffer grown = {0};
+    (void)buffer_reserve(&grown, 2 * context->bytes.len + more);
+    buffer_put_bytes(&grown, buffer_bytes(&context->bytes));
+    if (context->bytes.data != NULL)
+        buffer_put(&context->outgrown, &context->bytes.data, sizeof context->bytes.data);
+    context->bytes = grown;
+}
+
+void context_free_outgrown(struct strid_context *context)
+{
+    for (size_t at = 0; at < context->outgrown.len; at += sizeof(uint8_t *)) {
+        uint8_t *data;
+        memcpy(&data, context->outgrown.data + at, sizeof data);
+        memory_free(data);
+    }
+    buffer_clear(&context->outgrown);
+}
+
 strid_status strid_state_put(strid_context *context, strid_store store, strid_bytes value)
 {
     if (value.len > STRID_STATE_VALUE_MAX)
         return STRID_ELIMIT;
     struct context_write *write = add_write(context, store, STRID_STATE_BYTES);
-    /* `value` may be what an earlier put left in the same buffer, which moves when it grows. */
     size_t at = context->bytes.len;
-    bool inside = value.data >= context->bytes.data && value.data < context->bytes.data + at;
-    size_t offset = inside ? (size_t)(value.data - context->bytes.data) : 0;
-    uint8_t *to = buffer_reserve(&context->bytes, value.len + 1);
+    if (__builtin_expect(context->bytes.capacity - at <= value.len, 0))
+        grow_bytes(context, value.len + 1);
     if (value.len > 0)
-        memcpy(to, inside ? context->bytes.data + offset : value.data, value.len);
+        memcpy(context->bytes.data + at, value.data, value.len);
     context->bytes.len += value.len;
     write->bytes_at = at;
     write->bytes_len = value.len;

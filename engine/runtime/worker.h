@@ -39,7 +39,8 @@ struct strid_context {
     uint32_t write_count;
     struct context_write writes[CONTEXT_WRITES_MAX];
     struct buffer bytes;
-    uint8_t memo_store; /* the entry that was looked up last */
+    struct buffer outgrown; /* uint8_t *: what `bytes` was before it grew; handlers hold views */
+    uint8_t memo_store;     /* the entry that was looked up last */
     struct cache_entry *memo_entry;
     uint32_t output_count;
     bool failed; /* the store failed: nothing of this record counts */
@@ -82,6 +83,7 @@ struct worker {
     uint32_t unsent;      /* completions since the committer was woken */
     bool starving;        /* nothing can be evicted: wait for the materialiser */
     struct strid_context context;
+    bool load_damaged;     /* a scan of a vshard met an entry that fails its checksum */
     uint64_t fetch_moves; /* cache.moves when the chunk in hand was fetched */
     struct buffer fetch_bytes, fetch_keys, fetch_misses; /* what a chunk misses in the cache */
     /* What the watchdog looks at: the record in hand (NULL: none) and how many calls there were. */
@@ -107,7 +109,8 @@ struct cache_entry *worker_fetch_one(struct worker *worker, const struct cache_k
 /* context.c */
 void context_begin(struct strid_context *context, struct worker *worker, struct chunk_slot *slot);
 void context_merge(struct strid_context *context); /* STRID_DONE: the writes take effect */
-void context_drop(struct strid_context *context);  /* neither writes nor outputs */
+void context_free_outgrown(struct strid_context *context);
+void context_drop(struct strid_context *context); /* neither writes nor outputs */
 struct cache_entry *context_entry(struct strid_context *context, uint8_t store);
 
 static inline void worker_count(_Atomic uint64_t *counter, uint64_t more)
