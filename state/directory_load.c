@@ -199,15 +199,17 @@ static bool load_block(void *user, strid_bytes key, strid_bytes bytes)
     uint64_t number = key.len == 9 ? key_get_u64(key.data + 1) : 0;
     struct block_view view;
     directory->last_number = number > directory->last_number ? number : directory->last_number;
-    if (load->broken || number != load->expected || !block_open(bytes, &view) ||
-        view.number != number || !fold_add(directory->fold, bytes, &view)) {
+    bool whole = block_open(bytes, &view) && view.number == number;
+    if (whole && view.synced > load->known)
+        load->known = view.synced; /* also of one behind a gap */
+    if (load->broken || number != load->expected || !whole ||
+        !fold_add(directory->fold, bytes, &view)) {
         directory->dropped++;
         if (!load->broken)
             load->broken_at = load->expected;
         load->broken = true;
         return true;
     }
-    load->known = view.synced > load->known ? view.synced : load->known;
     load->expected = number + 1;
     directory->redo_blocks++;
     directory->redo_bytes += bytes.len;
