@@ -1,0 +1,45 @@
+/* Known defects that a test build can switch on, one at a time, to show that the simulator notices
+ * them: `if (MUTANT(MUTANT_NO_DEDUP)) ...`. In other builds the macro is false.
+ * docs/internals/simulator.md lists what catches each. @thread any; set before agents run */
+#ifndef BASE_MUTANT_H
+#define BASE_MUTANT_H
+
+#include <stdbool.h>
+
+/* Name, what is wrong. */
+#define MUTANT_MAP(X)                                                                              \
+    X(MUTANT_ACK_BEFORE_SYNC, "acknowledged before the sync")                                      \
+    X(MUTANT_NO_SYNC, "told as synced without a sync")                                             \
+    X(MUTANT_RECOVER_WITHOUT_SYNC, "recovered blocks ingested before a sync")                      \
+    X(MUTANT_INGEST_UNSYNCED, "blocks ingested before a sync")                                     \
+    X(MUTANT_BLOCK_ORDER, "an older block wins over a newer one")                                  \
+    X(MUTANT_RUN_MAP, "progress counted by the vshard map of another run")                         \
+    X(MUTANT_DELETE_BEFORE_INGEST, "blocks deleted before their keys are in the store")            \
+    X(MUTANT_EVICT_UNMATERIALISED, "a dirty bit instead of the block's number")                    \
+    X(MUTANT_EVICT_DIRTY, "a dirty entry evicted")                                                 \
+    X(MUTANT_NO_DEDUP, "replayed records handled again")                                           \
+    X(MUTANT_LOW_CONTIGUOUS, "the low position does not wait for whole rounds")                    \
+    X(MUTANT_LOW_BY_DELIVERY, "the low position moves when a chunk returns")                       \
+    X(MUTANT_KEPT_WRITES, "the write set kept on retry")                                           \
+    X(MUTANT_KEPT_OUTPUTS, "outputs kept on retry")                                                \
+    X(MUTANT_OUTPUT_UNCOVERED, "a block written before its outputs are delivered")                 \
+    X(MUTANT_CHUNK_EARLY, "a chunk given back while a worker has it")                              \
+    X(MUTANT_NUMBER_REUSED, "block numbers start anew with each run")                              \
+    X(MUTANT_PROGRESS_LOST, "progress left out when blocks are materialised")
+
+enum mutant {
+    MUTANT_NONE = 0,
+#define MUTANT_ENUM(name, text) name,
+    MUTANT_MAP(MUTANT_ENUM)
+#undef MUTANT_ENUM
+        MUTANT_COUNT
+};
+
+#if defined(STRID_TESTING)
+extern int mutant_active;
+#define MUTANT(mutant) (__builtin_expect(mutant_active == (mutant), 0))
+#else
+#define MUTANT(mutant) false
+#endif
+
+#endif

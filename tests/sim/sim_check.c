@@ -1,0 +1,180 @@
+#include "sim_check.h"
+
+#include "runtime/committer.h"
+#include "runtime/materialiser.h"
+#include "runtime/reader.h"
+#include "runtime/storage.h"
+#include "runtime/worker.h"
+
+#include "sim_handler.h"
+
+/* Chunks that are home, and those on their way through the rings. */
+static void count_chunks(struct run *run, uint32_t *home, uint32_t *away, uint32_t *all)
+{
+    *home = *away = *all = 0;
+    for (uint32_t r = 0; r < run->reader_count; r++) {
+        struct reader *reader = &run->readers[r];
+        *all += reader->chunk_count;
+        *home += reader->free_count + ring_size(reader->from_committer_chunks);
+        for (uint32_t w = 0; w < run->worker_count; w++)
+            *away += ring_size(reader->to_workers[w]);
+    }
+    for (uint32_t w = 0; w < run->worker_count; w++)
+        *away += ring_size(committer_from_worker(run->committer, w));
+}
+
+void sim_check_step(struct sim_world *world)
+{
+    struct run *run = world->run;
+    uint32_t home, away, all;
+    uint64_t synced = storage_synced_number(run->storage);
+    SIM_CHECK("synced_is_synced", synced <= world->audit.synced_number,
+              "storage says %llu, the disk has %llu", (unsigned long long)synced,
+              (unsigned long long)world->audit.synced_number);
+    SIM_CHECK("materialised_is_synced", materialiser_through(run->materialiser) <= synced,
+              "through %llu, synced %llu",
+              (unsigned long long)materialiser_through(run->materialiser),
+              (unsigned long long)synced);
+    if (run_failed(run) || run_stop(run) == RUN_HALT)
+        return; /* a chunk may be left where it was */
+    count_chunks(run, &home, &away, &all);
+    SIM_CHECK("chunk_owner", home + away == all, "%u home and %u away of %u", home, away, all);
+}
+
+static strid_bytes stored_value(const struct skip_list *list, const struct sim_key *key,
+                                uint8_t store, struct key_value *value)
+{
+    uint8_t bytes[KEY_STATE_HEADER + 256];
+    struct key_state state = {.hash = key->hash,
+                              .store = (uint8_t)(store | (key->keyless ? KEY_STORE_KEYLESS : 0)),
+                              .key = key->bytes};
+    *value = (struct key_value){.kind = STRID_STATE_ABSENT};
+    const struct skip_node *node =
+        skip_list_find(list, strid_bytes_of(bytes, key_put_state(bytes, &state)));
+    if (node == NULL)
+        return strid_bytes_of(NULL, 0);
+    SIM_CHECK("state_is_whole", key_get_value(skip_node_value(node), value), "a checksum");
+    return value->bytes;
+}
+
+/* What the store holds of a key against the model; returns how many entries there are. */
+static size_t check_key(struct sim_world *world, uint32_t k, const uint32_t *applied)
+{
+    const struct sim_key *key = &world->input.keys[k];
+    const struct skip_list *live = world->disk.live;
+    struct sim_state state;
+    struct key_value value;
+    sim_input_state(&world->input, k, applied, &state);
+    strid_bytes chains = stored_value(live, key, SIM_INPUT_STORE_CHAIN, &value);
+    struct buffer expected = {0};
+    if (state.done > 0)
+        sim_input_put_chains(&world->input, &state, &expected);
+    SIM_CHECK("state_is_progress",
+              value.kind == (state.done > 0 ? STRID_STATE_BYTES : STRID_STATE_ABSENT) &&
+                  strid_bytes_equal(chains, buffer_bytes(&expected)),
+              "key %u: the chains are not those of the records that progress covers", k);
+    buffer_fini(&expected);
+    int64_t count = 0;
+    strid_bytes number = stored_value(live, key, SIM_INPUT_STORE_COUNT, &value);
+    if (value.kind == STRID_STATE_I64)
+        memcpy(&count, number.data, sizeof count);
+    SIM_CHECK("state_is_progress",
+              value.kind == (state.done > 0 ? STRID_STATE_I64 : STRID_STATE_ABSENT) &&
+                  (uint64_t)count == state.done,
+              "key %u: counted %lld, progress covers %llu", k, (long long)count,
+              (unsigned long long)state.done);
+    double half = 0;
+    bool has_half = state.done > 0 && sim_handler_has_half(state.done);
+    number = stored_value(live, key, SIM_INPUT_STORE_HALF, &value);
+    if (value.kind == STRID_STATE_F64)
+        memcpy(&half, number.data, sizeof half);
+    SIM_CHECK("state_is_progress",
+              value.kind == (has_half ? STRID_STATE_F64 : STRID_STATE_ABSENT) &&
+                  (!has_half || half == (double)state.done * 0.5),
+              "key %u: half of %llu", k, (unsigned long long)state.done);
+    return state.done > 0 ? 2 + (size_t)has_half : 0;
+}
+
+/* Records that the tables cover, per partition and vshard: index + 1. */
+static void read_tables(struct sim_world *world,
+                        uint32_t applied[SIM_INPUT_VSHARDS][SIM_INPUT_PARTITIONS_MAX])
+{
+    for (uint32_t p = 0; p < world->input.partition_count; p++) {
+        const struct directory_table *table = world->run->partitions[p].stored->table;
+        const struct sim_partition *partition = &world->input.partitions[p];
+        for (uint32_t v = 0; v < SIM_INPUT_VSHARDS; v++) {
+            applied[v][p] = 0;
+            if (table != NULL && (table->known[v / 8] >> (v & 7) & 1) != 0)
+                applied[v][p] = sim_input_before(
+                    partition, sim_input_place(&world->input, table->applied[v]) + 1);
+            SIM_CHECK("durable_is_kept", applied[v][p] >= world->audit.durable[p][v],
+                      "partition %u, vshard %u: %u records were durable, %u are found", p, v,
+                      world->audit.durable[p][v], applied[v][p]);
+        }
+    }
+}
+
+/* Outputs and dead letters of every record that progress covers have arrived. */
+static void check_arrived(struct sim_world *world,
+                          uint32_t applied[SIM_INPUT_VSHARDS][SIM_INPUT_PARTITIONS_MAX],
+                          bool complete)
+{
+    const struct sim_input *input = &world->input;
+    for (uint32_t p = 0; p < input->partition_count; p++)
+        for (uint32_t i = 0; i < input->partitions[p].count; i++) {
+            const struct sim_record *record = &input->partitions[p].records[i];
+            bool covered = applied[sim_input_vshard(input, record)][p] > i;
+            SIM_CHECK("all_is_handled", covered || !complete,
+                      "partition %u: progress does not cover record %u at the end", p, i);
+            if (!covered)
+                continue;
+            if (sim_input_is_done(input, record))
+                SIM_CHECK("output_is_delivered", record->arrived == (1u << record->outputs) - 1,
+                          "partition %u, record %u: progress covers it, and an output is missing",
+                          p, i);
+            if (sim_input_is_dead(input, record))
+                SIM_CHECK("dead_letter_is_delivered", record->arrived == 1,
+                          "partition %u, record %u: progress covers it, and its dead letter is "
+                          "missing",
+                          p, i);
+        }
+}
+
+void sim_check_recovered(struct sim_world *world, bool complete)
+{
+    static uint32_t applied[SIM_INPUT_VSHARDS][SIM_INPUT_PARTITIONS_MAX];
+    read_tables(world, applied);
+    size_t expected = 0, found = 0;
+    for (uint32_t k = 0; k < world->input.key_count; k++)
+        expected += check_key(world, k, applied[world->input.keys[k].hash >> 24]);
+    const struct skip_node *node = skip_list_seek(world->disk.live, strid_bytes_of_text("s"));
+    for (; node != NULL && skip_node_key(node).data[0] == 's'; node = skip_list_next(node))
+        found++;
+    SIM_CHECK("state_is_progress", found == expected, "%zu entries, and %zu should be there", found,
+              expected);
+    check_arrived(world, applied, complete);
+}
+
+void sim_check_finished(struct sim_world *world)
+{
+    struct run *run = world->run;
+    uint32_t home, away, all;
+    count_chunks(run, &home, &away, &all);
+    SIM_CHECK("chunk_owner", home == all && away == 0, "%u of %u chunks are back", home, all);
+    for (uint32_t r = 0; r < run->reader_count; r++)
+        for (uint32_t i = 0; i < run->readers[r].free_count; i++)
+            for (uint32_t j = 0; j < i; j++)
+                SIM_CHECK("chunk_owner",
+                          run->readers[r].free_chunks[i] != run->readers[r].free_chunks[j],
+                          "reader %u holds a chunk twice", r);
+    for (uint32_t p = 0; p < world->input.partition_count; p++) {
+        strid_position low = {0, 0};
+        bool any = sim_disk_low(world->disk.durable, p, &low.high, &low.low);
+        uint32_t before =
+            any ? sim_input_before(&world->input.partitions[p], sim_input_place(&world->input, low))
+                : 0;
+        SIM_CHECK("all_is_told", before == world->source.partitions[p].cursor,
+                  "partition %u: %u records were read, the low position covers %u", p,
+                  world->source.partitions[p].cursor, before);
+    }
+}

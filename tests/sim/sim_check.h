@@ -1,0 +1,15 @@
+/* The invariants that are looked at from outside: after each step, after each recovery, at the end.
+ * One thread. */
+#ifndef SIM_CHECK_H
+#define SIM_CHECK_H
+
+#include "sim_world.h"
+
+/* After every step of a run. */
+void sim_check_step(struct sim_world *world);
+/* A run was opened: what it found is what progress says, and nothing durable is missing. */
+void sim_check_recovered(struct sim_world *world, bool complete);
+/* A run said that it has finished: every chunk is back, everything is told. */
+void sim_check_finished(struct sim_world *world);
+
+#endif

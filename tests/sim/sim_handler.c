@@ -1,0 +1,139 @@
+#include "sim_handler.h"
+
+#include "runtime/worker.h"
+
+#include "sim_world.h"
+
+static const char *const sink_names[SIM_SINKS] = {"out0", "out1"};
+
+static const struct sim_record *record_of(const strid_record *record, struct sim_payload *payload)
+{
+    SIM_CHECK("record_is_whole", record->value.len == sizeof *payload, "%zu bytes",
+              record->value.len);
+    memcpy(payload, record->value.data, sizeof *payload);
+    const struct sim_input *input = &sim_world->input;
+    SIM_CHECK("record_is_whole",
+              payload->partition < input->partition_count &&
+                  payload->index < input->partitions[payload->partition].count,
+              "no such record");
+    const struct sim_record *of = &input->partitions[payload->partition].records[payload->index];
+    const struct sim_key *key = &input->keys[of->key];
+    SIM_CHECK(
+        "record_is_whole",
+        record->origin->partition == payload->partition &&
+            sim_input_place(input, record->position) == of->place &&
+            (key->keyless ? record->key.data == NULL : strid_bytes_equal(record->key, key->bytes)),
+        "partition %u, record %u: not its place or key", payload->partition, payload->index);
+    return of;
+}
+
+/* What this try is to give; `tries` says how often it was tried before. */
+static strid_outcome outcome_of(const struct sim_record *record, uint32_t tries)
+{
+    switch ((enum sim_kind)record->kind) {
+    case SIM_DONE:
+        return STRID_DONE;
+    case SIM_SKIP:
+        return STRID_SKIP;
+    case SIM_RETRY:
+        return tries < record->retries ? STRID_RETRY : STRID_DONE;
+    case SIM_REJECT:
+    case SIM_FAULT:
+        break;
+    }
+    SIM_CHECK("record_is_whole", record->kind != SIM_FAULT, "an unreadable record is handled");
+    return STRID_REJECT;
+}
+
+/* Per key in the order of the partition, each record once but for retries. */
+static void check_order(const struct sim_payload *payload, const struct sim_record *record,
+                        uint32_t tries)
+{
+    const struct sim_input *input = &sim_world->input;
+    size_t at = (size_t)payload->partition * input->key_count + record->key;
+    uint32_t *called = &sim_world->called[at], *attempted = &sim_world->attempted[at];
+    bool again = *called == payload->index + 1;
+    SIM_CHECK("handled_in_order", *called <= payload->index + 1,
+              "partition %u: record %u after record %u of the same key", payload->partition,
+              payload->index, *called - 1);
+    SIM_CHECK("handled_in_order",
+              tries == (again ? *attempted + 1 : 0) && tries < input->max_attempts,
+              "partition %u, record %u: attempt %u", payload->partition, payload->index, tries);
+    *called = payload->index + 1;
+    *attempted = tries;
+}
+
+static void emit(strid_context *ctx, const struct sim_payload *payload,
+                 const struct sim_record *record, bool dropped)
+{
+    const struct sim_key *key = &sim_world->input.keys[record->key];
+    uint32_t outputs = dropped ? 1 : record->outputs;
+    for (uint32_t n = 0; n < outputs; n++) {
+        struct sim_payload out = {.partition = payload->partition,
+                                  .index = payload->index,
+                                  .ordinal = n,
+                                  .dropped = dropped};
+        strid_status status =
+            strid_emit(ctx, sink_names[record->sink], key->bytes, strid_bytes_of(&out, sizeof out));
+        SIM_CHECK("record_is_whole", status == STRID_OK, "no such sink");
+    }
+}
+
+strid_outcome sim_handler_chain(strid_context *ctx, const strid_record *record, void *user)
+{
+    struct sim_payload payload;
+    struct sim_state state = {0};
+    const struct sim_record *of = record_of(record, &payload);
+    uint32_t tries = strid_attempt(ctx), p = payload.partition;
+    strid_bytes value;
+    (void)user;
+    check_order(&payload, of, tries);
+    sim_world_note("handle", p, payload.index, tries);
+    strid_state_kind kind = strid_state_get(ctx, SIM_INPUT_STORE_CHAIN, &value);
+    if (kind != STRID_STATE_ABSENT) {
+        SIM_CHECK("state_seen",
+                  kind == STRID_STATE_BYTES &&
+                      value.len >= sim_world->input.partition_count * sizeof state.chains[0],
+                  "not bytes");
+        memcpy(state.chains, value.data, sim_world->input.partition_count * sizeof state.chains[0]);
+    }
+    if (ctx->failed) /* the store could not be read: nothing of this call counts */
+        return STRID_DONE;
+    SIM_CHECK("state_seen", state.chains[p] == of->before,
+              "partition %u, record %u: its key's chain is not the one behind the record before", p,
+              payload.index);
+    strid_outcome outcome = outcome_of(of, tries);
+    state.chains[p] = outcome == STRID_DONE ? of->chain : ~of->before;
+    struct buffer bytes = {0};
+    sim_input_put_chains(&sim_world->input, &state, &bytes);
+    strid_status status = strid_state_put(ctx, SIM_INPUT_STORE_CHAIN, buffer_bytes(&bytes));
+    buffer_fini(&bytes);
+    SIM_CHECK("record_is_whole", status == STRID_OK, "put");
+    emit(ctx, &payload, of, outcome != STRID_DONE);
+    strid_set_reason(ctx, "sim");
+    return of->asks_second != 0 ? STRID_DONE : outcome;
+}
+
+bool sim_handler_has_half(uint64_t done) { return done % 3 != 0; }
+
+strid_outcome sim_handler_count(strid_context *ctx, const strid_record *record, void *user)
+{
+    struct sim_payload payload;
+    const struct sim_record *of = record_of(record, &payload);
+    strid_bytes value;
+    (void)user;
+    int64_t done = strid_state_get_i64(ctx, SIM_INPUT_STORE_COUNT, 0);
+    strid_state_kind half = strid_state_get(ctx, SIM_INPUT_STORE_HALF, &value);
+    if (ctx->failed)
+        return STRID_DONE;
+    SIM_CHECK("state_seen", (half == STRID_STATE_F64) == sim_handler_has_half((uint64_t)done),
+              "partition %u, record %u: the half of %lld", payload.partition, payload.index,
+              (long long)done);
+    done++;
+    strid_state_put_i64(ctx, SIM_INPUT_STORE_COUNT, done);
+    if (sim_handler_has_half((uint64_t)done))
+        strid_state_put_f64(ctx, SIM_INPUT_STORE_HALF, (double)done * 0.5);
+    else
+        strid_state_delete(ctx, SIM_INPUT_STORE_HALF);
+    return of->asks_second != 0 ? outcome_of(of, strid_attempt(ctx)) : STRID_DONE;
+}

@@ -1,0 +1,102 @@
+/* What the sources of one seed hold, and the naive model: what each record does, worked out record
+ * by record in one thread when the input is made. Chains are kept per key and partition, so that
+ * they do not depend on how partitions are interleaved. Constant afterwards, but for the marks of
+ * what arrived outside. */
+#ifndef SIM_INPUT_H
+#define SIM_INPUT_H
+
+#include <strid/record.h>
+
+#include "base/buffer.h"
+
+#include "sim_random.h"
+
+enum {
+    SIM_INPUT_PARTITIONS_MAX = 5,
+    SIM_INPUT_VSHARDS = 256,
+    SIM_INPUT_OUTPUTS_MAX = 3, /* of one record */
+    SIM_INPUT_STORE_CHAIN = 1, /* numbers of the stores in the directory */
+    SIM_INPUT_STORE_COUNT = 2,
+    SIM_INPUT_STORE_HALF = 3
+};
+
+enum sim_kind { SIM_DONE = 0, SIM_SKIP, SIM_RETRY, SIM_REJECT, SIM_FAULT };
+
+struct sim_record {
+    uint64_t place;    /* of its position */
+    uint64_t chain;    /* of its key and partition, behind it */
+    uint64_t before;   /* the chain before it */
+    uint32_t done;     /* records of its key and partition that were done up to it */
+    uint32_t key;      /* index in keys */
+    uint32_t previous; /* index + 1 of the record of the same key before it; 0: none */
+    uint8_t kind;      /* enum sim_kind */
+    uint8_t retries;   /* how often its handler asks for another try */
+    uint8_t outputs;   /* if it is done */
+    uint8_t sink;
+    uint8_t asks_second; /* the second handler gives the outcome */
+    uint8_t arrived;     /* bit n: output n is durable outside; dead letter: bit 0 */
+};
+
+struct sim_key {
+    strid_bytes bytes; /* the key in the stores */
+    bool keyless;      /* a partition's own key */
+    uint32_t hash;     /* upper half of the engine's hash: the upper 8 bits are the vshard */
+};
+
+struct sim_partition {
+    char topic[16];
+    struct sim_record *records;
+    uint32_t count;
+    uint64_t end;   /* place behind the last record */
+    uint32_t *last; /* per key: index + 1 of its last record */
+};
+
+struct sim_input {
+    struct sim_partition partitions[SIM_INPUT_PARTITIONS_MAX];
+    uint32_t partition_count;
+    struct sim_key *keys;
+    uint32_t key_count; /* of records, then one for each partition */
+    struct buffer key_bytes;
+    uint32_t max_attempts;
+    uint32_t pad_max; /* bytes that values of the chain store are padded with; 0: none */
+    bool wide;        /* positions use both halves */
+    bool tight;       /* a record's `next` is the next record's position, not the one behind it */
+};
+
+/* What a record's value is made of. */
+struct sim_payload {
+    uint32_t partition;
+    uint32_t index;
+    uint32_t ordinal; /* of an output */
+    uint32_t dropped; /* an output of an attempt that must take no effect */
+};
+
+/* What a key's state is once each partition's records up to `applied` are in. */
+struct sim_state {
+    uint64_t chains[SIM_INPUT_PARTITIONS_MAX];
+    uint64_t done;
+};
+
+void sim_input_init(struct sim_input *input, struct sim_random *random, uint32_t vshards_used,
+                    uint64_t hash_seed);
+void sim_input_fini(struct sim_input *input);
+
+strid_position sim_input_position(const struct sim_input *input, uint64_t place);
+uint64_t sim_input_place(const struct sim_input *input, strid_position position);
+/* How many records lie before the place. */
+uint32_t sim_input_before(const struct sim_partition *partition, uint64_t place);
+
+bool sim_input_is_done(const struct sim_input *input, const struct sim_record *record);
+bool sim_input_is_dead(const struct sim_input *input, const struct sim_record *record);
+uint8_t sim_input_vshard(const struct sim_input *input, const struct sim_record *record);
+
+uint64_t sim_input_chain(uint64_t before, uint32_t partition, uint32_t index);
+/* Value of the chain store. */
+void sim_input_put_chains(const struct sim_input *input, const struct sim_state *state,
+                          struct buffer *out);
+/* The state of a key when partition p's records of the key's vshard up to index applied[p] - 1 are
+ * in. */
+void sim_input_state(const struct sim_input *input, uint32_t key, const uint32_t *applied,
+                     struct sim_state *out);
+
+#endif

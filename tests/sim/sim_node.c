@@ -1,0 +1,217 @@
+#include "sim_node.h"
+
+#include "sim_check.h"
+#include "sim_store.h"
+
+enum {
+    AGENTS_MAX = 32,
+    FAULT_STEPS_MAX = 60000,   /* then everything heals */
+    HEALED_STEPS_MAX = 400000, /* and the end of the input must be reached within so many */
+    SAFETY_STEPS = 40000,
+    CRASH_STEPS_MAX = 8000,
+    IDLE_JUMP_US = 100000,
+    WEIGHT_MAX = 8
+};
+
+/* How a run ends. */
+enum ending {
+    ENDING_FINISHED = 0, /* all was read, or it was drained */
+    ENDING_REOPEN,       /* the store failed: the process goes on with a new run */
+    ENDING_KILL,
+    ENDING_POWER_LOSS
+};
+
+static strid_status open_run(struct sim_world *world, strid_error *err)
+{
+    struct sim_random *random = &world->random;
+    struct run_options options = {.definition = world->definition,
+                                  .clock = &world->clock,
+                                  .log = &world->log,
+                                  .store_ops = &sim_store,
+                                  .source = (strid_source *)(void *)&world->source,
+                                  .sinks = world->sinks,
+                                  .new_seed = UINT64_C(0x5712d),
+                                  .readers = world->knobs.readers,
+                                  .chunks_per_reader = world->knobs.chunks_per_reader,
+                                  .chunk_records = world->knobs.chunk_records,
+                                  .vshards_used = world->knobs.vshards_used,
+                                  .seal_interval_ns = world->knobs.seal_interval_ns,
+                                  .block_bytes = world->knobs.block_bytes,
+                                  .redo_bytes = world->knobs.redo_bytes,
+                                  .cache_bytes = world->knobs.cache_bytes};
+    if (world->runs > 0 && sim_random_chance(random, 2))
+        world->knobs.workers = sim_random_between(random, 1, SIM_WORKERS_MAX);
+    world->workers = world->definition->workers = world->knobs.workers;
+    size_t places = (size_t)world->input.partition_count * world->input.key_count;
+    memset(world->called, 0, places * sizeof *world->called);
+    memset(world->attempted, 0, places * sizeof *world->attempted);
+    for (uint32_t p = 0; p < SIM_INPUT_PARTITIONS_MAX; p++)
+        world->source.partitions[p].assigned = false;
+    sim_audit_begin_run(&world->audit);
+    world->run_steps = 0;
+    world->runs++;
+    sim_world_note("run", world->runs, world->workers, 0);
+    return run_create(&options, &world->run, err);
+}
+
+static void close_run(struct sim_world *world, enum ending ending)
+{
+    run_destroy(world->run);
+    world->run = NULL;
+    sim_world_note("end", ending, 0, 0);
+    if (ending == ENDING_KILL || ending == ENDING_POWER_LOSS)
+        for (uint32_t s = 0; s <= SIM_DEAD_LETTERS; s++)
+            sink_instance_close(&world->sinks[s]);
+    if (ending == ENDING_POWER_LOSS) {
+        uint32_t kept = sim_random_chance(&world->random, 2)
+                            ? 0
+                            : sim_random_below(&world->random, world->disk.log_writes + 1);
+        sim_disk_lose_power(&world->disk, kept);
+        sim_audit_durable(&world->audit, kept);
+    }
+    if (ending != ENDING_FINISHED)
+        world->crashes++;
+}
+
+static enum ending draw_ending(struct sim_random *random, bool failed)
+{
+    static const enum ending of_failure[] = {ENDING_REOPEN, ENDING_REOPEN, ENDING_KILL,
+                                             ENDING_POWER_LOSS};
+    if (failed)
+        return of_failure[sim_random_below(random, 4)];
+    return sim_random_chance(random, 2) ? ENDING_KILL : ENDING_POWER_LOSS;
+}
+
+/* Only what was injected may fail. */
+static void check_failure(const struct sim_world *world, const strid_error *error)
+{
+    SIM_CHECK("fails_for_a_reason",
+              world->faults && (error->status == STRID_ESTORE || error->status == STRID_EIO),
+              "%s: %s", strid_status_name(error->status), error->message);
+}
+
+static void move_clock(struct sim_world *world, uint32_t idle, uint32_t agents)
+{
+    uint32_t most = world->knobs.clock_step_us;
+    if (idle > 2 * agents)
+        most = IDLE_JUMP_US;
+    world->now_ns += (int64_t)sim_random_between(&world->random, 0, most) * 1000;
+}
+
+/* Some agents run less often than others. */
+static uint32_t pick_agent(struct sim_random *random, const uint8_t *weights, uint32_t count)
+{
+    for (;;) {
+        uint32_t at = sim_random_below(random, count);
+        if (sim_random_below(random, WEIGHT_MAX) < weights[at])
+            return at;
+    }
+}
+
+static bool is_over(const struct sim_world *world)
+{
+    return world->mode == SIM_SAFETY && world->steps >= SAFETY_STEPS;
+}
+
+/* Everything heals once there were enough crashes; from then on the end must come. */
+static void heal(struct sim_world *world, uint64_t *healed_at)
+{
+    if (world->mode == SIM_LIVENESS && world->faults &&
+        (world->crashes >= world->knobs.crashes_wanted || world->steps >= FAULT_STEPS_MAX)) {
+        world->faults = false;
+        *healed_at = world->steps;
+        sim_world_note("heal", 0, 0, 0);
+    }
+    SIM_CHECK("the_end_comes", world->faults || world->steps - *healed_at < HEALED_STEPS_MAX,
+              "%d steps after everything healed there is still work", HEALED_STEPS_MAX);
+}
+
+static enum ending step_through(struct sim_world *world, uint64_t *healed_at)
+{
+    struct sim_random *random = &world->random;
+    struct run *run = world->run;
+    struct agent *agents[AGENTS_MAX];
+    uint8_t weights[AGENTS_MAX];
+    uint32_t count = run_agents(run, agents, AGENTS_MAX), idle = 0;
+    bool skewed = sim_random_chance(random, 2);
+    for (uint32_t a = 0; a < count; a++)
+        weights[a] = skewed ? (uint8_t)sim_random_between(random, 1, WEIGHT_MAX) : WEIGHT_MAX;
+    uint64_t crash_at = sim_random_log(random, 1, CRASH_STEPS_MAX);
+    uint64_t stop_at = sim_random_chance(random, 4) ? sim_random_below(random, 2000) : UINT64_MAX;
+    uint32_t stop = sim_random_chance(random, 3) ? RUN_HALT : RUN_DRAIN;
+    while (!is_over(world)) {
+        uint32_t at = pick_agent(random, weights, count);
+        int work = agent_pump(agents[at]);
+        sim_world_note(agents[at]->name + 6, at, (uint64_t)work, (uint64_t)world->now_ns);
+        idle = work > 0 ? 0 : idle + 1;
+        move_clock(world, idle, count);
+        world->steps++;
+        sim_check_step(world);
+        if (run_failed(run)) {
+            check_failure(world, &run->error);
+            return draw_ending(random, true);
+        }
+        if (atomic_load_explicit(&run->finished, memory_order_acquire)) {
+            sim_check_finished(world);
+            return ENDING_FINISHED;
+        }
+        if (world->faults && world->run_steps >= crash_at)
+            return draw_ending(random, false);
+        if (world->faults && world->run_steps == stop_at)
+            atomic_store_explicit(&run->stop, stop, memory_order_release);
+        if (run_stop(run) == RUN_HALT && idle > 2 * count)
+            return ENDING_KILL; /* as the host would: nothing moves any more */
+        world->run_steps++;
+        heal(world, healed_at);
+    }
+    return ENDING_KILL;
+}
+
+static bool all_is_read(const struct sim_world *world)
+{
+    for (uint32_t p = 0; p < world->input.partition_count; p++)
+        if (world->source.partitions[p].cursor < world->input.partitions[p].count)
+            return false;
+    return true;
+}
+
+/* One run, from opening to its end. Returns whether all is read and durable. */
+static bool live_once(struct sim_world *world, uint64_t *healed_at)
+{
+    strid_error err = STRID_ERROR_INIT;
+    if (open_run(world, &err) != STRID_OK) {
+        check_failure(world, &err);
+        world->run = NULL;
+        close_run(world, draw_ending(&world->random, true));
+        return false;
+    }
+    world->recoveries++;
+    sim_check_recovered(world, false);
+    enum ending ending = step_through(world, healed_at);
+    bool read = ending == ENDING_FINISHED && all_is_read(world);
+    if (read && world->crashes == 0) {
+        ending = ENDING_POWER_LOSS; /* no seed without a crash */
+        read = false;
+    }
+    close_run(world, ending);
+    return read;
+}
+
+void sim_node_live(struct sim_world *world)
+{
+    uint64_t healed_at = 0;
+    while (!live_once(world, &healed_at)) {
+        if (is_over(world))
+            return;
+        heal(world, &healed_at);
+    }
+    /* At the end the power goes: everything must be there, and nothing twice. */
+    strid_error err = STRID_ERROR_INIT;
+    world->faults = false;
+    sim_disk_lose_power(&world->disk, 0);
+    sim_audit_durable(&world->audit, 0);
+    strid_status status = open_run(world, &err);
+    SIM_CHECK("fails_for_a_reason", status == STRID_OK, "%s", err.message);
+    sim_check_recovered(world, true);
+    close_run(world, ENDING_FINISHED);
+}

@@ -1,0 +1,181 @@
+#include "sim_sink.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+
+#include "sim_world.h"
+
+static const strid_option no_options[] = {{.name = NULL}};
+
+struct strid_sink {
+    uint32_t index; /* in world->outside */
+};
+
+static struct buffer *waiting_of(const strid_sink *self)
+{
+    return &sim_world->outside[self->index].waiting;
+}
+
+static strid_status sink_open(strid_sink *self, const strid_connector_args *args, strid_error *err)
+{
+    if (sim_world_strikes(sim_world->knobs.sink_rate))
+        return error_set(err, STRID_EIO, "sim", "open failed");
+    self->index = (uint32_t)(args->target[0] - '0');
+    sim_world_note("sink_open", self->index, 0, 0);
+    return STRID_OK;
+}
+
+static void check_id(const strid_output *output, const struct sim_payload *payload,
+                     const char *kind)
+{
+    const struct sim_input *input = &sim_world->input;
+    const struct sim_partition *partition = &input->partitions[payload->partition];
+    strid_position position = sim_input_position(input, partition->records[payload->index].place);
+    char id[128], high[24] = "";
+    if (position.high != 0)
+        (void)snprintf(high, sizeof high, "%llu-", (unsigned long long)position.high);
+    (void)snprintf(id, sizeof id, "sim/%s/%u/%s%llu/%s%u", partition->topic, payload->partition,
+                   high, (unsigned long long)position.low, kind, payload->ordinal);
+    SIM_CHECK("output_id", strid_bytes_equal(output->id, strid_bytes_of_text(id)), "%.*s is not %s",
+              (int)output->id.len, (const char *)output->id.data, id);
+}
+
+static void check_output(uint32_t sink, const strid_output *output,
+                         const struct sim_payload *payload)
+{
+    const struct sim_input *input = &sim_world->input;
+    const struct sim_record *record =
+        &input->partitions[payload->partition].records[payload->index];
+    SIM_CHECK("output_takes_effect",
+              payload->dropped == 0 && sim_input_is_done(input, record) &&
+                  payload->ordinal < record->outputs && record->sink == sink,
+              "partition %u, record %u, output %u should not be there", payload->partition,
+              payload->index, payload->ordinal);
+    SIM_CHECK("output_takes_effect", strid_bytes_equal(output->key, input->keys[record->key].bytes),
+              "partition %u, record %u: another key", payload->partition, payload->index);
+    check_id(output, payload, "");
+}
+
+static void check_dead_letter(const strid_output *output, const struct sim_payload *payload)
+{
+    const struct sim_input *input = &sim_world->input;
+    const struct sim_record *record =
+        &input->partitions[payload->partition].records[payload->index];
+    const strid_dead_letter *letter = output->dead_letter;
+    const char *reason = record->kind == SIM_FAULT    ? "sim_fault"
+                         : record->kind == SIM_REJECT ? "rejected: sim"
+                                                      : "attempts_exhausted: sim";
+    uint32_t attempts = record->kind == SIM_FAULT    ? 0
+                        : record->kind == SIM_REJECT ? 1
+                                                     : input->max_attempts;
+    SIM_CHECK("dead_letter", letter != NULL && sim_input_is_dead(input, record),
+              "partition %u, record %u should not be there", payload->partition, payload->index);
+    SIM_CHECK("dead_letter",
+              letter->partition == payload->partition &&
+                  sim_input_place(input, letter->position) == record->place &&
+                  letter->attempts == attempts &&
+                  strid_bytes_equal(letter->reason, strid_bytes_of_text(reason)),
+              "partition %u, record %u: not its place, attempts or reason", payload->partition,
+              payload->index);
+    check_id(output, payload, "dlq");
+}
+
+static strid_status sink_write(strid_sink *self, const strid_output *outputs, uint32_t count,
+                               strid_error *err)
+{
+    struct buffer *waiting = waiting_of(self);
+    for (uint32_t i = 0; i < count; i++) {
+        struct sim_payload payload;
+        SIM_CHECK("output_takes_effect", outputs[i].value.len == sizeof payload,
+                  "an output of %zu bytes", outputs[i].value.len);
+        memcpy(&payload, outputs[i].value.data, sizeof payload);
+        const struct sim_input *input = &sim_world->input;
+        SIM_CHECK("output_takes_effect",
+                  payload.partition < input->partition_count &&
+                      payload.index < input->partitions[payload.partition].count,
+                  "an output of no record");
+        if (self->index == SIM_DEAD_LETTERS)
+            check_dead_letter(&outputs[i], &payload);
+        else
+            check_output(self->index, &outputs[i], &payload);
+        if (sim_world_strikes(sim_world->knobs.sink_rate)) {
+            sim_sink_crash(self->index);
+            return error_set(err, STRID_EIO, "sim", "write failed");
+        }
+        buffer_put(waiting, &payload, sizeof payload);
+    }
+    return STRID_OK;
+}
+
+/* What arrives for the first time arrives behind everything before it of the same key. */
+static void check_order(uint32_t sink, const struct sim_payload *payload)
+{
+    const struct sim_partition *partition = &sim_world->input.partitions[payload->partition];
+    const struct sim_record *record = &partition->records[payload->index];
+    if ((record->arrived >> payload->ordinal & 1) != 0 || sink == SIM_DEAD_LETTERS)
+        return;
+    SIM_CHECK("output_order", record->arrived == (1u << payload->ordinal) - 1,
+              "partition %u, record %u: output %u comes first", payload->partition, payload->index,
+              payload->ordinal);
+    uint32_t at = record->previous;
+    while (at != 0) {
+        const struct sim_record *before = &partition->records[at - 1];
+        if (before->sink == sink && before->outputs > 0 &&
+            sim_input_is_done(&sim_world->input, before)) {
+            SIM_CHECK("output_order", before->arrived == (1u << before->outputs) - 1,
+                      "partition %u: record %u comes before record %u of the same key",
+                      payload->partition, payload->index, at - 1);
+            return;
+        }
+        at = before->previous;
+    }
+}
+
+/* The first `count` of those that wait have arrived; the others are gone. */
+static void arrive(uint32_t sink, size_t count)
+{
+    struct buffer *waiting = &sim_world->outside[sink].waiting;
+    for (size_t i = 0; i < count; i++) {
+        struct sim_payload payload;
+        memcpy(&payload, waiting->data + i * sizeof payload, sizeof payload);
+        struct sim_partition *partition = &sim_world->input.partitions[payload.partition];
+        check_order(sink, &payload);
+        partition->records[payload.index].arrived |= (uint8_t)(1u << payload.ordinal);
+    }
+    buffer_clear(waiting);
+}
+
+void sim_sink_crash(uint32_t index)
+{
+    uint32_t count = (uint32_t)(sim_world->outside[index].waiting.len / sizeof(struct sim_payload));
+    arrive(index, sim_random_below(&sim_world->random, count + 1));
+}
+
+static strid_status sink_flush(strid_sink *self, strid_error *err)
+{
+    size_t count = waiting_of(self)->len / sizeof(struct sim_payload);
+    bool fails = sim_world_strikes(sim_world->knobs.sink_rate);
+    sim_world_note("flush", self->index, count, fails);
+    if (fails) {
+        sim_sink_crash(self->index);
+        return error_set(err, STRID_EIO, "sim", "flush failed");
+    }
+    arrive(self->index, count);
+    return STRID_OK;
+}
+
+static void sink_close(strid_sink *self) { sim_sink_crash(self->index); }
+
+const strid_sink_ops sim_sink_ops = {
+    .abi_version = STRID_SINK_ABI_VERSION,
+    .name = "sim",
+    .summary = "what is outside of the simulated node",
+    .options = no_options,
+    .instance_size = sizeof(struct strid_sink),
+    .open = sink_open,
+    .write = sink_write,
+    .flush = sink_flush,
+    .close = sink_close,
+};

@@ -1,0 +1,159 @@
+#include "sim_source.h"
+
+#include "base/error.h"
+
+#include "sim_world.h"
+
+static const strid_option no_options[] = {{.name = NULL}};
+
+static struct sim_source *source_of(strid_source *self)
+{
+    return (struct sim_source *)(void *)self;
+}
+
+static strid_status source_open(strid_source *self, const strid_connector_args *args,
+                                strid_error *err)
+{
+    (void)self;
+    (void)args;
+    (void)err;
+    return STRID_OK;
+}
+
+static uint32_t source_partition_count(strid_source *self)
+{
+    (void)self;
+    return sim_world->input.partition_count;
+}
+
+static void source_describe(strid_source *self, uint32_t partition, strid_partition_info *info)
+{
+    (void)self;
+    const char *topic = sim_world->input.partitions[partition].topic;
+    *info = (strid_partition_info){.topic = topic, .identity = topic, .bytes_total = UINT64_MAX};
+}
+
+/* The place where reading begins is the stored low position, and nothing that was acknowledged lies
+ * behind it. */
+static strid_status source_assign(strid_source *self, uint32_t partition,
+                                  const strid_resume *resume, strid_error *err)
+{
+    struct sim_source *source = source_of(self);
+    const struct sim_input *input = &sim_world->input;
+    strid_position stored = {0, 0};
+    bool any = sim_disk_low(sim_world->disk.live, partition, &stored.high, &stored.low);
+    (void)err;
+    SIM_CHECK("resume_is_low", any == resume->resumed, "partition %u", partition);
+    SIM_CHECK("resume_is_low", !any || strid_position_compare(stored, resume->position) == 0,
+              "partition %u goes on at another place than the low position", partition);
+    uint64_t place = any ? sim_input_place(input, resume->position) : 0;
+    SIM_CHECK("acked_is_durable",
+              !source->partitions[partition].acknowledged ||
+                  place >= source->partitions[partition].acked,
+              "partition %u goes on at %llu, and %llu was acknowledged", partition,
+              (unsigned long long)place, (unsigned long long)source->partitions[partition].acked);
+    source->partitions[partition].cursor = sim_input_before(&input->partitions[partition], place);
+    source->partitions[partition].assigned = true;
+    sim_world_note("assign", partition, place, 0);
+    return STRID_OK;
+}
+
+static size_t source_fingerprint(strid_source *self, uint32_t partition, uint8_t *out)
+{
+    (void)self;
+    memcpy(out, &partition, sizeof partition);
+    return sizeof partition;
+}
+
+static strid_status add(uint32_t p, uint32_t index, strid_intake *out)
+{
+    const struct sim_input *input = &sim_world->input;
+    const struct sim_partition *partition = &input->partitions[p];
+    const struct sim_record *record = &partition->records[index];
+    const struct sim_key *key = &input->keys[record->key];
+    uint64_t behind =
+        index + 1 == partition->count ? partition->end : partition->records[index + 1].place;
+    struct sim_payload payload = {.partition = p, .index = index};
+    strid_raw raw = {.value = strid_bytes_of(&payload, sizeof payload),
+                     .position = sim_input_position(input, record->place),
+                     .next = sim_input_position(input, input->tight ? behind : record->place + 1),
+                     .timestamp_ms = (int64_t)index,
+                     .fault = record->kind == SIM_FAULT ? "sim_fault" : NULL};
+    if (!key->keyless)
+        raw.key = key->bytes;
+    strid_status status = strid_intake_add(out, &raw);
+    if (status == STRID_OK && !input->tight && sim_random_chance(&sim_world->random, 4))
+        strid_intake_skip(out, sim_input_position(input, behind));
+    return status;
+}
+
+static strid_status source_poll(strid_source *self, uint32_t partition, strid_intake *out,
+                                uint32_t records_max, strid_error *err)
+{
+    struct sim_source *source = source_of(self);
+    const struct sim_partition *input = &sim_world->input.partitions[partition];
+    uint32_t *cursor = &source->partitions[partition].cursor;
+    (void)err;
+    SIM_CHECK("one_owner", source->partitions[partition].assigned, "partition %u is polled",
+              partition);
+    if (sim_world_strikes(sim_world->knobs.again_rate))
+        return STRID_AGAIN;
+    uint32_t wanted = sim_random_between(&sim_world->random, 1, records_max);
+    uint32_t taken = 0;
+    strid_status status = STRID_OK;
+    while (taken < wanted && *cursor < input->count && status == STRID_OK) {
+        status = add(partition, *cursor, out);
+        if (status == STRID_OK) {
+            ++*cursor;
+            taken++;
+        }
+    }
+    sim_world_note("poll", partition, taken, *cursor);
+    if (*cursor < input->count || status != STRID_OK)
+        return status;
+    return sim_random_chance(&sim_world->random, 2) ? STRID_EOF : STRID_AGAIN;
+}
+
+static strid_status source_ack(strid_source *self, uint32_t partition, strid_position low,
+                               strid_error *err)
+{
+    struct sim_source *source = source_of(self);
+    uint64_t place = sim_input_place(&sim_world->input, low);
+    strid_position durable = {0, 0};
+    (void)err;
+    sim_world_note("ack", partition, place, 0);
+    SIM_CHECK("ack_is_synced",
+              sim_disk_low(sim_world->disk.durable, partition, &durable.high, &durable.low) &&
+                  strid_position_compare(low, durable) <= 0,
+              "partition %u: %llu is acknowledged, the disk holds %llu", partition,
+              (unsigned long long)place,
+              (unsigned long long)sim_input_place(&sim_world->input, durable));
+    SIM_CHECK("ack_rises",
+              !source->partitions[partition].acknowledged ||
+                  place >= source->partitions[partition].acked,
+              "partition %u", partition);
+    if (sim_world_strikes(sim_world->knobs.sink_rate))
+        return error_set(err, STRID_EUNREACHABLE, "sim", "ack failed");
+    source->partitions[partition].acked = place;
+    source->partitions[partition].acknowledged = true;
+    return STRID_OK;
+}
+
+static void source_close(strid_source *self) { (void)self; }
+
+const strid_source_ops sim_source_ops = {
+    .abi_version = STRID_SOURCE_ABI_VERSION,
+    .flags = STRID_SOURCE_REPLAYABLE | STRID_SOURCE_BOUNDED,
+    .name = "sim",
+    .summary = "the simulated input",
+    .options = no_options,
+    .instance_size = sizeof(struct sim_source),
+    .open = source_open,
+    .partition_count = source_partition_count,
+    .describe = source_describe,
+    .assign = source_assign,
+    .fingerprint = source_fingerprint,
+    .poll = source_poll,
+    .ack = source_ack,
+    .close = source_close,
+};

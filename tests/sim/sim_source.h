@@ -1,0 +1,22 @@
+/* A source over the simulated input: batches of any size, polls that give nothing, gaps, unreadable
+ * records, an end. It remembers what it was told and checks each acknowledgement against the disk.
+ */
+#ifndef SIM_SOURCE_H
+#define SIM_SOURCE_H
+
+#include <strid/source.h>
+
+#include "sim_input.h"
+
+struct sim_source {
+    struct {
+        uint32_t cursor; /* next record to be delivered */
+        bool assigned;
+        bool acknowledged; /* in any run */
+        uint64_t acked;    /* place */
+    } partitions[SIM_INPUT_PARTITIONS_MAX];
+};
+
+extern const strid_source_ops sim_source_ops;
+
+#endif

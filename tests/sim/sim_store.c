@@ -1,0 +1,134 @@
+#include "sim_store.h"
+
+#include "base/error.h"
+
+#include "sim_world.h"
+
+static struct sim_disk *disk_of(struct store *store) { return (struct sim_disk *)(void *)store; }
+
+static strid_status fail(struct sim_disk *disk, const char *what, strid_error *err)
+{
+    disk->failed = true;
+    return error_set(err, STRID_ESTORE, "sim", "%s failed", what);
+}
+
+/* A failure may come before the effect or behind it: the caller cannot know. */
+enum failure { FAIL_NOT = 0, FAIL_BEFORE, FAIL_BEHIND };
+
+static enum failure draw(const struct sim_disk *disk)
+{
+    if (disk->failed)
+        return FAIL_BEFORE;
+    if (!sim_world_strikes(sim_world->knobs.store_rate))
+        return FAIL_NOT;
+    return sim_random_chance(&sim_world->random, 2) ? FAIL_BEFORE : FAIL_BEHIND;
+}
+
+static strid_status store_open(const struct store_config *config, struct store **out,
+                               strid_error *err)
+{
+    struct sim_disk *disk = &sim_world->disk;
+    (void)config;
+    SIM_CHECK("one_owner", !disk->open, "the store is opened though a run holds it");
+    if (sim_world_strikes(sim_world->knobs.store_rate))
+        return error_set(err, STRID_EIO, "sim", "open failed");
+    disk->open = true;
+    disk->failed = false;
+    *out = (struct store *)(void *)disk;
+    return STRID_OK;
+}
+
+static void store_close(struct store *store) { disk_of(store)->open = false; }
+
+static strid_status store_apply(struct store *store, const struct store_op *ops, size_t count,
+                                strid_error *err)
+{
+    struct sim_disk *disk = disk_of(store);
+    enum failure failure = draw(disk);
+    sim_world_note("apply", count, failure, 0);
+    if (failure == FAIL_BEFORE)
+        return fail(disk, "apply", err);
+    sim_audit_write(&sim_world->audit, ops, count);
+    sim_disk_write(disk, ops, count);
+    return failure == FAIL_NOT ? STRID_OK : fail(disk, "apply", err);
+}
+
+static strid_status store_sync(struct store *store, strid_error *err)
+{
+    struct sim_disk *disk = disk_of(store);
+    enum failure failure = draw(disk);
+    sim_world_note("sync", disk->log_writes, failure, 0);
+    if (failure == FAIL_BEFORE)
+        return fail(disk, "sync", err);
+    sim_disk_sync(disk);
+    sim_audit_durable(&sim_world->audit, UINT32_MAX);
+    return failure == FAIL_NOT ? STRID_OK : fail(disk, "sync", err);
+}
+
+static strid_status store_get_many(struct store *store, const strid_bytes *keys, size_t count,
+                                   store_value_fn fn, void *user, strid_error *err)
+{
+    struct sim_disk *disk = disk_of(store);
+    sim_world_note("get_many", count, 0, 0);
+    if (sim_world_strikes(sim_world->knobs.read_rate))
+        return error_set(err, STRID_EIO, "sim", "get_many failed");
+    for (size_t i = 0; i < count; i++) {
+        const struct skip_node *node = skip_list_find(disk->live, keys[i]);
+        fn(user, i, node == NULL ? strid_bytes_of(NULL, 0) : skip_node_value(node));
+    }
+    return STRID_OK;
+}
+
+static strid_status store_scan(struct store *store, strid_bytes from, strid_bytes to,
+                               store_scan_fn fn, void *user, strid_error *err)
+{
+    struct sim_disk *disk = disk_of(store);
+    sim_world_note("scan", from.data[0], 0, 0);
+    if (sim_world_strikes(sim_world->knobs.read_rate))
+        return error_set(err, STRID_EIO, "sim", "scan failed");
+    const struct skip_node *node = skip_list_seek(disk->live, from);
+    for (; node != NULL; node = skip_list_next(node)) {
+        strid_bytes key = skip_node_key(node);
+        if (to.data != NULL && skip_list_compare(key, to) >= 0)
+            break;
+        if (!fn(user, key, skip_node_value(node)))
+            break;
+    }
+    return STRID_OK;
+}
+
+static strid_status store_bulk_load(struct store *store, store_next_fn next, void *user,
+                                    strid_error *err)
+{
+    struct sim_disk *disk = disk_of(store);
+    enum failure failure = draw(disk);
+    sim_world_note("bulk_load", failure, 0, 0);
+    if (failure == FAIL_BEFORE)
+        return fail(disk, "bulk_load", err);
+    struct store_op op = {0};
+    sim_audit_load_begin(&sim_world->audit);
+    while (next(user, &op)) {
+        sim_audit_load(&sim_world->audit, &op);
+        sim_disk_load(disk, &op);
+    }
+    return failure == FAIL_NOT ? STRID_OK : fail(disk, "bulk_load", err);
+}
+
+static void store_figures(struct store *store, struct store_figures *out)
+{
+    *out = (struct store_figures){.estimated_keys = skip_list_count(disk_of(store)->live)};
+}
+
+const struct store_ops sim_store = {
+    .abi_version = STORE_ABI_VERSION,
+    .flags = STORE_DURABLE,
+    .scheme = "sim",
+    .open = store_open,
+    .close = store_close,
+    .apply = store_apply,
+    .sync = store_sync,
+    .get_many = store_get_many,
+    .scan = store_scan,
+    .bulk_load = store_bulk_load,
+    .figures = store_figures,
+};

@@ -1,0 +1,79 @@
+/* One seed: its input, its disk, what is outside, its clock and its chance. One thread; `sim_world`
+ * points to the seed that runs, since stores, sources and sinks are reached through the engine. */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "pipeline/definition.h"
+#include "runtime/run.h"
+
+#include "sim_audit.h"
+#include "sim_disk.h"
+#include "sim_input.h"
+#include "sim_sink.h"
+#include "sim_source.h"
+
+enum { SIM_SINKS = 2, SIM_DEAD_LETTERS = SIM_SINKS, SIM_WORKERS_MAX = 4, SIM_CAUGHT = 3 };
+
+enum sim_mode { SIM_LIVENESS = 0, SIM_SAFETY };
+
+/* What differs from seed to seed besides the input. A rate n: once in n times; 0: never. */
+struct sim_knobs {
+    uint32_t readers, chunks_per_reader, chunk_records, vshards_used, workers;
+    uint64_t cache_bytes, redo_bytes, block_bytes;
+    int64_t seal_interval_ns;
+    uint32_t clock_step_us;  /* the clock moves up to so far between two steps */
+    uint32_t store_rate;     /* writes, syncs and loads that fail with an unknown outcome */
+    uint32_t read_rate;      /* reads that fail */
+    uint32_t sink_rate;      /* writes and flushes that fail */
+    uint32_t again_rate;     /* polls that give nothing */
+    uint32_t crashes_wanted; /* besides those that faults bring about */
+};
+
+struct sim_world {
+    uint64_t seed;
+    enum sim_mode mode;
+    bool trace;
+    bool faults; /* are injected now */
+    uint64_t steps;
+    uint64_t hash; /* of all that happened */
+    struct sim_random random;
+    struct sim_knobs knobs;
+    int64_t now_ns;
+    struct clock clock;
+    struct log log;
+    struct sim_input input;
+    struct sim_disk disk;
+    struct sim_audit audit;
+    struct sim_source source;
+    struct sim_sink outside[SIM_SINKS + 1]; /* where outputs and dead letters go */
+    struct definition *definition;
+    struct sink_definition dead_letters;
+    struct sink_instance sinks[SIM_SINKS + 1];
+    struct run *run; /* NULL: between two */
+    uint32_t workers;
+    uint32_t runs, crashes, recoveries;
+    uint64_t run_steps;  /* of the run that is on */
+    uint32_t *called;    /* partition x key: index + 1 of the last record handled in this run */
+    uint32_t *attempted; /* partition x key: tries of that record */
+};
+
+extern struct sim_world *sim_world;
+
+void sim_world_init(struct sim_world *world, uint64_t seed, enum sim_mode mode, bool trace);
+void sim_world_fini(struct sim_world *world);
+
+/* Something happened: part of the hash, and a line of the trace. `what` is a constant. */
+void sim_world_note(const char *what, uint64_t a, uint64_t b, uint64_t c);
+
+/* An invariant does not hold: says so, and how to replay it, and ends the process with SIM_CAUGHT.
+ */
+void sim_world_violated(const char *invariant, const char *format, ...)
+    __attribute__((noreturn, format(printf, 2, 3)));
+
+#define SIM_CHECK(invariant, condition, ...)                                                       \
+    ((condition) ? (void)0 : sim_world_violated(invariant, __VA_ARGS__))
+
+/* Whether a fault of that rate strikes now. */
+bool sim_world_strikes(uint32_t rate);
+
+#endif
