@@ -316,12 +316,11 @@ static void evict(struct cache *cache, struct cache_entry *entry, uint32_t class
     remove_slot(cache, find_slot(cache, entry));
     slab_release(&cache->slab, cell, class);
     cache->entry_count--;
-    cache->moves++;
     cache->complete = false;
+    cache->moves++;
     cache->evictions++;
 }
 
-/* CLOCK over one size class until `wanted` cells are free: referenced entries get a second chance.
 /* The store has it, and nobody asked for it since the hand of the clock came by last. */
 static void evict_unless_needed(struct cache *cache, struct cache_entry *entry, uint32_t class,
                                 uint64_t materialised)
@@ -334,6 +333,7 @@ static void evict_unless_needed(struct cache *cache, struct cache_entry *entry, 
         evict(cache, entry, class);
 }
 
+/* CLOCK over one size class until `wanted` cells are free: referenced entries get a second chance.
  */
 static bool sweep(struct cache *cache, uint32_t class_index, uint32_t wanted, uint64_t materialised)
 {
@@ -351,7 +351,6 @@ static bool sweep(struct cache *cache, uint32_t class_index, uint32_t wanted, ui
     return class->free_count >= wanted;
 }
 
-bool cache_make_room(struct cache *cache, uint32_t entries, uint64_t materialised)
 /* Values that lie outside are no cells: they have a bound of their own, what the cells leave or a
  * quarter. */
 static bool shrink_outside(struct cache *cache, uint64_t materialised)
@@ -378,6 +377,7 @@ static bool shrink_outside(struct cache *cache, uint64_t materialised)
     return cache->outside_bytes <= limit;
 }
 
+bool cache_make_room(struct cache *cache, uint32_t entries, uint64_t materialised)
 {
     if (__builtin_expect(!over_budget(cache), 1))
         return true;

@@ -43,7 +43,7 @@ struct cache_entry *context_entry(struct strid_context *context, uint8_t store)
     struct worker *worker = context->worker;
     struct cache_key key = {.key = context->key, .hash = context->hash, .store = store};
     struct cache_entry *entry = cache_find(&worker->cache, &key);
-    if (__builtin_expect(entry == NULL && !cache_is_complete(&worker->cache, key.hash), 0)) {
+    if (__builtin_expect(entry == NULL && !worker->cache.complete, 0)) {
         strid_error err = STRID_ERROR_INIT;
         entry = worker_fetch_one(worker, &key, &err);
         if (entry == NULL) {
