@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 
 enum {
     SLOTS_MIN = 1024,
@@ -44,7 +45,8 @@ static void set_slots(struct cache *cache, size_t count)
 
 void cache_init(struct cache *cache, uint64_t bytes_max, bool complete)
 {
-    *cache = (struct cache){.bytes_max = bytes_max, .complete = complete};
+    *cache = (struct cache){.bytes_max = bytes_max};
+    memset(cache->complete, complete ? 0xff : 0, sizeof cache->complete);
     slab_init(&cache->slab, bytes_max);
     set_slots(cache, SLOTS_MIN);
 }
@@ -312,11 +314,12 @@ static bool over_budget(const struct cache *cache)
 static void evict(struct cache *cache, struct cache_entry *entry, uint32_t class)
 {
     uint32_t cell = slab_cell_of(&cache->slab, entry);
+    if (!MUTANT(MUTANT_EVICTED_IS_ABSENT))
+        cache->complete[entry->hash >> 30] &= ~(UINT64_C(1) << (entry->hash >> 24 & 63));
     drop_value(cache, entry);
     remove_slot(cache, find_slot(cache, entry));
     slab_release(&cache->slab, cell, class);
     cache->entry_count--;
-    cache->complete = false;
     cache->moves++;
     cache->evictions++;
 }
@@ -325,12 +328,28 @@ static void evict(struct cache *cache, struct cache_entry *entry, uint32_t class
 static void evict_unless_needed(struct cache *cache, struct cache_entry *entry, uint32_t class,
                                 uint64_t materialised)
 {
-    if ((entry->flags & (CACHE_DIRTY | CACHE_PINNED)) != 0 || entry->block > materialised)
+    bool dirty = (entry->flags & CACHE_DIRTY) != 0 && !MUTANT(MUTANT_EVICT_DIRTY);
+    bool ahead = entry->block > materialised && !MUTANT(MUTANT_EVICT_UNMATERIALISED);
+    if (dirty || ahead || (entry->flags & CACHE_PINNED) != 0)
         return;
     if ((entry->flags & CACHE_REFERENCED) != 0)
         entry->flags &= (uint8_t)~CACHE_REFERENCED;
     else
         evict(cache, entry, class);
+}
+
+uint64_t cache_used_bytes(const struct cache *cache)
+{
+    uint64_t granules = 0;
+    for (uint32_t i = 0; i < SLAB_CLASSES; i++)
+        granules += (uint64_t)cache->slab.classes[i].used_count * cache->slab.classes[i].granules;
+    return granules * SLAB_GRANULE + cache->outside_bytes +
+           cache->entry_count * 2 * sizeof(uint64_t);
+}
+
+void cache_set_complete(struct cache *cache, uint32_t vshard)
+{
+    cache->complete[vshard / 64] |= UINT64_C(1) << (vshard & 63);
 }
 
 /* CLOCK over one size class until `wanted` cells are free: referenced entries get a second chance.

@@ -55,8 +55,8 @@ struct cache {
     uint64_t bytes_max;
     uint32_t *dirty; /* cells of entries that changed since the last block */
     uint32_t dirty_count, dirty_capacity;
-    uint64_t dirty_bytes; /* about what they take in a block */
-    bool complete;        /* what is not here is not in the store either */
+    uint64_t dirty_bytes;                /* about what they take in a block */
+    uint64_t complete[KEY_VSHARDS / 64]; /* bit of a vshard: what is not here is not in the store */
     uint64_t evictions;
     uint64_t moves; /* entries that left their place: pointers to entries hold while it stays */
 };
@@ -83,6 +83,14 @@ uint32_t cache_pack(struct cache *cache, struct buffer *block, uint64_t sequence
 /* Evicts until there is room for about `entries` more of each size in use. `materialised`: sequence
  * of the worker's last block that is in the store. false: too much is not yet materialised. */
 bool cache_make_room(struct cache *cache, uint32_t entries, uint64_t materialised);
+
+/* Whether a key of that hash, if it is not here, is nowhere. */
+static inline bool cache_is_complete(const struct cache *cache, uint32_t hash)
+{
+    return (cache->complete[hash >> 30] >> (hash >> 24 & 63) & 1) != 0;
+}
+uint64_t cache_used_bytes(const struct cache *cache); /* of entries and their share of the index */
+void cache_set_complete(struct cache *cache, uint32_t vshard);
 
 static inline strid_state_kind cache_kind(const struct cache_entry *entry)
 {

@@ -6,6 +6,7 @@
 #include "base/crash_point.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "state/directory_load.h"
 #include "state/meta.h"
 
@@ -263,7 +264,9 @@ static strid_status materialise_rest(struct directory *directory, strid_error *e
     if (fold_count(directory->fold) == 0)
         return STRID_OK;
     /* What is ingested is durable at once, so what it stands on has to be. */
-    strid_status status = directory->ops->sync(directory->store, err);
+    strid_status status = MUTANT(MUTANT_RECOVER_WITHOUT_SYNC)
+                              ? STRID_OK
+                              : directory->ops->sync(directory->store, err);
     CRASH_POINT("recover_before_ingest");
     if (status == STRID_OK)
         status = directory->ops->bulk_load(directory->store, fold_next, directory->fold, err);
@@ -275,6 +278,8 @@ strid_status directory_begin_run(struct directory *directory, uint32_t workers,
                                  const uint8_t worker_of[KEY_VSHARDS], strid_error *err)
 {
     STRID_ASSERT(directory->fold != NULL && workers > 0);
+    if (MUTANT(MUTANT_RUN_MAP) && directory->run_count > 0)
+        memcpy(directory->runs[0].worker_of, worker_of, KEY_VSHARDS);
     strid_status status = raise_tables(directory, err);
     if (status == STRID_OK)
         status = materialise_rest(directory, err);
@@ -318,7 +323,8 @@ void directory_put_materialised(struct batch *batch, const struct fold *fold, ui
                                 uint64_t through)
 {
     struct buffer key = {0}, value = {0};
-    for (uint32_t i = 0; i < fold_progress_count(fold); i++) {
+    uint32_t count = MUTANT(MUTANT_PROGRESS_LOST) ? 0 : fold_progress_count(fold);
+    for (uint32_t i = 0; i < count; i++) {
         const struct fold_progress *progress = fold_progress_at(fold, i);
         buffer_clear(&key);
         key.len = key_put_run_progress(buffer_reserve(&key, KEY_FIXED_MAX), progress->partition,

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 
 enum { ITEMS_MIN = 1024, DIGITS = 8, DIGIT_VALUES = 256, PREFETCH = 8 };
 
@@ -190,6 +191,8 @@ static size_t keep(struct fold *fold, size_t first, size_t end, const struct ite
     for (; at > first; at--) {
         read_item(fold, &fold->spare[at - 1], &other, &value);
         int order = compare_keys(&other, &key);
+        if (order == 0 && MUTANT(MUTANT_BLOCK_ORDER))
+            fold->spare[at - 1] = *item;
         if (order == 0)
             return end;
         if (order < 0)

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/crash_point.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "runtime/reader.h"
 #include "runtime/storage.h"
 #include "runtime/worker.h"
@@ -164,7 +165,9 @@ static int take_durable(struct committer *committer)
     for (uint32_t w = 0; w < run->worker_count; w++) {
         struct completions *list = &committer->completions[w];
         uint64_t synced = storage_synced_sequence(run->storage, w);
-        while (list->head != list->tail && list->items[list->head & list->mask].block <= synced) {
+        while (list->head != list->tail &&
+               (list->items[list->head & list->mask].block <= synced ||
+                MUTANT(MUTANT_LOW_BY_DELIVERY))) {
             struct completion *completion = &list->items[list->head++ & list->mask];
             completion->round->durable += completion->records;
             work++;
@@ -180,7 +183,9 @@ static int move_low(struct committer *committer, uint32_t index)
     struct commit_partition *partition = &committer->partitions[index];
     struct reader *reader = &run->readers[index % run->reader_count];
     int work = 0;
-    while (partition->oldest != NULL && partition->oldest->durable == partition->oldest->records) {
+    while (partition->oldest != NULL &&
+           (partition->oldest->durable == partition->oldest->records ||
+            (MUTANT(MUTANT_LOW_CONTIGUOUS) && partition->oldest->durable > 0))) {
         struct round *round = partition->oldest;
         STRID_ASSERT(strid_position_compare(partition->low, round->next) <= 0);
         partition->low = round->next;
@@ -198,7 +203,8 @@ static int tell_low(struct committer *committer, uint32_t index)
     struct run *run = committer->run;
     struct commit_partition *partition = &committer->partitions[index];
     if (partition->low_sent) {
-        if (storage_lows_synced(run->storage) < partition->message_order)
+        if (storage_lows_synced(run->storage) < partition->message_order &&
+            !MUTANT(MUTANT_ACK_BEFORE_SYNC))
             return 0;
         partition->low_sent = false;
         strid_error err = STRID_ERROR_INIT;

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "runtime/worker.h"
 
 void context_begin(struct strid_context *context, struct worker *worker, struct chunk_slot *slot)
@@ -43,7 +44,7 @@ struct cache_entry *context_entry(struct strid_context *context, uint8_t store)
     struct worker *worker = context->worker;
     struct cache_key key = {.key = context->key, .hash = context->hash, .store = store};
     struct cache_entry *entry = cache_find(&worker->cache, &key);
-    if (__builtin_expect(entry == NULL && !worker->cache.complete, 0)) {
+    if (__builtin_expect(entry == NULL && !cache_is_complete(&worker->cache, key.hash), 0)) {
         strid_error err = STRID_ERROR_INIT;
         entry = worker_fetch_one(worker, &key, &err);
         if (entry == NULL) {
@@ -247,7 +248,9 @@ void context_merge(struct strid_context *context)
 void context_drop(struct strid_context *context)
 {
     if (context->output_count > 0)
-        settle_outputs(context, false);
+        settle_outputs(context, MUTANT(MUTANT_KEPT_OUTPUTS));
+    if (MUTANT(MUTANT_KEPT_WRITES))
+        return;
     context->write_count = 0;
     context->bytes.len = 0;
 }

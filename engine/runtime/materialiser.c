@@ -4,6 +4,7 @@
 #include "base/crash_point.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "runtime/storage.h"
 #include "runtime/worker.h"
 
@@ -181,7 +182,8 @@ int materialiser_do_work(void *self)
         return 0;
     switch (materialiser->step) {
     case STEP_INGEST:
-        return ingest(materialiser);
+        return MUTANT(MUTANT_DELETE_BEFORE_INGEST) ? delete_blocks(materialiser)
+                                                   : ingest(materialiser);
     case STEP_DELETE:
         return delete_blocks(materialiser);
     case STEP_IDLE:

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "runtime/committer.h"
 #include "runtime/worker.h"
 
@@ -46,6 +47,8 @@ static void push_chunk(struct reader *reader, struct chunk *chunk)
     reader->open[worker] = NULL;
     bool pushed = ring_push(reader->to_workers[worker], chunk);
     STRID_ASSERT(pushed); /* the ring holds all chunks of the reader */
+    if (MUTANT(MUTANT_CHUNK_EARLY) && reader->free_count == 0)
+        reader->free_chunks[reader->free_count++] = chunk;
     if (++reader->unwoken[worker] >= WAKE_WORKER_EVERY) {
         reader->unwoken[worker] = 0;
         agent_wake(&reader->run->workers[worker].agent);

@@ -104,6 +104,7 @@ struct run {
     struct committer *committer;
     uint32_t reader_count, worker_count, delivery_count;
     uint8_t worker_of[KEY_VSHARDS];
+    bool state_may_fit; /* all that is materialised may have room in the caches */
     uint8_t store_numbers[DEFINITION_STORES_MAX + 1]; /* strid_store -> number in the directory */
     _Atomic uint32_t stop; /* RUN_CONTINUE, RUN_DRAIN, RUN_HALT; only ever rises */
     _Atomic bool finished; /* @thread committer: everything read is durable and told */

@@ -15,6 +15,8 @@ enum {
     CACHE_SHARE = 2,       /* caches: half of the memory */
     BLOCK_CACHE_SHARE = 8, /* RocksDB's block cache: an eighth */
     REDO_OF_CACHE = 6,     /* redo unpacks into about three times its bytes: half of the caches */
+    ENTRY_ESTIMATE = 80,   /* bytes of a small entry with its share of the index */
+    LOAD_TRY_FACTOR = 4,
     CHUNKS_DEFAULT = 64,
     BLOCK_BYTES_DEFAULT = 4 * 1024 * 1024
 };
@@ -131,6 +133,16 @@ static void set_replay(struct partition *partition)
         }
 }
 
+/* Whether it is worth trying: tables that were not yet merged count a key several times, and the
+ * workers see how large state really is as they load it. */
+static bool may_fit_caches(const struct run *run)
+{
+    struct store_figures figures = {0};
+    run->directory->ops->figures(run->directory->store, &figures);
+    return figures.estimated_keys / LOAD_TRY_FACTOR * ENTRY_ESTIMATE <=
+           run->options.cache_bytes * run->worker_count;
+}
+
 strid_status run_open(struct run *run, strid_error *err)
 {
     const struct definition *definition = run->definition;
@@ -153,5 +165,6 @@ strid_status run_open(struct run *run, strid_error *err)
         status = directory_begin_run(run->directory, run->worker_count, run->worker_of, err);
     for (uint32_t p = 0; status == STRID_OK && p < run->partition_count; p++)
         set_replay(&run->partitions[p]);
+    run->state_may_fit = status == STRID_OK && may_fit_caches(run);
     return status;
 }

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/crash_point.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "runtime/committer.h"
 #include "runtime/materialiser.h"
 #include "runtime/worker.h"
@@ -76,7 +77,7 @@ struct storage *storage_create(struct run *run)
     struct storage *storage = memory_alloc_zeroed(sizeof *storage);
     agent_init(&storage->agent, "strid-storage", storage_do_work, storage, STORAGE_LOWS_WAIT_NS);
     storage->run = run;
-    storage->number = run->directory->last_number;
+    storage->number = MUTANT(MUTANT_NUMBER_REUSED) ? 0 : run->directory->last_number;
     storage->synced_number = run->directory->synced;
     storage->intakes = memory_alloc_zeroed(run->worker_count * sizeof *storage->intakes);
     for (uint32_t w = 0; w < run->worker_count; w++) {
@@ -112,7 +113,8 @@ static size_t collect_blocks(struct storage *storage)
             if (intake->head == NULL && (intake->head = ring_pop(intake->blocks)) == NULL)
                 break;
             /* acquire, pairs with the release of the delivery that was last */
-            if (atomic_load_explicit(&intake->head->pending, memory_order_acquire) != 0)
+            if (atomic_load_explicit(&intake->head->pending, memory_order_acquire) != 0 &&
+                !MUTANT(MUTANT_OUTPUT_UNCOVERED))
                 break;
             buffer_put(&storage->blocks, &intake->head, sizeof intake->head);
             bytes += intake->head->bytes.len;
@@ -176,7 +178,7 @@ static strid_status write_and_sync(struct storage *storage, strid_error *err)
     strid_status status =
         batch_apply(&storage->batch, run->directory->ops, run->directory->store, err);
     CRASH_POINT("storage_after_write");
-    if (status == STRID_OK)
+    if (status == STRID_OK && !MUTANT(MUTANT_NO_SYNC))
         status = run->directory->ops->sync(run->directory->store, err);
     CRASH_POINT("storage_after_sync");
     return status;

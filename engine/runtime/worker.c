@@ -6,6 +6,7 @@
 #include "base/crash_point.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "runtime/committer.h"
 #include "runtime/delivery.h"
 #include "runtime/materialiser.h"
@@ -262,7 +263,7 @@ static void handle(struct worker *worker, struct chunk_slot *slot)
  * vshard came. */
 static bool is_replay(const struct partition *partition, const struct chunk_slot *slot)
 {
-    if (!partition->replays ||
+    if (!partition->replays || MUTANT(MUTANT_NO_DEDUP) ||
         strid_position_compare(slot->record.position, partition->replay_to) > 0)
         return false;
     const struct directory_table *table = partition->stored->table;

@@ -83,7 +83,8 @@ struct worker {
     uint32_t unsent;      /* completions since the committer was woken */
     bool starving;        /* nothing can be evicted: wait for the materialiser */
     struct strid_context context;
-    bool load_damaged;     /* a scan of a vshard met an entry that fails its checksum */
+    uint32_t loaded_vshards;
+    bool load_damaged;    /* a scan of a vshard met an entry that fails its checksum */
     uint64_t fetch_moves; /* cache.moves when the chunk in hand was fetched */
     struct buffer fetch_bytes, fetch_keys, fetch_misses; /* what a chunk misses in the cache */
     /* What the watchdog looks at: the record in hand (NULL: none) and how many calls there were. */

@@ -92,6 +92,50 @@ static strid_status read_misses(struct worker *worker, strid_error *err)
     return status == STRID_OK && run_failed(worker->run) ? STRID_ECORRUPT : status;
 }
 
+static bool load_entry(void *user, strid_bytes encoded_key, strid_bytes encoded_value)
+{
+    struct worker *worker = user;
+    struct key_state state;
+    struct key_value value;
+    if (!key_get_state(encoded_key, &state) || !key_get_value(encoded_value, &value)) {
+        worker->load_damaged = true;
+        return false;
+    }
+    struct cache_key key = {.key = state.key, .hash = state.hash, .store = state.store};
+    if (cache_find(&worker->cache, &key) == NULL) /* what is here is newer */
+        (void)cache_add(&worker->cache, &key, &value);
+    return true;
+}
+
+/* Where all state fits the caches, the first miss in a vshard brings all of it: one scan instead of
+ * a random read per key, after which absent keys are known to be absent. false: it could not be
+ * read; the ordinary way tells why. */
+static bool load_vshard(struct worker *worker, uint32_t vshard)
+{
+    const struct directory *directory = worker->run->directory;
+    uint8_t from[] = {'s', (uint8_t)vshard}, to[] = {'s', (uint8_t)(vshard + 1)};
+    strid_bytes end = vshard == KEY_VSHARDS - 1 ? strid_bytes_of_text("t") : strid_bytes_of(to, 2);
+    worker->load_damaged = false;
+    if (directory->ops->scan(directory->store, strid_bytes_of(from, 2), end, load_entry, worker,
+                             NULL) != STRID_OK ||
+        worker->load_damaged)
+        return false;
+    cache_set_complete(&worker->cache, vshard);
+    worker->loaded_vshards++;
+    return true;
+}
+
+/* As long as what was loaded so far says that all of it will fit. */
+static bool loads_vshards(const struct worker *worker)
+{
+    const struct cache *cache = &worker->cache;
+    if (!worker->run->state_may_fit || cache->evictions > 0)
+        return false;
+    uint32_t owned = KEY_VSHARDS / worker->run->worker_count + 1;
+    return worker->loaded_vshards == 0 ||
+           cache_used_bytes(cache) / worker->loaded_vshards * owned <= cache->bytes_max / 20 * 19;
+}
+
 /* What is here is remembered in the slot, so that the handler's own look-up finds it at once. */
 static uint64_t find_all(struct worker *worker, struct chunk *chunk)
 {
@@ -105,7 +149,11 @@ static uint64_t find_all(struct worker *worker, struct chunk *chunk)
             lookups++;
             if (s == 0)
                 slot->entry = entry;
-            if (entry == NULL && !worker->cache.complete)
+            if (entry != NULL || cache_is_complete(&worker->cache, key.hash))
+                continue;
+            if (loads_vshards(worker) && load_vshard(worker, key.hash >> 24))
+                slot->entry = NULL; /* it may be there now; the handler looks it up */
+            else
                 add_miss(worker, &key);
         }
     }
