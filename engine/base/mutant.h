@@ -11,12 +11,12 @@
     X(MUTANT_ACK_BEFORE_SYNC, "acknowledged before the sync")                                      \
     X(MUTANT_NO_SYNC, "told as synced without a sync")                                             \
     X(MUTANT_RECOVER_WITHOUT_SYNC, "recovered blocks ingested before a sync")                      \
-    X(MUTANT_INGEST_UNSYNCED, "blocks ingested before a sync")                                     \
     X(MUTANT_BLOCK_ORDER, "an older block wins over a newer one")                                  \
     X(MUTANT_RUN_MAP, "progress counted by the vshard map of another run")                         \
     X(MUTANT_DELETE_BEFORE_INGEST, "blocks deleted before their keys are in the store")            \
     X(MUTANT_EVICT_UNMATERIALISED, "a dirty bit instead of the block's number")                    \
     X(MUTANT_EVICT_DIRTY, "a dirty entry evicted")                                                 \
+    X(MUTANT_EVICTED_IS_ABSENT, "an evicted entry taken for one that never was")                   \
     X(MUTANT_NO_DEDUP, "replayed records handled again")                                           \
     X(MUTANT_LOW_CONTIGUOUS, "the low position does not wait for whole rounds")                    \
     X(MUTANT_LOW_BY_DELIVERY, "the low position moves when a chunk returns")                       \

@@ -165,9 +165,8 @@ static int take_durable(struct committer *committer)
     for (uint32_t w = 0; w < run->worker_count; w++) {
         struct completions *list = &committer->completions[w];
         uint64_t synced = storage_synced_sequence(run->storage, w);
-        while (list->head != list->tail &&
-               (list->items[list->head & list->mask].block <= synced ||
-                MUTANT(MUTANT_LOW_BY_DELIVERY))) {
+        while (list->head != list->tail && (list->items[list->head & list->mask].block <= synced ||
+                                            MUTANT(MUTANT_LOW_BY_DELIVERY))) {
             struct completion *completion = &list->items[list->head++ & list->mask];
             completion->round->durable += completion->records;
             work++;
