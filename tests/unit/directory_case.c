@@ -49,6 +49,11 @@ static strid_status case_bulk_load(struct store *store, store_next_fn next, void
     return store_memory.bulk_load(store, next, user, err);
 }
 
+static void case_figures(struct store *store, struct store_figures *out)
+{
+    store_memory.figures(store, out);
+}
+
 const struct store_ops directory_case_ops = {.abi_version = STORE_ABI_VERSION,
                                              .scheme = "case",
                                              .open = case_open,
@@ -57,7 +62,8 @@ const struct store_ops directory_case_ops = {.abi_version = STORE_ABI_VERSION,
                                              .sync = case_sync,
                                              .get_many = case_get_many,
                                              .scan = case_scan,
-                                             .bulk_load = case_bulk_load};
+                                             .bulk_load = case_bulk_load,
+                                             .figures = case_figures};
 
 static void keep_log(void *user, strid_log_level level, const char *logger, const char *message)
 {
