@@ -1,0 +1,115 @@
+/* Runs that end early: by a stop, by two, by an error of the store, for want of a dead-letter
+ * queue; and that the next run, or the same one, completes exactly. */
+#include <criterion/criterion.h>
+
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "engine_case.h"
+
+enum { RECORDS = 20000 };
+
+struct stopping {
+    struct engine_case at;
+    _Atomic int64_t calls;
+    int64_t stop_at, stop_again_at; /* calls; 0: never */
+    int64_t limit_at;               /* call at which files may no longer grow */
+};
+
+static strid_outcome count_and_stop(strid_context *ctx, const strid_record *record, void *user)
+{
+    struct stopping *stopping = user;
+    int64_t calls = atomic_fetch_add(&stopping->calls, 1) + 1;
+    if (calls == stopping->stop_at || calls == stopping->stop_again_at)
+        strid_pipeline_stop(stopping->at.pipeline);
+    if (calls == stopping->limit_at)
+        (void)setrlimit(RLIMIT_FSIZE, &(struct rlimit){1, RLIM_INFINITY});
+    return engine_case_count(ctx, record, &stopping->at);
+}
+
+static strid_status run(struct stopping *stopping, uint32_t workers)
+{
+    engine_case_create(&stopping->at, "jsonl", workers);
+    engine_case_on(&stopping->at, count_and_stop, stopping);
+    return engine_case_run(&stopping->at);
+}
+
+static void init(struct stopping *stopping)
+{
+    *stopping = (struct stopping){0};
+    engine_case_init(&stopping->at);
+    engine_case_append(stopping->at.input, 0, RECORDS, 500);
+}
+
+Test(engine_stops, stop_drains_all_handled_is_durable)
+{
+    for (int64_t stop_at = 1; stop_at < RECORDS; stop_at += 6000) {
+        struct stopping stopping;
+        init(&stopping);
+        stopping.stop_at = stop_at;
+        cr_assert_eq(run(&stopping, 3), STRID_OK, "%s", stopping.at.err.message);
+        int64_t total = engine_case_total(&stopping.at, NULL);
+        cr_assert_eq(total, stopping.calls, "what was handled is durable when the run returns");
+        cr_assert_eq((uint64_t)total, engine_case_stats(&stopping.at).records);
+        cr_assert_geq(total, stop_at);
+        stopping.stop_at = 0;
+        cr_assert_eq(run(&stopping, 2), STRID_OK, "%s", stopping.at.err.message);
+        cr_assert_eq(engine_case_total(&stopping.at, NULL), RECORDS);
+        cr_assert_eq(stopping.calls, RECORDS, "after a drain nothing is handled again");
+        engine_case_fini(&stopping.at);
+    }
+}
+
+Test(engine_stops, second_stop_cancels_and_the_next_run_completes_exactly)
+{
+    for (int64_t stop_at = 1; stop_at < RECORDS; stop_at += 3000) {
+        struct stopping stopping;
+        init(&stopping);
+        stopping.stop_at = stop_at;
+        stopping.stop_again_at = stop_at + 1;
+        strid_status status = run(&stopping, 3);
+        cr_assert(status == STRID_ECANCELLED || status == STRID_OK, "%s", stopping.at.err.message);
+        stopping.stop_at = stopping.stop_again_at = 0;
+        cr_assert_eq(run(&stopping, 1), STRID_OK, "%s", stopping.at.err.message);
+        cr_assert_eq(engine_case_total(&stopping.at, NULL), RECORDS, "stopped at %d", (int)stop_at);
+        engine_case_fini(&stopping.at);
+    }
+}
+
+Test(engine_stops, stop_before_the_run_ends_it_at_once)
+{
+    struct stopping stopping;
+    init(&stopping);
+    engine_case_create(&stopping.at, "jsonl", 2);
+    engine_case_on(&stopping.at, count_and_stop, &stopping);
+    strid_pipeline_stop(stopping.at.pipeline);
+    STRID_CHECK_OK(engine_case_run(&stopping.at), stopping.at.err);
+    int64_t first = stopping.calls;
+    cr_assert_lt(first, RECORDS);
+    STRID_CHECK_OK(engine_case_run(&stopping.at), stopping.at.err);
+    cr_assert_eq(engine_case_total(&stopping.at, NULL), RECORDS, "the stop was for one run");
+    engine_case_fini(&stopping.at);
+}
+
+static strid_outcome refuse(strid_context *ctx, const strid_record *record, void *user)
+{
+    (void)record;
+    (void)user;
+    strid_set_reason(ctx, "no good");
+    return STRID_REJECT;
+}
+
+Test(engine_stops, reject_without_a_dead_letter_queue_says_what_to_do)
+{
+    struct engine_case at;
+    engine_case_init(&at);
+    (void)strncpy(at.source, "generator:?records=100", sizeof at.source - 1);
+    engine_case_create(&at, "raw", 2);
+    engine_case_on(&at, refuse, NULL);
+    cr_assert_eq(engine_case_run(&at), STRID_ECONFIG);
+    cr_assert_not_null(strstr(at.err.message, "no good"), "%s", at.err.message);
+    cr_assert_not_null(strstr(at.err.message, "dlq: { url: ... }"), "%s", at.err.message);
+    cr_assert_eq(engine_case_stats(&at).dead_lettered, 0);
+    engine_case_fini(&at);
+}
