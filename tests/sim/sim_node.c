@@ -1,5 +1,8 @@
 #include "sim_node.h"
 
+#include "runtime/materialiser.h"
+#include "runtime/worker.h"
+
 #include "sim_check.h"
 #include "sim_store.h"
 
@@ -49,13 +52,39 @@ static strid_status open_run(struct sim_world *world, strid_error *err)
         world->source.partitions[p].assigned = false;
     sim_audit_begin_run(&world->audit);
     world->run_steps = 0;
+    world->fails_in = sim_random_chance(random, 2) ? sim_random_log(random, 1, 200) : 0;
     world->runs++;
     sim_world_note("run", world->runs, world->workers, 0);
     return run_create(&options, &world->run, err);
 }
 
+static void add_figures(struct sim_world *world, enum ending ending)
+{
+    struct sim_figures *figures = &world->figures;
+    struct run *run = world->run;
+    figures->reopened += ending == ENDING_REOPEN;
+    figures->killed += ending == ENDING_KILL;
+    figures->power_losses += ending == ENDING_POWER_LOSS;
+    figures->failed_opens += run == NULL;
+    if (run == NULL)
+        return;
+    strid_pipeline_stats stats = {0};
+    run_add_stats(run, &stats);
+    for (uint32_t w = 0; w < run->worker_count; w++)
+        figures->evictions += run->workers[w].cache.evictions;
+    figures->drained += ending == ENDING_FINISHED && run_stop(run) == RUN_DRAIN;
+    figures->halted += run_stop(run) == RUN_HALT;
+    figures->materialised += materialiser_through(run->materialiser) - run->directory->through;
+    figures->replayed += stats.replayed;
+    figures->retried += stats.retried;
+    figures->dead_letters += stats.dead_lettered;
+    figures->outputs += stats.outputs;
+    figures->backpressure += stats.backpressure;
+}
+
 static void close_run(struct sim_world *world, enum ending ending)
 {
+    add_figures(world, ending);
     run_destroy(world->run);
     world->run = NULL;
     sim_world_note("end", ending, 0, 0);
@@ -66,6 +95,7 @@ static void close_run(struct sim_world *world, enum ending ending)
         uint32_t kept = sim_random_chance(&world->random, 2)
                             ? 0
                             : sim_random_below(&world->random, world->disk.log_writes + 1);
+        world->figures.unsynced += world->disk.log_writes - kept;
         sim_disk_lose_power(&world->disk, kept);
         sim_audit_durable(&world->audit, kept);
     }
@@ -75,7 +105,7 @@ static void close_run(struct sim_world *world, enum ending ending)
 
 static enum ending draw_ending(struct sim_random *random, bool failed)
 {
-    static const enum ending of_failure[] = {ENDING_REOPEN, ENDING_REOPEN, ENDING_KILL,
+    static const enum ending of_failure[] = {ENDING_REOPEN, ENDING_KILL, ENDING_POWER_LOSS,
                                              ENDING_POWER_LOSS};
     if (failed)
         return of_failure[sim_random_below(random, 4)];
@@ -137,7 +167,7 @@ static enum ending step_through(struct sim_world *world, uint64_t *healed_at)
     for (uint32_t a = 0; a < count; a++)
         weights[a] = skewed ? (uint8_t)sim_random_between(random, 1, WEIGHT_MAX) : WEIGHT_MAX;
     uint64_t crash_at = sim_random_log(random, 1, CRASH_STEPS_MAX);
-    uint64_t stop_at = sim_random_chance(random, 4) ? sim_random_below(random, 2000) : UINT64_MAX;
+    uint64_t stop_at = sim_random_chance(random, 4) ? sim_random_log(random, 1, 4000) : UINT64_MAX;
     uint32_t stop = sim_random_chance(random, 3) ? RUN_HALT : RUN_DRAIN;
     while (!is_over(world)) {
         uint32_t at = pick_agent(random, weights, count);
@@ -185,7 +215,6 @@ static bool live_once(struct sim_world *world, uint64_t *healed_at)
         close_run(world, draw_ending(&world->random, true));
         return false;
     }
-    world->recoveries++;
     sim_check_recovered(world, false);
     enum ending ending = step_through(world, healed_at);
     bool read = ending == ENDING_FINISHED && all_is_read(world);

@@ -46,10 +46,11 @@ static inline bool sim_random_chance(struct sim_random *random, uint32_t rate)
 /* About as often below 10 as between 10 and 100, and so on, up to `high`. */
 static inline uint32_t sim_random_log(struct sim_random *random, uint32_t low, uint32_t high)
 {
-    uint32_t bound = low;
-    while (bound < high && !sim_random_chance(random, 4))
-        bound = bound > high / 2 ? high : 2 * bound;
-    return sim_random_between(random, low, bound);
+    uint32_t doublings = 0;
+    while (low < high >> doublings)
+        doublings++;
+    uint64_t bound = (uint64_t)low << sim_random_between(random, 0, doublings);
+    return sim_random_between(random, low, bound > high ? high : (uint32_t)bound);
 }
 
 #endif

@@ -19,7 +19,8 @@ static enum failure draw(const struct sim_disk *disk)
 {
     if (disk->failed)
         return FAIL_BEFORE;
-    if (!sim_world_strikes(sim_world->knobs.store_rate))
+    bool picked = sim_world->faults && sim_world->fails_in > 0 && --sim_world->fails_in == 0;
+    if (!sim_world_strikes(sim_world->knobs.store_rate) && !picked)
         return FAIL_NOT;
     return sim_random_chance(&sim_world->random, 2) ? FAIL_BEFORE : FAIL_BEHIND;
 }
@@ -107,10 +108,16 @@ static strid_status store_bulk_load(struct store *store, store_next_fn next, voi
         return fail(disk, "bulk_load", err);
     struct store_op op = {0};
     sim_audit_load_begin(&sim_world->audit);
+    struct buffer before = {0};
     while (next(user, &op)) {
+        SIM_CHECK("ingest_ascends", skip_list_compare(buffer_bytes(&before), op.key) < 0,
+                  "a key that is not above the one before it");
+        buffer_clear(&before);
+        buffer_put_bytes(&before, op.key);
         sim_audit_load(&sim_world->audit, &op);
         sim_disk_load(disk, &op);
     }
+    buffer_fini(&before);
     return failure == FAIL_NOT ? STRID_OK : fail(disk, "bulk_load", err);
 }
 

@@ -59,7 +59,7 @@ bool sim_world_strikes(uint32_t rate)
 
 static uint32_t pick_rate(struct sim_random *random)
 {
-    static const uint32_t rates[] = {0, 0, 2000, 300, 60};
+    static const uint32_t rates[] = {0, 1000, 200, 50, 20};
     return rates[sim_random_below(random, 5)];
 }
 
@@ -78,7 +78,7 @@ static void pick_knobs(struct sim_knobs *knobs, struct sim_random *random)
                            .seal_interval_ns = (int64_t)sim_random_log(random, 10, 100000) * 1000,
                            .clock_step_us = sim_random_log(random, 1, 2000),
                            .store_rate = pick_rate(random),
-                           .read_rate = pick_rate(random) * 4,
+                           .read_rate = pick_rate(random) * 2,
                            .sink_rate = pick_rate(random),
                            .again_rate = sim_random_log(random, 2, 100),
                            .crashes_wanted = sim_random_between(random, 1, 5)};

@@ -29,6 +29,13 @@ struct sim_knobs {
     uint32_t crashes_wanted; /* besides those that faults bring about */
 };
 
+/* What happened, so that a change that makes the simulator miss half of the engine is seen. */
+struct sim_figures {
+    uint64_t steps, runs, reopened, killed, power_losses, drained, halted, failed_opens;
+    uint64_t unsynced; /* writes that a power loss took */
+    uint64_t evictions, replayed, retried, dead_letters, outputs, materialised, backpressure;
+};
+
 struct sim_world {
     uint64_t seed;
     enum sim_mode mode;
@@ -51,8 +58,10 @@ struct sim_world {
     struct sink_instance sinks[SIM_SINKS + 1];
     struct run *run; /* NULL: between two */
     uint32_t workers;
-    uint32_t runs, crashes, recoveries;
-    uint64_t run_steps;  /* of the run that is on */
+    uint32_t runs, crashes;
+    uint64_t run_steps; /* of the run that is on */
+    uint32_t fails_in;  /* so many store calls from now one fails; 0: none is picked */
+    struct sim_figures figures;
     uint32_t *called;    /* partition x key: index + 1 of the last record handled in this run */
     uint32_t *attempted; /* partition x key: tries of that record */
 };
