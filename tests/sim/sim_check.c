@@ -167,6 +167,18 @@ void sim_check_finished(struct sim_world *world)
                 SIM_CHECK("chunk_owner",
                           run->readers[r].free_chunks[i] != run->readers[r].free_chunks[j],
                           "reader %u holds a chunk twice", r);
+    for (uint32_t w = 0; w < run->worker_count; w++) {
+        const struct worker *worker = &run->workers[w];
+        uint32_t blocks = worker->free_count + (worker->block != NULL) +
+                          ring_size(storage_to_worker(run->storage, w));
+        SIM_CHECK("block_owner", blocks == WORKER_BLOCKS, "worker %u: %u blocks are back", w,
+                  blocks);
+    }
+    strid_pipeline_stats stats = {0};
+    run_add_stats(run, &stats);
+    SIM_CHECK("one_outcome",
+              stats.records == stats.done + stats.skipped + stats.dead_lettered + stats.unrouted,
+              "%llu records have another number of outcomes", (unsigned long long)stats.records);
     for (uint32_t p = 0; p < world->input.partition_count; p++) {
         strid_position low = {0, 0};
         bool any = sim_disk_low(world->disk.durable, p, &low.high, &low.low);

@@ -8,7 +8,7 @@ static const char *const sink_names[SIM_SINKS] = {"out0", "out1"};
 
 static const struct sim_record *record_of(const strid_record *record, struct sim_payload *payload)
 {
-    SIM_CHECK("record_is_whole", record->value.len == sizeof *payload, "%zu bytes",
+    SIM_CHECK("record_is_whole", record->value.len >= sizeof *payload, "%zu bytes",
               record->value.len);
     memcpy(payload, record->value.data, sizeof *payload);
     const struct sim_input *input = &sim_world->input;
@@ -16,6 +16,11 @@ static const struct sim_record *record_of(const strid_record *record, struct sim
               payload->partition < input->partition_count &&
                   payload->index < input->partitions[payload->partition].count,
               "no such record");
+    struct buffer value = {0};
+    sim_input_put_value(input, payload->partition, payload->index, &value);
+    SIM_CHECK("record_is_whole", strid_bytes_equal(record->value, buffer_bytes(&value)),
+              "partition %u, record %u: another value", payload->partition, payload->index);
+    buffer_fini(&value);
     const struct sim_record *of = &input->partitions[payload->partition].records[payload->index];
     const struct sim_key *key = &input->keys[of->key];
     SIM_CHECK(

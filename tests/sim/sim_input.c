@@ -113,6 +113,7 @@ void sim_input_init(struct sim_input *input, struct sim_random *random, uint32_t
     input->partition_count = sim_random_between(random, 1, SIM_INPUT_PARTITIONS_MAX);
     input->max_attempts = sim_random_between(random, 1, 3);
     input->pad_max = sim_random_chance(random, 3) ? 0 : sim_random_log(random, 1, 3000);
+    input->fill_max = sim_random_chance(random, 3) ? sim_random_log(random, 1, 2000) : 0;
     input->wide = sim_random_chance(random, 3);
     input->tight = sim_random_chance(random, 2);
     make_keys(input, random, vshards_used, hash_seed);
@@ -175,6 +176,18 @@ bool sim_input_is_dead(const struct sim_input *input, const struct sim_record *r
 uint8_t sim_input_vshard(const struct sim_input *input, const struct sim_record *record)
 {
     return (uint8_t)(input->keys[record->key].hash >> 24);
+}
+
+void sim_input_put_value(const struct sim_input *input, uint32_t partition, uint32_t index,
+                         struct buffer *out)
+{
+    struct sim_payload payload = {.partition = partition, .index = index};
+    buffer_put(out, &payload, sizeof payload);
+    if (input->fill_max == 0)
+        return;
+    size_t len = index % 500 == 77 ? SIM_INPUT_FILL_LONG : index * 31 % input->fill_max;
+    memset(buffer_reserve(out, len + 1), (int)(index & 0xff), len);
+    out->len += len;
 }
 
 uint64_t sim_input_chain(uint64_t before, uint32_t partition, uint32_t index)

@@ -58,9 +58,10 @@ struct sim_input {
     uint32_t key_count; /* of records, then one for each partition */
     struct buffer key_bytes;
     uint32_t max_attempts;
-    uint32_t pad_max; /* bytes that values of the chain store are padded with; 0: none */
-    bool wide;        /* positions use both halves */
-    bool tight;       /* a record's `next` is the next record's position, not the one behind it */
+    uint32_t pad_max;  /* bytes that values of the chain store are padded with; 0: none */
+    uint32_t fill_max; /* bytes behind the payload of a record's value; 0: none */
+    bool wide;         /* positions use both halves */
+    bool tight;        /* a record's `next` is the next record's position, not the one behind it */
 };
 
 /* What a record's value is made of. */
@@ -70,6 +71,12 @@ struct sim_payload {
     uint32_t ordinal; /* of an output */
     uint32_t dropped; /* an output of an attempt that must take no effect */
 };
+
+enum { SIM_INPUT_FILL_LONG = 70000 }; /* beyond what a chunk usually holds */
+
+/* A record's whole value: payload and filler. */
+void sim_input_put_value(const struct sim_input *input, uint32_t partition, uint32_t index,
+                         struct buffer *out);
 
 /* What a key's state is once each partition's records up to `applied` are in. */
 struct sim_state {

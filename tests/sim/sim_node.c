@@ -13,6 +13,8 @@ enum {
     SAFETY_STEPS = 40000,
     CRASH_STEPS_MAX = 8000,
     IDLE_JUMP_US = 100000,
+    LEAP_US = 1000000000, /* the machine slept */
+    LEAP_RATE = 20000,
     WEIGHT_MAX = 8
 };
 
@@ -125,6 +127,8 @@ static void move_clock(struct sim_world *world, uint32_t idle, uint32_t agents)
     uint32_t most = world->knobs.clock_step_us;
     if (idle > 2 * agents)
         most = IDLE_JUMP_US;
+    if (sim_random_chance(&world->random, LEAP_RATE))
+        most = LEAP_US;
     world->now_ns += (int64_t)sim_random_between(&world->random, 0, most) * 1000;
 }
 

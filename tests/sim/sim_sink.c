@@ -49,8 +49,9 @@ static void check_output(uint32_t sink, const strid_output *output,
     const struct sim_record *record =
         &input->partitions[payload->partition].records[payload->index];
     SIM_CHECK("output_takes_effect",
-              payload->dropped == 0 && sim_input_is_done(input, record) &&
-                  payload->ordinal < record->outputs && record->sink == sink,
+              output->value.len == sizeof *payload && payload->dropped == 0 &&
+                  sim_input_is_done(input, record) && payload->ordinal < record->outputs &&
+                  record->sink == sink,
               "partition %u, record %u, output %u should not be there", payload->partition,
               payload->index, payload->ordinal);
     SIM_CHECK("output_takes_effect", strid_bytes_equal(output->key, input->keys[record->key].bytes),
@@ -79,6 +80,12 @@ static void check_dead_letter(const strid_output *output, const struct sim_paylo
                   strid_bytes_equal(letter->reason, strid_bytes_of_text(reason)),
               "partition %u, record %u: not its place, attempts or reason", payload->partition,
               payload->index);
+    struct buffer value = {0};
+    sim_input_put_value(input, payload->partition, payload->index, &value);
+    SIM_CHECK("dead_letter", strid_bytes_equal(output->value, buffer_bytes(&value)),
+              "partition %u, record %u: not the original bytes", payload->partition,
+              payload->index);
+    buffer_fini(&value);
     check_id(output, payload, "dlq");
 }
 
@@ -88,7 +95,7 @@ static strid_status sink_write(strid_sink *self, const strid_output *outputs, ui
     struct buffer *waiting = waiting_of(self);
     for (uint32_t i = 0; i < count; i++) {
         struct sim_payload payload;
-        SIM_CHECK("output_takes_effect", outputs[i].value.len == sizeof payload,
+        SIM_CHECK("output_takes_effect", outputs[i].value.len >= sizeof payload,
                   "an output of %zu bytes", outputs[i].value.len);
         memcpy(&payload, outputs[i].value.data, sizeof payload);
         const struct sim_input *input = &sim_world->input;

@@ -73,8 +73,10 @@ static strid_status add(uint32_t p, uint32_t index, strid_intake *out)
     const struct sim_key *key = &input->keys[record->key];
     uint64_t behind =
         index + 1 == partition->count ? partition->end : partition->records[index + 1].place;
-    struct sim_payload payload = {.partition = p, .index = index};
-    strid_raw raw = {.value = strid_bytes_of(&payload, sizeof payload),
+    struct buffer *value = &sim_world->source.value;
+    buffer_clear(value);
+    sim_input_put_value(input, p, index, value);
+    strid_raw raw = {.value = buffer_bytes(value),
                      .position = sim_input_position(input, record->place),
                      .next = sim_input_position(input, input->tight ? behind : record->place + 1),
                      .timestamp_ms = (int64_t)index,

@@ -15,6 +15,7 @@ struct sim_source {
         bool acknowledged; /* in any run */
         uint64_t acked;    /* place */
     } partitions[SIM_INPUT_PARTITIONS_MAX];
+    struct buffer value; /* of the record that is offered */
 };
 
 extern const strid_source_ops sim_source_ops;

@@ -68,7 +68,7 @@ static void pick_knobs(struct sim_knobs *knobs, struct sim_random *random)
     static const uint32_t vshards[] = {1, 2, 0, 256};
     *knobs =
         (struct sim_knobs){.readers = sim_random_between(random, 1, 3),
-                           .chunks_per_reader = sim_random_log(random, 4, 16),
+                           .chunks_per_reader = sim_random_log(random, 2, 16),
                            .chunk_records = sim_random_log(random, 1, 256),
                            .vshards_used = vshards[sim_random_below(random, 4)],
                            .workers = sim_random_between(random, 1, SIM_WORKERS_MAX),
@@ -150,6 +150,7 @@ void sim_world_fini(struct sim_world *world)
         sink_instance_close(&world->sinks[s]);
         buffer_fini(&world->outside[s].waiting);
     }
+    buffer_fini(&world->source.value);
     definition_destroy(world->definition);
     definition_free_sink(&world->dead_letters);
     sim_audit_fini(&world->audit);
