@@ -13,6 +13,19 @@ static void set_message(strid_error *err, strid_status status, const char *compo
     (void)vsnprintf(err->message, sizeof err->message, format, args);
 }
 
+/* Adds ": more" to the message, or as much of it as there is room for. */
+static void append(strid_error *err, const char *more)
+{
+    const char *const parts[] = {": ", more};
+    size_t used = strlen(err->message);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        size_t len = strnlen(parts[i], sizeof err->message - 1 - used);
+        memcpy(err->message + used, parts[i], len);
+        used += len;
+    }
+    err->message[used] = '\0';
+}
+
 strid_status error_set(strid_error *err, strid_status status, const char *component,
                        const char *format, ...)
 {
@@ -37,9 +50,7 @@ strid_status error_set_errno(strid_error *err, int errno_value, const char *comp
     va_end(args);
     err->native_code = errno_value;
     char text[128];
-    size_t used = strlen(err->message);
-    (void)snprintf(err->message + used, sizeof err->message - used, ": %s",
-                   strerror_r(errno_value, text, sizeof text));
+    append(err, strerror_r(errno_value, text, sizeof text));
     return status;
 }
 
@@ -51,9 +62,8 @@ strid_status error_wrap(strid_error *err, strid_status status, const char *forma
     memcpy(before, err->message, sizeof before);
     va_list args;
     va_start(args, format);
-    int used = vsnprintf(err->message, sizeof err->message, format, args);
+    (void)vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
-    if (used >= 0 && (size_t)used < sizeof err->message)
-        (void)snprintf(err->message + used, sizeof err->message - (size_t)used, ": %s", before);
+    append(err, before);
     return err->status;
 }
