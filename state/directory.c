@@ -29,6 +29,7 @@ static strid_status make(struct directory *directory, const struct directory_opt
     buffer_put_u32(&value, KEY_VSHARDS);
     buffer_put_u64(&value, directory->seed);
     buffer_put(&value, directory->id, DIRECTORY_ID_BYTES);
+    buffer_put_u8(&value, DIRECTORY_SCOPE_GLOBAL);
     put_value(&batch, &key, &value);
     strid_status status = batch_apply(&batch, directory->ops, directory->store, err);
     if (status == STRID_OK)

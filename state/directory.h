@@ -7,7 +7,7 @@
  * recorded. Between the two a tool can read.
  *
  * Meta keys (all values end in a CRC-32C):
- *   m/directory              format version, vshards, hash seed, id
+ *   m/directory              format version, vshards, hash seed, id, scope
  *   m/through                highest block number that is materialised
  *   m/run/<run: 8>           worker count, vshard -> worker map
  *   m/store/<name>           number of the store
@@ -28,6 +28,10 @@
 #include "state/store.h"
 
 enum { DIRECTORY_FORMAT = 1, DIRECTORY_ID_BYTES = 16, DIRECTORY_STORES_MAX = 127 };
+
+/* How state is addressed; a directory keeps the scope that it was made with. The partition comes
+ * first in the keys of a scope per partition, which this version neither writes nor reads. */
+enum directory_scope { DIRECTORY_SCOPE_GLOBAL = 0 };
 
 /* Highest applied position of each vshard; `known` bit v: there is one. */
 struct directory_table {

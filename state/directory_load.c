@@ -48,6 +48,7 @@ static bool load_directory(struct load *load, struct cursor value)
     uint32_t vshards = cursor_u32(&value);
     directory->seed = cursor_u64(&value);
     strid_bytes id = cursor_bytes(&value, DIRECTORY_ID_BYTES);
+    uint8_t scope = cursor_u8(&value);
     bool other = format != DIRECTORY_FORMAT && format != 0; /* 0: damaged */
     if (value.failed && !other)
         return damaged(load, "m/directory");
@@ -56,6 +57,13 @@ static bool load_directory(struct load *load, struct cursor value)
                                  "%s has format %u with %u vshards, this program reads format %d "
                                  "with %d; use the version that made it, or another directory",
                                  directory->url, format, vshards, DIRECTORY_FORMAT, KEY_VSHARDS);
+        return false;
+    }
+    if (scope != DIRECTORY_SCOPE_GLOBAL) {
+        load->status = error_set(load->err, STRID_ESTATE, "state",
+                                 "%s keeps its state with scope %u, this pipeline with scope %d "
+                                 "(global); use the pipeline that made it, or another directory",
+                                 directory->url, scope, DIRECTORY_SCOPE_GLOBAL);
         return false;
     }
     memcpy(directory->id, id.data, id.len);

@@ -80,24 +80,62 @@ Test(directory, foreign_database_is_left_alone)
     }
 }
 
+/* A directory's own record with other contents than this program writes, or cut short. */
+static void put_record(uint32_t format, uint32_t vshards, uint8_t scope, bool whole)
+{
+    struct buffer value = {0};
+    meta_value_begin(&value);
+    buffer_put_u32(&value, format);
+    buffer_put_u32(&value, vshards);
+    for (int i = 0; whole && i < 3; i++) /* seed, id */
+        buffer_put_u64(&value, 0);
+    if (whole)
+        buffer_put_u8(&value, scope);
+    meta_value_end(&value);
+    directory_case_put(text("m/directory"), buffer_bytes(&value));
+    buffer_fini(&value);
+}
+
 Test(directory, other_format_and_vshard_count_are_refused)
 {
+    static const char message[] = "case:test has format %u with %u vshards, this program reads "
+                                  "format 1 with 256; use the version that made it, or another "
+                                  "directory";
     for (int other = 0; other < 3; other++) {
         struct directory_case at;
-        struct buffer value = {0};
+        char says[256];
+        uint32_t format = other == 1 ? DIRECTORY_FORMAT : DIRECTORY_FORMAT + 1;
+        uint32_t vshards = other == 1 ? KEY_VSHARDS * 2 : KEY_VSHARDS;
         directory_case_init(&at);
-        meta_value_begin(&value);
-        buffer_put_u32(&value, other == 1 ? DIRECTORY_FORMAT : DIRECTORY_FORMAT + 1);
-        buffer_put_u32(&value, other == 1 ? KEY_VSHARDS * 2 : KEY_VSHARDS);
-        if (other < 2) /* a later format may hold something else */
-            for (int i = 0; i < 3; i++)
-                buffer_put_u64(&value, 0);
-        meta_value_end(&value);
-        directory_case_put(text("m/directory"), buffer_bytes(&value));
-        check_refused(&at, STRID_EVERSION, "use the version that made it");
-        buffer_fini(&value);
+        put_record(format, vshards, 0, other < 2); /* a later format may hold something else */
+        (void)snprintf(says, sizeof says, message, format, vshards);
+        check_refused(&at, STRID_EVERSION, says);
         directory_case_fini(&at);
     }
+}
+
+Test(directory, other_scope_is_refused)
+{
+    struct directory_case at;
+    struct buffer value = {0};
+    directory_case_init(&at);
+    cr_assert_eq(directory_case_open(&at), STRID_OK, "%s", at.err.message);
+    cr_assert(directory_case_get(text("m/directory"), &value));
+    struct cursor record = meta_value_read(buffer_bytes(&value));
+    (void)cursor_bytes(&record, 4 + 4 + 8 + DIRECTORY_ID_BYTES);
+    cr_assert_eq(cursor_u8(&record), DIRECTORY_SCOPE_GLOBAL);
+    cr_assert(!record.failed && record.at == record.end);
+    put_record(DIRECTORY_FORMAT, KEY_VSHARDS, 0, true);
+    cr_assert_eq(directory_case_open(&at), STRID_OK, "%s", at.err.message);
+    put_record(DIRECTORY_FORMAT, KEY_VSHARDS, 1, true);
+    check_refused(
+        &at, STRID_ESTATE,
+        "case:test keeps its state with scope 1, this pipeline with scope 0 (global); use "
+        "the pipeline that made it, or another directory");
+    put_record(DIRECTORY_FORMAT, KEY_VSHARDS, 0, false);
+    check_refused(&at, STRID_ECORRUPT, "m/directory is damaged");
+    buffer_fini(&value);
+    directory_case_fini(&at);
 }
 
 /* Each meta value and progress key, one byte changed: told as damage, never taken for something. */
