@@ -68,6 +68,7 @@ static bool print_figures(const struct sim_figures *figures)
         const char *name;
         uint64_t value;
     } lines[] = {{"steps", figures->steps},
+                 {"steps in calls of others", figures->nested},
                  {"runs", figures->runs},
                  {"stores opened again", figures->reopened},
                  {"kills", figures->killed},

@@ -35,7 +35,7 @@ void sim_check_step(struct sim_world *world)
               "through %llu, synced %llu",
               (unsigned long long)materialiser_through(run->materialiser),
               (unsigned long long)synced);
-    if (run_failed(run) || run_stop(run) == RUN_HALT)
+    if (run_failed(run) || run_stop(run) == RUN_HALT || world->busy != 0)
         return; /* a chunk may be left where it was */
     count_chunks(run, &home, &away, &all);
     SIM_CHECK("chunk_owner", home + away == all, "%u home and %u away of %u", home, away, all);

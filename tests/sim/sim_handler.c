@@ -2,6 +2,7 @@
 
 #include "runtime/worker.h"
 
+#include "sim_step.h"
 #include "sim_world.h"
 
 static const char *const sink_names[SIM_SINKS] = {"out0", "out1"};
@@ -93,6 +94,7 @@ strid_outcome sim_handler_chain(strid_context *ctx, const strid_record *record, 
     strid_bytes value;
     (void)user;
     check_order(&payload, of, tries);
+    sim_step_yield();
     sim_world_note("handle", p, payload.index, tries);
     strid_state_kind kind = strid_state_get(ctx, SIM_INPUT_STORE_CHAIN, &value);
     if (kind != STRID_STATE_ABSENT) {

@@ -4,18 +4,14 @@
 #include "runtime/worker.h"
 
 #include "sim_check.h"
+#include "sim_step.h"
 #include "sim_store.h"
 
 enum {
-    AGENTS_MAX = 32,
     FAULT_STEPS_MAX = 60000,   /* then everything heals */
     HEALED_STEPS_MAX = 400000, /* and the end of the input must be reached within so many */
     SAFETY_STEPS = 40000,
     CRASH_STEPS_MAX = 8000,
-    IDLE_JUMP_US = 100000,
-    LEAP_US = 1000000000, /* the machine slept */
-    LEAP_RATE = 20000,
-    WEIGHT_MAX = 8
 };
 
 /* How a run ends. */
@@ -87,6 +83,7 @@ static void add_figures(struct sim_world *world, enum ending ending)
 static void close_run(struct sim_world *world, enum ending ending)
 {
     add_figures(world, ending);
+    sim_step_end(world);
     run_destroy(world->run);
     world->run = NULL;
     sim_world_note("end", ending, 0, 0);
@@ -122,26 +119,6 @@ static void check_failure(const struct sim_world *world, const strid_error *erro
               "%s: %s", strid_status_name(error->status), error->message);
 }
 
-static void move_clock(struct sim_world *world, uint32_t idle, uint32_t agents)
-{
-    uint32_t most = world->knobs.clock_step_us;
-    if (idle > 2 * agents)
-        most = IDLE_JUMP_US;
-    if (sim_random_chance(&world->random, LEAP_RATE))
-        most = LEAP_US;
-    world->now_ns += (int64_t)sim_random_between(&world->random, 0, most) * 1000;
-}
-
-/* Some agents run less often than others. */
-static uint32_t pick_agent(struct sim_random *random, const uint8_t *weights, uint32_t count)
-{
-    for (;;) {
-        uint32_t at = sim_random_below(random, count);
-        if (sim_random_below(random, WEIGHT_MAX) < weights[at])
-            return at;
-    }
-}
-
 static bool is_over(const struct sim_world *world)
 {
     return world->mode == SIM_SAFETY && world->steps >= SAFETY_STEPS;
@@ -164,23 +141,12 @@ static enum ending step_through(struct sim_world *world, uint64_t *healed_at)
 {
     struct sim_random *random = &world->random;
     struct run *run = world->run;
-    struct agent *agents[AGENTS_MAX];
-    uint8_t weights[AGENTS_MAX];
-    uint32_t count = run_agents(run, agents, AGENTS_MAX), idle = 0;
-    bool skewed = sim_random_chance(random, 2);
-    for (uint32_t a = 0; a < count; a++)
-        weights[a] = skewed ? (uint8_t)sim_random_between(random, 1, WEIGHT_MAX) : WEIGHT_MAX;
+    sim_step_begin(world);
     uint64_t crash_at = sim_random_log(random, 1, CRASH_STEPS_MAX);
     uint64_t stop_at = sim_random_chance(random, 4) ? sim_random_log(random, 1, 4000) : UINT64_MAX;
     uint32_t stop = sim_random_chance(random, 3) ? RUN_HALT : RUN_DRAIN;
     while (!is_over(world)) {
-        uint32_t at = pick_agent(random, weights, count);
-        int work = agent_pump(agents[at]);
-        sim_world_note(agents[at]->name + 6, at, (uint64_t)work, (uint64_t)world->now_ns);
-        idle = work > 0 ? 0 : idle + 1;
-        move_clock(world, idle, count);
-        world->steps++;
-        sim_check_step(world);
+        (void)sim_step(world);
         if (run_failed(run)) {
             check_failure(world, &run->error);
             return draw_ending(random, true);
@@ -193,7 +159,7 @@ static enum ending step_through(struct sim_world *world, uint64_t *healed_at)
             return draw_ending(random, false);
         if (world->faults && world->run_steps == stop_at)
             atomic_store_explicit(&run->stop, stop, memory_order_release);
-        if (run_stop(run) == RUN_HALT && idle > 2 * count)
+        if (run_stop(run) == RUN_HALT && world->idle > 2 * world->agent_count)
             return ENDING_KILL; /* as the host would: nothing moves any more */
         world->run_steps++;
         heal(world, healed_at);

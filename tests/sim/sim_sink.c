@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 
+#include "sim_step.h"
 #include "sim_world.h"
 
 static const strid_option no_options[] = {{.name = NULL}};
@@ -93,6 +94,7 @@ static strid_status sink_write(strid_sink *self, const strid_output *outputs, ui
                                strid_error *err)
 {
     struct buffer *waiting = waiting_of(self);
+    sim_step_yield();
     for (uint32_t i = 0; i < count; i++) {
         struct sim_payload payload;
         SIM_CHECK("output_takes_effect", outputs[i].value.len >= sizeof payload,
@@ -162,6 +164,7 @@ void sim_sink_crash(uint32_t index)
 
 static strid_status sink_flush(strid_sink *self, strid_error *err)
 {
+    sim_step_yield();
     size_t count = waiting_of(self)->len / sizeof(struct sim_payload);
     bool fails = sim_world_strikes(sim_world->knobs.sink_rate);
     sim_world_note("flush", self->index, count, fails);

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 
+#include "sim_step.h"
 #include "sim_world.h"
 
 static const strid_option no_options[] = {{.name = NULL}};
@@ -100,6 +101,7 @@ static strid_status source_poll(strid_source *self, uint32_t partition, strid_in
               partition);
     if (sim_world_strikes(sim_world->knobs.again_rate))
         return STRID_AGAIN;
+    sim_step_yield();
     uint32_t wanted = sim_random_between(&sim_world->random, 1, records_max);
     uint32_t taken = 0;
     strid_status status = STRID_OK;

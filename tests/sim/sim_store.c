@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 
+#include "sim_step.h"
 #include "sim_world.h"
 
 static struct sim_disk *disk_of(struct store *store) { return (struct sim_disk *)(void *)store; }
@@ -45,24 +46,28 @@ static strid_status store_apply(struct store *store, const struct store_op *ops,
                                 strid_error *err)
 {
     struct sim_disk *disk = disk_of(store);
+    sim_step_yield();
     enum failure failure = draw(disk);
     sim_world_note("apply", count, failure, 0);
     if (failure == FAIL_BEFORE)
         return fail(disk, "apply", err);
     sim_audit_write(&sim_world->audit, ops, count);
     sim_disk_write(disk, ops, count);
+    sim_step_yield();
     return failure == FAIL_NOT ? STRID_OK : fail(disk, "apply", err);
 }
 
 static strid_status store_sync(struct store *store, strid_error *err)
 {
     struct sim_disk *disk = disk_of(store);
+    sim_step_yield();
     enum failure failure = draw(disk);
     sim_world_note("sync", disk->log_writes, failure, 0);
     if (failure == FAIL_BEFORE)
         return fail(disk, "sync", err);
     sim_disk_sync(disk);
     sim_audit_durable(&sim_world->audit, UINT32_MAX);
+    sim_step_yield();
     return failure == FAIL_NOT ? STRID_OK : fail(disk, "sync", err);
 }
 
@@ -70,6 +75,7 @@ static strid_status store_get_many(struct store *store, const strid_bytes *keys,
                                    store_value_fn fn, void *user, strid_error *err)
 {
     struct sim_disk *disk = disk_of(store);
+    sim_step_yield();
     sim_world_note("get_many", count, 0, 0);
     if (sim_world_strikes(sim_world->knobs.read_rate))
         return error_set(err, STRID_EIO, "sim", "get_many failed");
@@ -84,6 +90,7 @@ static strid_status store_scan(struct store *store, strid_bytes from, strid_byte
                                store_scan_fn fn, void *user, strid_error *err)
 {
     struct sim_disk *disk = disk_of(store);
+    sim_step_yield();
     sim_world_note("scan", from.data[0], 0, 0);
     if (sim_world_strikes(sim_world->knobs.read_rate))
         return error_set(err, STRID_EIO, "sim", "scan failed");
@@ -102,6 +109,7 @@ static strid_status store_bulk_load(struct store *store, store_next_fn next, voi
                                     strid_error *err)
 {
     struct sim_disk *disk = disk_of(store);
+    sim_step_yield();
     enum failure failure = draw(disk);
     sim_world_note("bulk_load", failure, 0, 0);
     if (failure == FAIL_BEFORE)
@@ -118,6 +126,7 @@ static strid_status store_bulk_load(struct store *store, store_next_fn next, voi
         sim_disk_load(disk, &op);
     }
     buffer_fini(&before);
+    sim_step_yield();
     return failure == FAIL_NOT ? STRID_OK : fail(disk, "bulk_load", err);
 }
 

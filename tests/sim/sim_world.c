@@ -66,22 +66,23 @@ static uint32_t pick_rate(struct sim_random *random)
 static void pick_knobs(struct sim_knobs *knobs, struct sim_random *random)
 {
     static const uint32_t vshards[] = {1, 2, 0, 256};
-    *knobs =
-        (struct sim_knobs){.readers = sim_random_between(random, 1, 3),
-                           .chunks_per_reader = sim_random_log(random, 2, 16),
-                           .chunk_records = sim_random_log(random, 1, 256),
-                           .vshards_used = vshards[sim_random_below(random, 4)],
-                           .workers = sim_random_between(random, 1, SIM_WORKERS_MAX),
-                           .cache_bytes = (uint64_t)sim_random_log(random, 64, 4096) << 10,
-                           .redo_bytes = sim_random_log(random, 256, 262144),
-                           .block_bytes = sim_random_log(random, 64, 65536),
-                           .seal_interval_ns = (int64_t)sim_random_log(random, 10, 100000) * 1000,
-                           .clock_step_us = sim_random_log(random, 1, 2000),
-                           .store_rate = pick_rate(random),
-                           .read_rate = pick_rate(random) * 2,
-                           .sink_rate = pick_rate(random),
-                           .again_rate = sim_random_log(random, 2, 100),
-                           .crashes_wanted = sim_random_between(random, 1, 5)};
+    *knobs = (struct sim_knobs){
+        .readers = sim_random_between(random, 1, 3),
+        .chunks_per_reader = sim_random_log(random, 2, 16),
+        .chunk_records = sim_random_log(random, 1, 256),
+        .vshards_used = vshards[sim_random_below(random, 4)],
+        .workers = sim_random_between(random, 1, SIM_WORKERS_MAX),
+        .cache_bytes = (uint64_t)sim_random_log(random, 64, 4096) << 10,
+        .redo_bytes = sim_random_log(random, 256, 262144),
+        .block_bytes = sim_random_log(random, 64, 65536),
+        .seal_interval_ns = (int64_t)sim_random_log(random, 10, 100000) * 1000,
+        .clock_step_us = sim_random_log(random, 1, 2000),
+        .store_rate = pick_rate(random),
+        .read_rate = pick_rate(random) * 2,
+        .sink_rate = pick_rate(random),
+        .again_rate = sim_random_log(random, 2, 100),
+        .yield_rate = sim_random_chance(random, 4) ? 0 : sim_random_log(random, 1, 30),
+        .crashes_wanted = sim_random_between(random, 1, 5)};
 }
 
 static void make_sink(struct sim_world *world, uint32_t index, struct sink_definition *out)

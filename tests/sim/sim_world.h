@@ -12,7 +12,13 @@
 #include "sim_sink.h"
 #include "sim_source.h"
 
-enum { SIM_SINKS = 2, SIM_DEAD_LETTERS = SIM_SINKS, SIM_WORKERS_MAX = 4, SIM_CAUGHT = 3 };
+enum {
+    SIM_SINKS = 2,
+    SIM_DEAD_LETTERS = SIM_SINKS,
+    SIM_WORKERS_MAX = 4,
+    SIM_CAUGHT = 3,
+    SIM_AGENTS_MAX = 16
+};
 
 enum sim_mode { SIM_LIVENESS = 0, SIM_SAFETY };
 
@@ -26,6 +32,7 @@ struct sim_knobs {
     uint32_t read_rate;      /* reads that fail */
     uint32_t sink_rate;      /* writes and flushes that fail */
     uint32_t again_rate;     /* polls that give nothing */
+    uint32_t yield_rate;     /* calls in which other agents go on */
     uint32_t crashes_wanted; /* besides those that faults bring about */
 };
 
@@ -33,6 +40,7 @@ struct sim_knobs {
 struct sim_figures {
     uint64_t steps, runs, reopened, killed, power_losses, drained, halted, failed_opens;
     uint64_t unsynced; /* writes that a power loss took */
+    uint64_t nested;   /* steps within a call of another agent */
     uint64_t evictions, replayed, retried, dead_letters, outputs, materialised, backpressure;
 };
 
@@ -61,6 +69,12 @@ struct sim_world {
     uint32_t runs, crashes;
     uint64_t run_steps; /* of the run that is on */
     uint32_t fails_in;  /* so many store calls from now one fails; 0: none is picked */
+    /* While one agent waits in a call, others go on, as threads would. */
+    struct agent *agents[SIM_AGENTS_MAX];
+    uint8_t weights[SIM_AGENTS_MAX];
+    uint32_t agent_count; /* 0: no run is pumped now */
+    uint32_t idle;        /* steps since there was work */
+    uint32_t busy;        /* bit n: agents[n] is in its do_work */
     struct sim_figures figures;
     uint32_t *called;    /* partition x key: index + 1 of the last record handled in this run */
     uint32_t *attempted; /* partition x key: tries of that record */
