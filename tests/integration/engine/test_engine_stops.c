@@ -2,9 +2,7 @@
  * queue; and that the next run, or the same one, completes exactly. */
 #include <criterion/criterion.h>
 
-#include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "engine_case.h"
 
@@ -14,7 +12,6 @@ struct stopping {
     struct engine_case at;
     _Atomic int64_t calls;
     int64_t stop_at, stop_again_at; /* calls; 0: never */
-    int64_t limit_at;               /* call at which files may no longer grow */
 };
 
 static strid_outcome count_and_stop(strid_context *ctx, const strid_record *record, void *user)
@@ -23,8 +20,6 @@ static strid_outcome count_and_stop(strid_context *ctx, const strid_record *reco
     int64_t calls = atomic_fetch_add(&stopping->calls, 1) + 1;
     if (calls == stopping->stop_at || calls == stopping->stop_again_at)
         strid_pipeline_stop(stopping->at.pipeline);
-    if (calls == stopping->limit_at)
-        (void)setrlimit(RLIMIT_FSIZE, &(struct rlimit){1, RLIM_INFINITY});
     return engine_case_count(ctx, record, &stopping->at);
 }
 
