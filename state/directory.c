@@ -223,7 +223,8 @@ static void put_run(struct directory *directory, struct batch *batch, uint32_t w
             buffer_clear(&key);
             key.len =
                 key_put_run_progress(buffer_reserve(&key, KEY_FIXED_MAX), partition->number, w);
-            batch_delete(batch, buffer_bytes(&key));
+            if (!MUTANT(MUTANT_STALE_PROGRESS))
+                batch_delete(batch, buffer_bytes(&key));
         }
     }
     for (uint8_t i = 1; i <= DIRECTORY_STORES_MAX; i++)

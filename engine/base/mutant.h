@@ -11,6 +11,9 @@
     X(MUTANT_ACK_BEFORE_SYNC, "acknowledged before the sync")                                      \
     X(MUTANT_NO_SYNC, "told as synced without a sync")                                             \
     X(MUTANT_RECOVER_WITHOUT_SYNC, "recovered blocks ingested before a sync")                      \
+    X(MUTANT_INGEST_UNSYNCED, "blocks ingested before a sync")                                     \
+    X(MUTANT_FINISH_EARLY, "finished before the last low position is synced")                      \
+    X(MUTANT_STALE_PROGRESS, "progress of the run before counted for the next one")                \
     X(MUTANT_BLOCK_ORDER, "an older block wins over a newer one")                                  \
     X(MUTANT_RUN_MAP, "progress counted by the vshard map of another run")                         \
     X(MUTANT_DELETE_BEFORE_INGEST, "blocks deleted before their keys are in the store")            \

@@ -232,7 +232,8 @@ static bool all_told(struct committer *committer)
     struct run *run = committer->run;
     for (uint32_t p = 0; p < run->partition_count; p++) {
         struct commit_partition *partition = &committer->partitions[p];
-        if (partition->oldest != NULL || partition->low_moved || partition->low_sent)
+        if (partition->oldest != NULL || partition->low_moved ||
+            (partition->low_sent && !MUTANT(MUTANT_FINISH_EARLY)))
             return false;
     }
     return true;

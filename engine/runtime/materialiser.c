@@ -116,7 +116,8 @@ static int read_blocks(struct materialiser *materialiser)
     strid_error err = STRID_ERROR_INIT;
     uint8_t from[KEY_FIXED_MAX], to[KEY_FIXED_MAX];
     materialiser->first = materialiser->next = materialiser_through(materialiser) + 1;
-    materialiser->limit = storage_synced_number(run->storage);
+    materialiser->limit =
+        MUTANT(MUTANT_INGEST_UNSYNCED) ? UINT64_MAX - 1 : storage_synced_number(run->storage);
     materialiser->bytes = 0;
     fold_clear(materialiser->fold);
     strid_bytes from_key = strid_bytes_of(from, key_put_block(from, materialiser->first));

@@ -239,17 +239,22 @@ void sim_audit_write(struct sim_audit *audit, const struct store_op *ops, size_t
 
 void sim_audit_durable(struct sim_audit *audit, uint32_t writes)
 {
+    size_t kept = 0;
     for (size_t at = 0; at < audit->pending.len; at += sizeof(struct pending)) {
         struct pending pending;
         memcpy(&pending, audit->pending.data + at, sizeof pending);
-        if (pending.write >= writes)
-            break;
+        if (pending.write >= writes) {
+            pending.write -= writes;
+            memcpy(audit->pending.data + kept, &pending, sizeof pending);
+            kept += sizeof pending;
+            continue;
+        }
         for (uint32_t v = pending.worker; v < SIM_INPUT_VSHARDS; v += pending.workers)
             if (audit->durable[pending.partition][v] < pending.applied)
                 audit->durable[pending.partition][v] = pending.applied;
     }
-    buffer_clear(&audit->pending);
-    audit->writes = 0;
+    audit->writes = sim_world->disk.log_writes;
+    audit->pending.len = audit->writes > 0 ? kept : 0;
     /* The durable blocks give the number; materialised ones were synced before. */
     audit->synced_number = audit->through = 0;
     struct buffer key = {0};

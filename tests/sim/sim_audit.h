@@ -32,7 +32,8 @@ void sim_audit_begin_run(struct sim_audit *audit);
 
 /* A write that is about to reach the disk. */
 void sim_audit_write(struct sim_audit *audit, const struct store_op *ops, size_t count);
-/* The first `writes` writes of the log are durable, the rest is not there any more. */
+/* The first `writes` writes of the log became durable; of the others those are still there that the
+ * disk's log holds. */
 void sim_audit_durable(struct sim_audit *audit, uint32_t writes);
 
 void sim_audit_load_begin(struct sim_audit *audit);

@@ -36,7 +36,7 @@ void sim_disk_write(struct sim_disk *disk, const struct store_op *ops, size_t co
     disk->log_writes++;
 }
 
-/* The first `count` writes of the log become durable; the log is empty then. */
+/* The first `count` writes of the log become durable and leave it. */
 static void replay_log(struct sim_disk *disk, uint32_t count)
 {
     struct cursor at = cursor_of(buffer_bytes(&disk->log));
@@ -49,11 +49,18 @@ static void replay_log(struct sim_disk *disk, uint32_t count)
             change(disk->durable, &op);
         }
     STRID_ASSERT(!at.failed);
-    buffer_clear(&disk->log);
-    disk->log_writes = 0;
+    size_t left = (size_t)(at.end - at.at);
+    memmove(disk->log.data, at.at, left);
+    disk->log.len = left;
+    disk->log_writes -= count;
 }
 
-void sim_disk_sync(struct sim_disk *disk) { replay_log(disk, disk->log_writes); }
+void sim_disk_sync(struct sim_disk *disk, uint32_t writes)
+{
+    STRID_ASSERT(writes <= disk->log_writes);
+    if (writes > 0)
+        replay_log(disk, writes);
+}
 
 void sim_disk_load(struct sim_disk *disk, const struct store_op *op)
 {
@@ -63,8 +70,9 @@ void sim_disk_load(struct sim_disk *disk, const struct store_op *op)
 
 void sim_disk_lose_power(struct sim_disk *disk, uint32_t kept)
 {
-    STRID_ASSERT(kept <= disk->log_writes);
-    replay_log(disk, kept);
+    sim_disk_sync(disk, kept);
+    buffer_clear(&disk->log);
+    disk->log_writes = 0;
     skip_list_clear(disk->live);
     const struct skip_node *node = skip_list_seek(disk->durable, strid_bytes_of("", 0));
     for (; node != NULL; node = skip_list_next(node))

@@ -20,7 +20,8 @@ void sim_disk_init(struct sim_disk *disk);
 void sim_disk_fini(struct sim_disk *disk);
 
 void sim_disk_write(struct sim_disk *disk, const struct store_op *ops, size_t count);
-void sim_disk_sync(struct sim_disk *disk);
+/* The first `writes` writes of the log are durable. */
+void sim_disk_sync(struct sim_disk *disk, uint32_t writes);
 void sim_disk_load(struct sim_disk *disk, const struct store_op *op);
 
 /* Of the writes that no sync covers, the first `kept` stay, and are durable. */
