@@ -74,7 +74,7 @@ const char *options_expected(strid_option_type type)
     case STRID_OPTION_ENUM:
         return "one of the listed words";
     }
-    STRID_ASSERT(!"an option type");
+    STRID_ASSERT(false && "an option type");
     return "";
 }
 
@@ -197,7 +197,7 @@ static strid_status put_value(const strid_option *option, const char *value, voi
     case STRID_OPTION_ENUM:
         return put_enum(option, value, member, err);
     }
-    STRID_ASSERT(!"an option type");
+    STRID_ASSERT(false && "an option type");
     return STRID_EINTERNAL;
 }
 
