@@ -29,7 +29,7 @@ struct commit_partition {
     strid_position low;
     bool low_moved;    /* since it was last sent */
     bool low_sent;     /* `message` is with storage */
-    bool acknowledged; /* the source knows `low` */
+    bool acknowledged; /* the low position that was found was told to the source */
     struct low_position message;
     uint64_t message_order; /* it was the n-th that was sent */
 };
@@ -71,7 +71,7 @@ struct committer *committer_create(struct run *run)
     for (uint32_t p = 0; p < run->partition_count; p++) {
         committer->partitions[p].low = run->partitions[p].stored->low;
         committer->partitions[p].message.partition = p;
-        committer->partitions[p].acknowledged = true;
+        committer->partitions[p].acknowledged = !run->partitions[p].stored->has_low;
     }
     return committer;
 }
@@ -197,6 +197,18 @@ static int move_low(struct committer *committer, uint32_t index)
     return work;
 }
 
+/* Everything before `low` is durable here. */
+static void acknowledge(struct committer *committer, uint32_t index, strid_position low)
+{
+    struct run *run = committer->run;
+    strid_error err = STRID_ERROR_INIT;
+    uint32_t number = run->partitions[index].origin.partition;
+    if (run->source_ops->ack != NULL &&
+        run->source_ops->ack(run->source, number, low, &err) != STRID_OK)
+        log_warn(run->log, "committer", "%s: not acknowledged, tried again with the next: %s",
+                 run->partitions[index].origin.topic, err.message);
+}
+
 static int tell_low(struct committer *committer, uint32_t index)
 {
     struct run *run = committer->run;
@@ -206,13 +218,11 @@ static int tell_low(struct committer *committer, uint32_t index)
             !MUTANT(MUTANT_ACK_BEFORE_SYNC))
             return 0;
         partition->low_sent = false;
-        strid_error err = STRID_ERROR_INIT;
-        uint32_t number = run->partitions[index].origin.partition;
-        if (run->source_ops->ack != NULL &&
-            run->source_ops->ack(run->source, number, partition->message.position, &err) !=
-                STRID_OK)
-            log_warn(run->log, "committer", "%s: not acknowledged, tried again with the next: %s",
-                     run->partitions[index].origin.topic, err.message);
+        acknowledge(committer, index, partition->message.position);
+    } else if (!partition->acknowledged) {
+        /* The run before may have ended between the sync and the acknowledgement. */
+        partition->acknowledged = true;
+        acknowledge(committer, index, run->partitions[index].stored->low);
     }
     if (!partition->low_moved)
         return 0;

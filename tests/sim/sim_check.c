@@ -190,3 +190,16 @@ void sim_check_finished(struct sim_world *world)
                   world->source.partitions[p].cursor, before);
     }
 }
+
+void sim_check_acknowledged(struct sim_world *world)
+{
+    for (uint32_t p = 0; p < world->input.partition_count; p++) {
+        strid_position low = {0, 0};
+        if (!sim_disk_low(world->disk.durable, p, &low.high, &low.low))
+            continue;
+        SIM_CHECK("all_is_acked",
+                  world->source.partitions[p].acknowledged &&
+                      world->source.partitions[p].acked == sim_input_place(&world->input, low),
+                  "partition %u: the source does not know its low position", p);
+    }
+}

@@ -11,5 +11,7 @@ void sim_check_step(struct sim_world *world);
 void sim_check_recovered(struct sim_world *world, bool complete);
 /* A run said that it has finished: every chunk is back, everything is told. */
 void sim_check_finished(struct sim_world *world);
+/* At the end: the source knows the low position of each partition. */
+void sim_check_acknowledged(struct sim_world *world);
 
 #endif
