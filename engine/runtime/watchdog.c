@@ -51,6 +51,8 @@ void watchdog_look(struct watchdog *watchdog)
 {
     struct run *run = watchdog->run;
     int64_t now = clock_monotonic_ns(run->clock);
+    if (run->definition->watchdog_ms == 0)
+        return;
     for (uint32_t w = 0; w < run->worker_count; w++) {
         struct worker *worker = &run->workers[w];
         struct watched *watched = &watchdog->watched[w];

@@ -77,6 +77,17 @@ Test(watchdog, says_nothing_of_calls_that_come_back_in_time)
     runtime_case_fini(&at);
 }
 
+Test(watchdog, zero_is_never)
+{
+    struct runtime_case at;
+    struct stuck stuck = {.at = &at, .for_ms = 20000};
+    runtime_case_init(&at, hang, &stuck);
+    at.definition->watchdog_ms = 0;
+    run(&at, &stuck, 2);
+    cr_assert_eq(at.store.logs, 0, "%s", at.store.last_log);
+    runtime_case_fini(&at);
+}
+
 Test(watchdog, first_look_at_a_call_that_has_just_begun_is_no_report)
 {
     struct runtime_case at;
