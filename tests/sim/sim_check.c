@@ -7,6 +7,7 @@
 #include "runtime/worker.h"
 
 #include "sim_handler.h"
+#include "sim_store.h"
 
 /* Chunks that are home, and those on their way through the rings. */
 static void count_chunks(struct run *run, uint32_t *home, uint32_t *away, uint32_t *all)
@@ -41,7 +42,9 @@ void sim_check_step(struct sim_world *world)
     SIM_CHECK("chunk_owner", home + away == all, "%u home and %u away of %u", home, away, all);
 }
 
-static strid_bytes stored_value(const struct skip_list *list, const struct sim_key *key,
+/* What a directory holds of a key: in its blocks, where it was opened to be read, or else in the
+ * store. */
+static strid_bytes stored_value(const struct directory *directory, const struct sim_key *key,
                                 uint8_t store, struct key_value *value)
 {
     uint8_t bytes[KEY_STATE_HEADER + 256];
@@ -49,23 +52,25 @@ static strid_bytes stored_value(const struct skip_list *list, const struct sim_k
                               .store = (uint8_t)(store | (key->keyless ? KEY_STORE_KEYLESS : 0)),
                               .key = key->bytes};
     *value = (struct key_value){.kind = STRID_STATE_ABSENT};
+    if (directory->fold != NULL && fold_get(directory->fold, &state, value))
+        return value->bytes;
     const struct skip_node *node =
-        skip_list_find(list, strid_bytes_of(bytes, key_put_state(bytes, &state)));
+        skip_list_find(sim_world->disk.live, strid_bytes_of(bytes, key_put_state(bytes, &state)));
     if (node == NULL)
         return strid_bytes_of(NULL, 0);
     SIM_CHECK("state_is_whole", key_get_value(skip_node_value(node), value), "a checksum");
     return value->bytes;
 }
 
-/* What the store holds of a key against the model; returns how many entries there are. */
-static size_t check_key(struct sim_world *world, uint32_t k, const uint32_t *applied)
+/* What there is of a key against the model; returns how many entries there are. */
+static size_t check_key(const struct sim_world *world, const struct directory *directory,
+                        uint32_t k, const uint32_t *applied)
 {
     const struct sim_key *key = &world->input.keys[k];
-    const struct skip_list *live = world->disk.live;
     struct sim_state state;
     struct key_value value;
     sim_input_state(&world->input, k, applied, &state);
-    strid_bytes chains = stored_value(live, key, SIM_INPUT_STORE_CHAIN, &value);
+    strid_bytes chains = stored_value(directory, key, SIM_INPUT_STORE_CHAIN, &value);
     struct buffer expected = {0};
     if (state.done > 0)
         sim_input_put_chains(&world->input, &state, &expected);
@@ -75,7 +80,7 @@ static size_t check_key(struct sim_world *world, uint32_t k, const uint32_t *app
               "key %u: the chains are not those of the records that progress covers", k);
     buffer_fini(&expected);
     int64_t count = 0;
-    strid_bytes number = stored_value(live, key, SIM_INPUT_STORE_COUNT, &value);
+    strid_bytes number = stored_value(directory, key, SIM_INPUT_STORE_COUNT, &value);
     if (value.kind == STRID_STATE_I64)
         memcpy(&count, number.data, sizeof count);
     SIM_CHECK("state_is_progress",
@@ -85,7 +90,7 @@ static size_t check_key(struct sim_world *world, uint32_t k, const uint32_t *app
               (unsigned long long)state.done);
     double half = 0;
     bool has_half = state.done > 0 && sim_handler_has_half(state.done);
-    number = stored_value(live, key, SIM_INPUT_STORE_HALF, &value);
+    number = stored_value(directory, key, SIM_INPUT_STORE_HALF, &value);
     if (value.kind == STRID_STATE_F64)
         memcpy(&half, number.data, sizeof half);
     SIM_CHECK("state_is_progress",
@@ -95,29 +100,47 @@ static size_t check_key(struct sim_world *world, uint32_t k, const uint32_t *app
     return state.done > 0 ? 2 + (size_t)has_half : 0;
 }
 
-/* Records that the tables cover, per partition and vshard: index + 1. */
-static void read_tables(struct sim_world *world,
-                        uint32_t applied[SIM_INPUT_VSHARDS][SIM_INPUT_PARTITIONS_MAX])
+/* Records that progress covers, per vshard and partition: index + 1. */
+typedef uint32_t coverage[SIM_INPUT_VSHARDS][SIM_INPUT_PARTITIONS_MAX];
+
+static void cover(coverage applied, uint32_t p, uint32_t vshard, strid_position position)
 {
-    for (uint32_t p = 0; p < world->input.partition_count; p++) {
-        const struct directory_table *table = world->run->partitions[p].stored->table;
-        const struct sim_partition *partition = &world->input.partitions[p];
-        for (uint32_t v = 0; v < SIM_INPUT_VSHARDS; v++) {
-            applied[v][p] = 0;
-            if (table != NULL && (table->known[v / 8] >> (v & 7) & 1) != 0)
-                applied[v][p] = sim_input_before(
-                    partition, sim_input_place(&world->input, table->applied[v]) + 1);
+    const struct sim_input *input = &sim_world->input;
+    uint32_t covered =
+        sim_input_before(&input->partitions[p], sim_input_place(input, position) + 1);
+    if (applied[vshard][p] < covered)
+        applied[vshard][p] = covered;
+}
+
+/* From the tables, and of a directory that was opened to be read from the blocks, too. */
+static void read_progress(const struct sim_world *world, const struct directory *directory,
+                          coverage applied)
+{
+    memset(applied, 0, sizeof(coverage));
+    for (uint32_t i = 0; i < directory->partition_count; i++) {
+        const struct directory_table *table = directory->partitions[i]->table;
+        for (uint32_t v = 0; table != NULL && v < SIM_INPUT_VSHARDS; v++)
+            if ((table->known[v / 8] >> (v & 7) & 1) != 0)
+                cover(applied, directory->partitions[i]->number, v, table->applied[v]);
+    }
+    uint32_t count = directory->fold == NULL ? 0 : fold_progress_count(directory->fold);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct fold_progress *progress = fold_progress_at(directory->fold, i);
+        for (uint32_t r = 0; r < directory->run_count; r++)
+            for (uint32_t v = 0; v < SIM_INPUT_VSHARDS; v++)
+                if (directory->runs[r].run == progress->run &&
+                    directory->runs[r].worker_of[v] == progress->worker)
+                    cover(applied, progress->partition, v, progress->position);
+    }
+    for (uint32_t p = 0; p < world->input.partition_count; p++)
+        for (uint32_t v = 0; v < SIM_INPUT_VSHARDS; v++)
             SIM_CHECK("durable_is_kept", applied[v][p] >= world->audit.durable[p][v],
                       "partition %u, vshard %u: %u records were durable, %u are found", p, v,
                       world->audit.durable[p][v], applied[v][p]);
-        }
-    }
 }
 
 /* Outputs and dead letters of every record that progress covers have arrived. */
-static void check_arrived(struct sim_world *world,
-                          uint32_t applied[SIM_INPUT_VSHARDS][SIM_INPUT_PARTITIONS_MAX],
-                          bool complete)
+static void check_arrived(struct sim_world *world, coverage applied, bool complete)
 {
     const struct sim_input *input = &world->input;
     for (uint32_t p = 0; p < input->partition_count; p++)
@@ -140,13 +163,38 @@ static void check_arrived(struct sim_world *world,
         }
 }
 
+static size_t check_keys(const struct sim_world *world, const struct directory *directory,
+                         coverage applied)
+{
+    size_t entries = 0;
+    for (uint32_t k = 0; k < world->input.key_count; k++)
+        entries += check_key(world, directory, k, applied[world->input.keys[k].hash >> 24]);
+    return entries;
+}
+
+void sim_check_stopped(struct sim_world *world)
+{
+    static coverage applied;
+    struct directory *directory = NULL;
+    struct directory_options options = {.read_only = true, .log = &world->log};
+    strid_error err = STRID_ERROR_INIT;
+    bool faults = world->faults;
+    world->faults = false;
+    strid_status status = directory_open("sim:", &sim_store, &options, &directory, &err);
+    SIM_CHECK("tools_can_read", status == STRID_OK || status == STRID_ENOTFOUND, "%s", err.message);
+    if (status == STRID_OK) {
+        read_progress(world, directory, applied);
+        (void)check_keys(world, directory, applied);
+        directory_close(directory);
+    }
+    world->faults = faults;
+}
+
 void sim_check_recovered(struct sim_world *world, bool complete)
 {
-    static uint32_t applied[SIM_INPUT_VSHARDS][SIM_INPUT_PARTITIONS_MAX];
-    read_tables(world, applied);
-    size_t expected = 0, found = 0;
-    for (uint32_t k = 0; k < world->input.key_count; k++)
-        expected += check_key(world, k, applied[world->input.keys[k].hash >> 24]);
+    static coverage applied;
+    read_progress(world, world->run->directory, applied);
+    size_t expected = check_keys(world, world->run->directory, applied), found = 0;
     const struct skip_node *node = skip_list_seek(world->disk.live, strid_bytes_of_text("s"));
     for (; node != NULL && skip_node_key(node).data[0] == 's'; node = skip_list_next(node))
         found++;

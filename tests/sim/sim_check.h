@@ -9,6 +9,8 @@
 void sim_check_step(struct sim_world *world);
 /* A run was opened: what it found is what progress says, and nothing durable is missing. */
 void sim_check_recovered(struct sim_world *world, bool complete);
+/* No run is on: what a tool that only reads finds, blocks included, is what progress says. */
+void sim_check_stopped(struct sim_world *world);
 /* A run said that it has finished: every chunk is back, everything is told. */
 void sim_check_finished(struct sim_world *world);
 /* At the end: the source knows the low position of each partition. */

@@ -12,7 +12,8 @@ struct sim_disk {
     struct skip_list *live, *durable;
     struct buffer log; /* writes that no sync covers */
     uint32_t log_writes;
-    bool open;   /* a run holds it */
+    bool open; /* a run or a tool holds it */
+    bool read_only;
     bool failed; /* a write failed: it has to be opened again */
 };
 

@@ -100,6 +100,8 @@ static void close_run(struct sim_world *world, enum ending ending)
     }
     if (ending != ENDING_FINISHED)
         world->crashes++;
+    if (sim_random_chance(&world->random, 2))
+        sim_check_stopped(world);
 }
 
 static enum ending draw_ending(struct sim_random *random, bool failed)

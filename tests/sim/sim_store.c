@@ -18,6 +18,7 @@ enum failure { FAIL_NOT = 0, FAIL_BEFORE, FAIL_BEHIND };
 
 static enum failure draw(const struct sim_disk *disk)
 {
+    SIM_CHECK("read_only", !disk->read_only, "a tool that only reads changes the store");
     if (disk->failed)
         return FAIL_BEFORE;
     bool picked = sim_world->faults && sim_world->fails_in > 0 && --sim_world->fails_in == 0;
@@ -30,12 +31,12 @@ static strid_status store_open(const struct store_config *config, struct store *
                                strid_error *err)
 {
     struct sim_disk *disk = &sim_world->disk;
-    (void)config;
     SIM_CHECK("one_owner", !disk->open, "the store is opened though a run holds it");
     if (sim_world_strikes(sim_world->knobs.store_rate))
         return error_set(err, STRID_EIO, "sim", "open failed");
     disk->open = true;
     disk->failed = false;
+    disk->read_only = config->read_only;
     *out = (struct store *)(void *)disk;
     return STRID_OK;
 }
