@@ -1,6 +1,7 @@
 #include "count.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -16,8 +17,16 @@ struct count {
 static strid_outcome handle(strid_context *ctx, const strid_record *record, void *user)
 {
     const struct count *count = user;
-    int64_t seen = strid_state_get_i64(ctx, count->store, 0);
+    strid_bytes held;
+    int64_t seen = 0;
+    strid_state_kind kind = strid_state_get(ctx, count->store, &held);
     (void)record;
+    if (__builtin_expect(kind == STRID_STATE_I64, 1)) {
+        memcpy(&seen, held.data, sizeof seen);
+    } else if (kind != STRID_STATE_ABSENT) { /* of another handler: not to be overwritten */
+        strid_set_reason(ctx, "the state of this key is not a count");
+        return STRID_REJECT;
+    }
     if (__builtin_add_overflow(seen, 1, &seen)) {
         strid_set_reason(ctx, "overflow");
         return STRID_REJECT;
