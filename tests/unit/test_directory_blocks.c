@@ -160,7 +160,7 @@ Test(directory_blocks, missing_ones_below_a_low_position_refuse)
     struct batch batch = {0};
     directory_case_init(&at);
     directory_case_run(&at, 1);
-    directory_put_low(&batch, 0, (strid_position){0, 3}, 2);
+    directory_put_low(&batch, 0, (strid_position){0, 3}, 1);
     cr_assert_eq(batch_apply(&batch, &directory_case_ops, at.directory->store, &at.err), STRID_OK);
     refused(&at, "block 1 is missing or damaged");
     batch_fini(&batch);
