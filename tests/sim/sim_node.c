@@ -40,7 +40,7 @@ static strid_status open_run(struct sim_world *world, strid_error *err)
                                   .block_bytes = world->knobs.block_bytes,
                                   .redo_bytes = world->knobs.redo_bytes,
                                   .cache_bytes = world->knobs.cache_bytes};
-    if (world->runs > 0 && sim_random_chance(random, 2))
+    if (world->runs > 0 && !sim_random_chance(random, 4))
         world->knobs.workers = sim_random_between(random, 1, SIM_WORKERS_MAX);
     world->workers = world->definition->workers = world->knobs.workers;
     size_t places = (size_t)world->input.partition_count * world->input.key_count;

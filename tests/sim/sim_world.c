@@ -82,7 +82,7 @@ static void pick_knobs(struct sim_knobs *knobs, struct sim_random *random)
         .sink_rate = pick_rate(random),
         .again_rate = sim_random_log(random, 2, 100),
         .yield_rate = sim_random_chance(random, 4) ? 0 : sim_random_log(random, 1, 30),
-        .crashes_wanted = sim_random_between(random, 1, 5)};
+        .crashes_wanted = sim_random_between(random, 1, 20)};
 }
 
 static void make_sink(struct sim_world *world, uint32_t index, struct sink_definition *out)
