@@ -44,7 +44,7 @@ struct sim_key {
 };
 
 struct sim_partition {
-    char topic[16];
+    char topic[24];
     struct sim_record *records;
     uint32_t count;
     uint64_t end;   /* place behind the last record */
