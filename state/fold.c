@@ -75,6 +75,11 @@ static void read_item(const struct fold *fold, const struct item *item, struct k
     (void)read;
 }
 
+static void prefetch(const struct fold *fold, const struct item *item)
+{
+    __builtin_prefetch(fold->blocks[item->block].bytes + item->at);
+}
+
 static void reserve_items(struct fold *fold, size_t more)
 {
     if (fold->capacity - fold->count >= more)
@@ -206,11 +211,13 @@ static size_t keep(struct fold *fold, size_t first, size_t end, const struct ite
 /* Of each key the newest entry stays. */
 static void drop_older(struct fold *fold)
 {
-    size_t kept = 0;
+    size_t kept = 0, ahead = 0;
     for (size_t i = 0; i < fold->count;) {
         size_t end = i + 1;
         while (end < fold->count && fold->items[end].place == fold->items[i].place)
             end++;
+        for (; ahead < end + PREFETCH && ahead < fold->count; ahead++)
+            prefetch(fold, &fold->items[ahead]);
         if (end == i + 1) {
             fold->spare[kept++] = fold->items[i];
         } else {
@@ -247,10 +254,8 @@ bool fold_next(void *user, struct store_op *op)
     STRID_DASSERT(fold->sorted);
     if (fold->next == fold->count)
         return false;
-    if (fold->next + PREFETCH < fold->count) {
-        const struct item *ahead = &fold->items[fold->next + PREFETCH];
-        __builtin_prefetch(fold->blocks[ahead->block].bytes + ahead->at);
-    }
+    if (fold->next + PREFETCH < fold->count)
+        prefetch(fold, &fold->items[fold->next + PREFETCH]);
     struct key_state key;
     struct key_value value;
     read_item(fold, &fold->items[fold->next++], &key, &value);

@@ -8,7 +8,7 @@
 #include "runtime/storage.h"
 #include "runtime/worker.h"
 
-enum { MATERIALISE_BYTES_MAX = 256 * 1024 * 1024 };
+enum { MATERIALISE_BYTES_MAX = 256 * 1024 * 1024, LEVEL0_FILES_MAX = 48 };
 
 /* One materialisation, in steps that other agents run between (and a crash may fall between). */
 enum step { STEP_IDLE = 0, STEP_INGEST, STEP_DELETE };
@@ -175,6 +175,16 @@ static int delete_blocks(struct materialiser *materialiser)
     return 1;
 }
 
+/* Compaction has to keep up, or RocksDB would stop all writes, blocks too. The redo bound then
+ * stops the workers. */
+static bool level0_is_full(const struct materialiser *materialiser)
+{
+    const struct directory *directory = materialiser->run->directory;
+    struct store_figures figures = {0};
+    directory->ops->figures(directory->store, &figures);
+    return figures.level_files[0] >= LEVEL0_FILES_MAX;
+}
+
 int materialiser_do_work(void *self)
 {
     struct materialiser *materialiser = self;
@@ -192,9 +202,9 @@ int materialiser_do_work(void *self)
     }
     if (storage_synced_number(run->storage) == materialiser_through(materialiser))
         return 0;
-    int64_t wanted = (int64_t)run->options.redo_bytes / 2;
+    int64_t wanted = (int64_t)run->options.redo_bytes / 4 * 3;
     if (!atomic_exchange_explicit(&materialiser->hurry, false, memory_order_acq_rel) &&
         materialiser_redo_bytes(materialiser) < wanted)
         return 0;
-    return read_blocks(materialiser);
+    return level0_is_full(materialiser) ? 0 : read_blocks(materialiser);
 }

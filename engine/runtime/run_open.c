@@ -18,9 +18,10 @@ enum {
     ENTRY_ESTIMATE = 80,   /* bytes of a small entry with its share of the index */
     LOAD_TRY_FACTOR = 4,
     CHUNKS_DEFAULT = 64,
-    BLOCK_BYTES_DEFAULT = 4 * 1024 * 1024
+    BLOCK_OF_REDO =
+        8 /* a block is sealed by size at the latest: redo is some blocks of each worker */
 };
-static const int64_t seal_interval_default_ns = 50000000;
+static const int64_t seal_interval_default_ns = 200000000;
 
 static uint64_t memory_of(const struct definition *definition)
 {
@@ -44,12 +45,12 @@ void run_set_defaults(struct run *run)
         options->chunk_records = CHUNK_RECORDS_MAX;
     if (options->seal_interval_ns == 0)
         options->seal_interval_ns = seal_interval_default_ns;
-    if (options->block_bytes == 0)
-        options->block_bytes = BLOCK_BYTES_DEFAULT;
     if (options->cache_bytes == 0)
         options->cache_bytes = caches / run->worker_count;
     if (options->redo_bytes == 0)
         options->redo_bytes = caches / REDO_OF_CACHE < redo_max ? caches / REDO_OF_CACHE : redo_max;
+    if (options->block_bytes == 0)
+        options->block_bytes = options->redo_bytes / BLOCK_OF_REDO;
 }
 
 static strid_status open_directory(struct run *run, strid_error *err)

@@ -196,7 +196,7 @@ static strid_status store_open(const struct store_config *config, struct store *
             remove_directory(config->path);
         return status;
     }
-    store->bulk = (struct rocksdb_bulk){store->db, store->tuning.options, store->path, 1};
+    store->bulk = (struct rocksdb_bulk){store->db, store->tuning.load_options, store->path, 1};
     log_debug((const struct log *)config->log, COMPONENT, "opened %s%s", config->path,
               config->read_only ? " for reading" : "");
     *out = store;

@@ -24,7 +24,8 @@ static void init_levels(rocksdb_options_t *options)
     rocksdb_options_set_compression(options, rocksdb_lz4_compression);
     rocksdb_options_set_target_file_size_base(options, UINT64_C(64) << 20);
     rocksdb_options_set_max_bytes_for_level_base(options, UINT64_C(256) << 20);
-    rocksdb_options_set_level0_file_num_compaction_trigger(options, 4);
+    /* Each loaded file spans all keys, so that a compaction rewrites everything below: seldom. */
+    rocksdb_options_set_level0_file_num_compaction_trigger(options, ROCKSDB_TUNING_LEVEL0_FILES);
     /* RocksDB's own stalls would stop the writing of blocks, that is, durability. The materialiser
      * holds itself back by the number of level-0 files long before these. */
     rocksdb_options_set_level0_slowdown_writes_trigger(options, 64);
@@ -54,10 +55,15 @@ void rocksdb_tuning_init(struct rocksdb_tuning *tuning, uint64_t write_buffer, u
     rocksdb_options_set_keep_log_file_num(options, 4);
     init_levels(options);
     init_table(tuning, block_cache == 0 ? ROCKSDB_TUNING_BLOCK_CACHE : block_cache);
+    /* Loaded files do not live long: the first compaction compresses what it keeps. */
+    tuning->load_options = rocksdb_options_create_copy(options);
+    rocksdb_options_set_compression(tuning->load_options, rocksdb_no_compression);
 }
 
 void rocksdb_tuning_fini(struct rocksdb_tuning *tuning)
 {
+    if (tuning->load_options != NULL)
+        rocksdb_options_destroy(tuning->load_options);
     if (tuning->options != NULL)
         rocksdb_options_destroy(tuning->options);
     if (tuning->table != NULL)

@@ -10,9 +10,11 @@
 
 #define ROCKSDB_TUNING_WRITE_BUFFER (UINT64_C(192) << 20)
 #define ROCKSDB_TUNING_BLOCK_CACHE (UINT64_C(64) << 20)
+#define ROCKSDB_TUNING_LEVEL0_FILES 12
 
 struct rocksdb_tuning {
     rocksdb_options_t *options;
+    rocksdb_options_t *load_options; /* of the sorted files that are loaded */
     rocksdb_cache_t *cache;
     rocksdb_block_based_table_options_t *table;
 };
