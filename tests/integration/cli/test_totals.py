@@ -101,6 +101,22 @@ class Totals(CommandCase):
         self.assertRegex(shown, r"value +oops")
         self.strid("dlq", "show", "totals.yaml", "1", code=1)
 
+    def test_dead_letter_as_json(self):
+        self.write("orders.jsonl", "oops\n", "a")
+        self.strid("run", "totals.yaml")
+        letter = json.loads(self.strid("dlq", "list", "totals.yaml", "--json").out)
+        for name in (letter["id"], str(len(ORDERS))):
+            shown = json.loads(self.strid("dlq", "show", "totals.yaml", name, "--json").out)
+            self.assertEqual((shown["id"], shown["value"], shown["reason"], shown["position"]),
+                             (letter["id"], "oops", "not_json", len(ORDERS)))
+
+    def test_without_json_rows_are_for_people(self):
+        self.strid("run", "totals.yaml")
+        get = self.strid("state", "get", "rocksdb:./state", "--store", "orders", "--key", "a").out
+        self.assertEqual(get, "a\t2\n")
+        scan = self.strid("state", "scan", "rocksdb:./state", "--store", "orders").out
+        self.assertEqual(sorted(scan.splitlines()), ["a\t2", "b\t1"])
+
     def test_dead_letters_before_the_first_run(self):
         self.assertEqual(self.strid("dlq", "list", "totals.yaml", "--json").out, "")
 
