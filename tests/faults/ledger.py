@@ -105,6 +105,11 @@ def stop_at(process, seconds, number):
     return False
 
 
+def counts(killed, before, now, total):
+    """A kill counts only if durable progress lay strictly inside the input and had grown."""
+    return killed and before < now < total
+
+
 def random_round(args, rng, folder, wanted):
     """Kills until `wanted` kills count or the input is near its end; returns how many counted."""
     current = Round(args, rng, folder, args.records)
@@ -120,7 +125,7 @@ def random_round(args, rng, folder, wanted):
         if now < before:
             raise Failure(f"progress went back from {before} to {now}")
         current.check(partial=True)
-        counted += running and not drain and before < now < current.total
+        counted += counts(running and not drain, before, now, current.total)
         before = now
         if counted == wanted or now > current.total * 0.95 or not running:
             break

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import unittest
 
+import ledger
 import ledger_check
 
 LEDGER = None
@@ -136,6 +137,18 @@ class CheckerTest(unittest.TestCase):
         self.outputs.insert(5, '{"id":"o/(0\n')
         self.assertEqual(self.findings(torn=1), [])
         self.assertEqual(len(self.findings(torn=0)), 1)
+
+
+class CountingTest(unittest.TestCase):
+    """Only a kill in the midst of progress counts."""
+
+    def test_progress_inside_of_the_input_that_has_grown(self):
+        self.assertTrue(ledger.counts(True, 0, 1, 100))
+        self.assertTrue(ledger.counts(True, 98, 99, 100))
+
+    def test_nothing_else(self):
+        for killed, before, now in ((False, 0, 50), (True, 0, 0), (True, 50, 50), (True, 50, 100)):
+            self.assertFalse(ledger.counts(killed, before, now, 100), (killed, before, now))
 
 
 if __name__ == "__main__":
