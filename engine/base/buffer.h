@@ -31,9 +31,9 @@ static inline uint8_t *buffer_reserve(struct buffer *buffer, size_t more)
 
 static inline void buffer_put(struct buffer *buffer, const void *data, size_t len)
 {
-    uint8_t *to = buffer_reserve(buffer, len);
-    if (len > 0)
-        memcpy(to, data, len);
+    if (len == 0) /* both may be null */
+        return;
+    memcpy(buffer_reserve(buffer, len), data, len);
     buffer->len += len;
 }
 
