@@ -1,8 +1,9 @@
 #!/bin/sh
 # Installs the build into a temporary prefix and builds an outside project against it.
-# usage: package.sh CMAKE BUILD_FOLDER CONSUMER_FOLDER CC VERSION
+# usage: package.sh CMAKE GENERATOR BUILD_FOLDER CONSUMER_FOLDER CC VERSION
 set -eu
-cmake=$1 build=$2 consumer=$3 cc=$4 version=$5
+cmake=$1 build=$3 consumer=$4 cc=$5 version=$6
+export CMAKE_GENERATOR="$2" # the default, make, need not be installed
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 prefix=$work/prefix
