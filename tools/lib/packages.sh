@@ -30,9 +30,11 @@ packages_install() {
         packages_root=sudo
     fi
     echo "strid: installing$packages_missing" >&2
-    if ! $packages_root apt-get update -qq >&2 ||
+    # Errors are on standard error; what is unpacked would bury them. Another apt-get is waited for.
+    if ! $packages_root apt-get update -qq -o DPkg::Lock::Timeout=120 >/dev/null ||
         ! $packages_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-            --no-install-recommends $packages_missing >&2; then
+            -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 --no-install-recommends \
+            $packages_missing >/dev/null; then
         echo "strid: apt-get failed. Is the network there, and is this Debian 12? Missing:" \
             "$packages_missing" >&2
         return 1
