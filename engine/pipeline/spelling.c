@@ -39,7 +39,7 @@ static size_t distance(const char *a, size_t a_len, const char *b, size_t b_len)
 const char *spelling_nearest(const struct spelling *spelling, const char *word)
 {
     size_t len = strlen(word);
-    size_t best = len / 3 + 2; /* farther is another word */
+    size_t best = len < 4 ? 2 : len / 3 + 2; /* farther is another word */
     const char *nearest = NULL;
     if (len > WORD_MAX)
         return NULL;

@@ -328,7 +328,10 @@ strid_status yaml_read(const char *path, struct yaml_file **out, strid_error *er
     else if (yaml_parser_initialize(&reader.parser) == 0)
         status = error_set(err, STRID_ENOMEM, "config", "out of memory");
     else {
-        yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text, len);
+        /* told the encoding, libyaml takes a byte order mark for text */
+        size_t mark = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+        yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text + mark,
+                                     len - mark);
         yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
         status = read_stream(&reader);
         yaml_parser_delete(&reader.parser);

@@ -62,6 +62,9 @@ Test(options, unknown_name_names_the_nearest)
 {
     check_refused("numbre", "1", "unknown option \"numbre\"; did you mean \"number\"?");
     check_refused("Text", "1", "unknown option \"Text\"; did you mean \"text\"?");
+    check_refused("tst", "1", /* two of three letters are another word */
+                  "unknown option \"tst\"; known are text, number, flag, size, time, real, word, "
+                  "secret");
     check_refused("zzzzzzzzz", "1",
                   "unknown option \"zzzzzzzzz\"; known are text, number, flag, size, time, real, "
                   "word, secret");

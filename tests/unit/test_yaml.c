@@ -100,6 +100,15 @@ Test(yaml, what_is_not_simple_is_refused)
     check_refused("a: b: c\n", "1:5: not valid YAML: mapping values are not allowed");
 }
 
+Test(yaml, a_byte_order_mark_and_crlf_are_no_text)
+{
+    struct yaml_file *file = read_text("\xef\xbb\xbf# windows\r\nab: 1\r\n");
+    cr_assert_not_null(yaml_find(&file->root, "ab"));
+    yaml_destroy(file);
+    check_refused("\xef\xbb\xbf", "1:1: the file is empty");
+    check_refused("\xef\xbb\xbf[\n", "2:1: not valid YAML");
+}
+
 Test(yaml, depth_and_size_are_bounded)
 {
     char text[128] = "a: ";
