@@ -170,7 +170,7 @@ static void say_unknown_command(int count, char **words)
     (void)snprintf(joined, sizeof joined, "%.32s%s%.32s", words[0], two ? " " : "",
                    two ? words[1] : "");
     if (group && !two) {
-        talk_error("'%s' needs to be told what to do: see 'strid help'", words[0]);
+        talk_error("'%s' needs to be told what to do: see 'strid help %s'", words[0], words[0]);
         return;
     }
     struct nearest nearest = nearest_to(joined);

@@ -17,6 +17,11 @@ int main(int argc, char **argv)
     else if (strcmp(argv[1], "--version") == 0)
         argv[1] = "version";
 
+    /* of a group, such as `state`: all its commands */
+    if (argc == 3 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
+        argv[2] = argv[1];
+        argv[1] = "help";
+    }
     struct command_call call;
     if (!command_parse(argc - 1, argv + 1, &call))
         return COMMAND_USAGE;

@@ -116,14 +116,11 @@ enum command_exit run_pipeline(const struct command_call *call)
 
     strid_pipeline_stats stats = {.struct_size = sizeof stats};
     strid_pipeline_get_stats(pipeline, &stats);
-    if (status == STRID_ECANCELLED)
-        talk_error("stopped at once by a second signal; what is durable is kept, the next run goes "
-                   "on there");
-    else if (status != STRID_OK)
+    if (status != STRID_OK)
         talk_error("%s", err.message);
     if (call->json)
         put_summary_json(call, &stats, status);
-    else
+    else if (status == STRID_OK || stats.records > 0) /* else nothing began */
         say_summary(call, &stats);
     atomic_store_explicit(&running, NULL, memory_order_release);
     strid_pipeline_destroy(pipeline);

@@ -40,8 +40,18 @@ class Running(CommandCase):
         terminal.signal(signal.SIGTERM)
         terminal.signal(signal.SIGCONT)
         self.assertEqual(terminal.end(), 1, terminal.seen)
-        self.assertIn("second signal", terminal.seen)
+        self.assertIn("stopped at once", terminal.seen)
         self.drain_and_add_up()
+
+    def test_drain_past_its_time_is_said_and_exits_1(self):
+        self.write("stuck.yaml", TOTALS + 'drain_timeout: 200ms\ndlq: { url: "file:none/x.dlq" }\n')
+        self.write("orders.jsonl", "no JSON\n")
+        terminal = self.terminal("run", "stuck.yaml")
+        terminal.read_until(lambda text: "none/x.dlq" in text, "warning")
+        terminal.signal(signal.SIGINT)
+        self.assertEqual(terminal.end(), 1, terminal.seen)
+        self.assertIn("drain_timeout", terminal.seen)
+        self.assertNotIn("at once", terminal.seen)
 
     def drain_and_add_up(self):
         """One more run, drained: then every record up to the low position is counted once."""

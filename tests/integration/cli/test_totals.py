@@ -43,6 +43,14 @@ class Totals(CommandCase):
         self.assertEqual({name: found[name] for name in expected}, expected)
         self.assertIn("records_per_s", found)
 
+    def test_no_summary_of_a_run_that_never_began(self):
+        self.write("other.yaml", TOTALS.replace("orders.jsonl", "missing.jsonl"))
+        done = self.strid("run", "other.yaml", code=1)
+        self.assertIn("missing.jsonl", done.err)
+        self.assertEqual(len(done.err.splitlines()), 1, done.err)
+        done = self.strid("run", "other.yaml", "--json", code=1)
+        self.assertEqual(json.loads(done.out)["status"], "STRID_ENOTFOUND")
+
     def test_state_scan_prints_exactly_key_and_value(self):
         self.strid("run", "totals.yaml")
         out = self.strid("state", "scan", "rocksdb:./state", "--store", "orders", "--json").out

@@ -24,7 +24,11 @@ class Usage(CommandCase):
         self.assertIn("did you mean 'strid state scan'", self.refused("state", "scna", "x"))
 
     def test_half_a_command(self):
-        self.assertIn("strid help", self.refused("state"))
+        self.assertIn("strid help state", self.refused("state"))
+        everything = self.strid("help", "state").out
+        self.assertEqual(self.strid("state", "--help").out, everything)
+        self.assertEqual(self.strid("state", "-h").out, everything)
+        self.assertEqual(self.strid("nothing", "--help", code=2).out, "")
 
     def test_unknown_flag_names_the_nearest(self):
         self.assertIn("did you mean --workers?", self.refused("run", "x.yaml", "--worker", "2"))
