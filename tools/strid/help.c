@@ -221,9 +221,13 @@ static void man(void)
         output_buffer.len = from;
         put_roff(usage);
         put_roff(command->summary);
-        if (command->details[0] != '\0')
+        if (command->details[0] != '\0') {
+            put(".PP\n");
             put_roff(command->details);
+        }
         man_flags(command->flags);
+        put(".PP\nExample:\n");
+        put_roff(command->example);
     }
     put(".SH OPTIONS\n");
     man_flags(command_common_flags);
