@@ -58,6 +58,14 @@ class Demo(unittest.TestCase):
             self.assertEqual((done.returncode, done.stdout), (2, ""))
             self.assertIn("known: --", done.stderr)
 
+    def test_a_build_folder_that_cannot_be_made_is_named(self):
+        blocked = os.path.join(self.log(1), "build")  # below a file
+        done = subprocess.run([os.path.join(ROOT, "tools/demo")], capture_output=True, text=True,
+                              check=False, env=dict(os.environ, STRID_COMMAND=STRID,
+                                                    STRID_BUILD_PREFIX=blocked))
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn(f"{blocked} cannot be written; set STRID_BUILD_PREFIX", done.stderr)
+
     def test_again_handles_what_was_appended(self):
         log = self.log(2)
         self.demo(log)
