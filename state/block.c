@@ -49,10 +49,14 @@ void block_put_state(struct buffer *block, const struct key_state *key,
     /* One check of the room for all of it: this runs once per changed key and block. */
     uint8_t *at = buffer_reserve(block, 32 + key->key.len + value->bytes.len);
     uint8_t *begin = at;
-    *at++ = (uint8_t)value->kind;
+    *at++ = (uint8_t)(value->kind | (value->expiry_ms != 0 ? KEY_KIND_EXPIRES : 0));
     *at++ = key->store;
     memcpy(at, &key->hash, 4);
     at += 4;
+    if (value->expiry_ms != 0) {
+        memcpy(at, &value->expiry_ms, 8);
+        at += 8;
+    }
     size_t len = key->key.len;
     for (; len >= 0x80; len >>= 7)
         *at++ = (uint8_t)(len | 0x80);
@@ -146,9 +150,11 @@ bool block_next_state(struct block_view *view, struct key_state *key, struct key
 
 bool block_read_state(struct cursor *at, struct key_state *key, struct key_value *value)
 {
-    value->kind = (strid_state_kind)cursor_u8(at);
+    uint8_t kind = cursor_u8(at);
+    value->kind = (strid_state_kind)(kind & ~KEY_KIND_EXPIRES);
     key->store = cursor_u8(at);
     key->hash = cursor_u32(at);
+    value->expiry_ms = (kind & KEY_KIND_EXPIRES) != 0 ? (int64_t)cursor_u64(at) : 0;
     key->key = cursor_bytes(at, cursor_varint(at));
     switch (value->kind) {
     case STRID_STATE_ABSENT:

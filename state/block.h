@@ -3,8 +3,9 @@
  *
  *   header (BLOCK_HEADER bytes)  magic, format, run, worker, sequence of the worker, counts, length
  * and CRC of the body; number and highest number known synced, which storage fills in; CRC of the
- * header progress                     partition u32, position 2 x u64 state kind u8 (0: deletion),
- * vshard u8, store u8, key length varint, key, [bytes: length varint] value
+ * header progress                     partition u32, position 2 x u64 state kind u8 (0: deletion;
+ * 0x80 set: expires), store u8, hash u32, [expires: milliseconds u64], key length varint, key,
+ * [bytes: length varint] value
  *
  * Integers are little-endian. A block is packed by one worker, then numbered by storage; a packed
  * block is constant. */

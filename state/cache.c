@@ -11,7 +11,8 @@ enum {
     VALUE_INSIDE_MAX =
         2048, /* larger values lie outside, so that slabs need not be of their sizes */
     BLOCK_ENTRY_OVERHEAD = 6,
-    PACK_PREFETCH = 8
+    PACK_PREFETCH = 8,
+    EXPIRE_PREFETCH = 8
 };
 
 static uint32_t tag_of(uint32_t hash, uint8_t store)
@@ -195,6 +196,7 @@ static void store_value(struct cache *cache, struct cache_entry *entry,
     uint8_t *at = entry->bytes + entry->key_len;
     entry->flags = (uint8_t)((entry->flags & ~CACHE_KIND) | (uint8_t)value->kind);
     entry->value_len = (uint32_t)value->bytes.len;
+    entry->expiry_ms = value->expiry_ms;
     if (value->bytes.len > VALUE_INSIDE_MAX) {
         uint8_t *outside = memory_alloc(value->bytes.len);
         memcpy(outside, value->bytes.data, value->bytes.len);
@@ -295,7 +297,8 @@ uint32_t cache_pack(struct cache *cache, struct buffer *block, uint64_t sequence
                                 .store = entry->store,
                                 .key = strid_bytes_of(entry->bytes, entry->key_len)};
         struct key_value value = {.kind = cache_kind(entry),
-                                  .bytes = strid_bytes_of(cache_value(entry), entry->value_len)};
+                                  .bytes = strid_bytes_of(cache_value(entry), entry->value_len),
+                                  .expiry_ms = entry->expiry_ms};
         block_put_state(block, &key, &value);
         entry->flags &= (uint8_t)~CACHE_DIRTY;
         entry->block = sequence;
@@ -336,6 +339,26 @@ static void evict_unless_needed(struct cache *cache, struct cache_entry *entry, 
         entry->flags &= (uint8_t)~CACHE_REFERENCED;
     else
         evict(cache, entry, class);
+}
+
+uint32_t cache_expire(struct cache *cache, int64_t now_ms, uint32_t slots)
+{
+    uint32_t expired = 0;
+    size_t mask = cache->slot_count - 1;
+    for (uint32_t i = 0; i < slots; i++) {
+        uint64_t ahead = cache->slots[(cache->expire_at + EXPIRE_PREFETCH) & mask];
+        if (ahead != 0)
+            __builtin_prefetch(entry_at(cache, (uint32_t)ahead - 1));
+        uint64_t slot = cache->slots[cache->expire_at & mask];
+        cache->expire_at = (cache->expire_at + 1) & mask;
+        struct cache_entry *entry = slot == 0 ? NULL : entry_at(cache, (uint32_t)slot - 1);
+        if (entry == NULL || !key_is_expired(entry->expiry_ms, now_ms))
+            continue;
+        /* In place: the index stays as it is. */
+        (void)cache_put(cache, entry, &(struct key_value){.kind = STRID_STATE_ABSENT});
+        expired++;
+    }
+    return expired;
 }
 
 uint64_t cache_used_bytes(const struct cache *cache)

@@ -28,7 +28,7 @@ struct cache_entry {
     uint32_t hash; /* upper half of the record key's hash; its upper 8 bits are the vshard */
     uint32_t value_len;
     uint64_t block;
-    int64_t expiry_ms; /* 0: none */
+    int64_t expiry_ms; /* as in struct key_value: from then on as if it were ABSENT */
     uint32_t dirty_at; /* place in the dirty list, while dirty */
     uint16_t key_len;
     uint8_t store;
@@ -57,6 +57,7 @@ struct cache {
     uint32_t dirty_count, dirty_capacity;
     uint64_t dirty_bytes;                /* about what they take in a block */
     uint64_t complete[KEY_VSHARDS / 64]; /* bit of a vshard: what is not here is not in the store */
+    size_t expire_at;                    /* slot that cache_expire() looks at next */
     uint64_t evictions;
     uint64_t moves; /* entries that left their place: pointers to entries hold while it stays */
 };
@@ -83,6 +84,11 @@ uint32_t cache_pack(struct cache *cache, struct buffer *block, uint64_t sequence
 /* Evicts until there is room for about `entries` more of each size in use. `materialised`: sequence
  * of the worker's last block that is in the store. false: too much is not yet materialised. */
 bool cache_make_room(struct cache *cache, uint32_t entries, uint64_t materialised);
+
+/* Looks at the next `slots` of the index, round and round, and deletes entries whose time to live
+ * is over (which makes them dirty); returns how many. Values that an entry had are no longer valid.
+ */
+uint32_t cache_expire(struct cache *cache, int64_t now_ms, uint32_t slots);
 
 /* Whether a key of that hash, if it is not here, is nowhere. */
 static inline bool cache_is_complete(const struct cache *cache, uint32_t hash)

@@ -56,6 +56,7 @@ strid_status directory_open(const char *url, const struct store_ops *ops,
     directory->url = memory_copy_text(url);
     directory->log = options->log;
     directory->fold = fold_create();
+    directory->now_ms = options->now_ms;
     struct store_config config = {.path = path,
                                   .create = options->create,
                                   .read_only = options->read_only,
@@ -262,6 +263,7 @@ static bool saw_state(void *user, strid_bytes key, strid_bytes value)
 
 static strid_status materialise_rest(struct directory *directory, strid_error *err)
 {
+    fold_set_now(directory->fold, directory->now_ms);
     fold_sort(directory->fold);
     if (fold_count(directory->fold) == 0)
         return STRID_OK;

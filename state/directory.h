@@ -75,6 +75,7 @@ struct directory {
     struct directory_run *runs;
     uint32_t run_count;
     struct directory_run run; /* the one that was begun */
+    int64_t now_ms;           /* when it was opened */
     struct fold *fold;        /* blocks that are not materialised; NULL after begin_run */
     bool empty_state;         /* after begin_run: no state at all is in the store */
 };
@@ -84,6 +85,7 @@ struct directory_options {
     bool read_only;
     uint64_t write_buffer;
     uint64_t block_cache;
+    int64_t now_ms;                     /* begin_run drops what has expired by then; 0: nothing */
     uint64_t new_seed;                  /* hash seed of a directory that is made now */
     uint8_t new_id[DIRECTORY_ID_BYTES]; /* its id */
     const struct log *log;

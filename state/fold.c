@@ -27,6 +27,7 @@ struct fold {
     size_t count, capacity;
     bool sorted; /* by key, and each key once */
     size_t next;
+    int64_t now_ms;
     struct fold_progress *progress;
     uint32_t progress_count, progress_capacity;
     struct buffer key, value; /* what fold_next gives */
@@ -248,6 +249,8 @@ void fold_sort(struct fold *fold)
     fold->next = 0;
 }
 
+void fold_set_now(struct fold *fold, int64_t now_ms) { fold->now_ms = now_ms; }
+
 bool fold_next(void *user, struct store_op *op)
 {
     struct fold *fold = user;
@@ -264,7 +267,7 @@ bool fold_next(void *user, struct store_op *op)
     fold->key.len = key_put_state(at, &key);
     op->key = buffer_bytes(&fold->key);
     op->value = strid_bytes_of(NULL, 0);
-    if (value.kind != STRID_STATE_ABSENT) {
+    if (value.kind != STRID_STATE_ABSENT && !key_is_expired(value.expiry_ms, fold->now_ms)) {
         buffer_clear(&fold->value);
         key_put_value(&fold->value, &value);
         op->value = buffer_bytes(&fold->value);

@@ -28,6 +28,8 @@ bool fold_add(struct fold *fold, strid_bytes block, struct block_view *view);
  * the store. */
 void fold_sort(struct fold *fold);
 bool fold_next(void *fold, struct store_op *op); /* a store_next_fn */
+/* What has expired by then comes as a deletion; 0 (the default): nothing does. */
+void fold_set_now(struct fold *fold, int64_t now_ms);
 
 /* The newest value of a key (kind STRID_STATE_ABSENT: deleted); false: not in these blocks. */
 bool fold_get(struct fold *fold, const struct key_state *key, struct key_value *value);

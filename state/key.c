@@ -83,7 +83,9 @@ void key_put_value(struct buffer *out, const struct key_value *value)
 {
     STRID_ASSERT(value->kind != STRID_STATE_ABSENT);
     size_t begin = out->len;
-    buffer_put_u8(out, (uint8_t)value->kind);
+    buffer_put_u8(out, (uint8_t)(value->kind | (value->expiry_ms != 0 ? KEY_KIND_EXPIRES : 0)));
+    if (value->expiry_ms != 0)
+        buffer_put_u64(out, (uint64_t)value->expiry_ms);
     buffer_put_bytes(out, value->bytes);
     buffer_put_u32(out, crc32c(0, out->data + begin, out->len - begin));
 }
@@ -96,8 +98,14 @@ bool key_get_value(strid_bytes encoded, struct key_value *value)
     memcpy(&crc, encoded.data + encoded.len - 4, 4);
     if (crc != crc32c(0, encoded.data, encoded.len - 4))
         return false;
-    value->kind = (strid_state_kind)encoded.data[0];
-    value->bytes = strid_bytes_of(encoded.data + 1, encoded.len - VALUE_OVERHEAD);
+    struct cursor at = cursor_of(strid_bytes_of(encoded.data, encoded.len - 4));
+    uint8_t kind = cursor_u8(&at);
+    bool expires = (kind & KEY_KIND_EXPIRES) != 0;
+    value->expiry_ms = expires ? (int64_t)cursor_u64(&at) : 0;
+    if (at.failed || (expires && value->expiry_ms <= 0))
+        return false;
+    value->kind = (strid_state_kind)(kind & ~KEY_KIND_EXPIRES);
+    value->bytes = strid_bytes_of(at.at, (size_t)(at.end - at.at));
     switch (value->kind) {
     case STRID_STATE_BYTES:
         return true;

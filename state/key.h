@@ -22,7 +22,8 @@ enum {
     KEY_STATE_HEADER = 8,
     KEY_STATE_MAX = KEY_STATE_HEADER + KEY_RECORD_KEY_MAX,
     KEY_STORE_KEYLESS = 0x80, /* set in `store`: the key is the partition's own, not a record's */
-    KEY_FIXED_MAX = 16
+    KEY_FIXED_MAX = 16,
+    KEY_KIND_EXPIRES = 0x80 /* set in a stored kind: 8 bytes of expiry follow */
 };
 
 /* Which entry of state: a record key in a store. */
@@ -36,7 +37,13 @@ struct key_state {
 struct key_value {
     strid_state_kind kind; /* STRID_STATE_ABSENT: deleted */
     strid_bytes bytes;     /* of an integer or double: its 8 bytes in host order */
+    int64_t expiry_ms;     /* gone from then on, milliseconds since 1970; 0: never */
 };
+
+static inline bool key_is_expired(int64_t expiry_ms, int64_t now_ms)
+{
+    return expiry_ms != 0 && expiry_ms <= now_ms;
+}
 
 /* Writes at most KEY_FIXED_MAX bytes, returns how many. */
 size_t key_put_block(uint8_t *out, uint64_t number);
@@ -49,7 +56,7 @@ uint32_t key_get_u32(const uint8_t *at);
 size_t key_put_state(uint8_t *out, const struct key_state *key);
 bool key_get_state(strid_bytes encoded, struct key_state *key); /* false: no key of state */
 
-/* A state value in the store: kind, payload, CRC-32C of both. */
+/* A state value in the store: kind, expiry where there is one, payload, CRC-32C of all. */
 void key_put_value(struct buffer *out, const struct key_value *value);
 bool key_get_value(strid_bytes encoded, struct key_value *value); /* false: damaged */
 

@@ -26,12 +26,20 @@ static void override(struct definition *definition, const strid_pipeline_options
         definition->max_attempts = options->max_attempts;
     if (options->memory_bytes != 0)
         definition->memory_bytes = options->memory_bytes;
+    if (options->durability != STRID_DURABILITY_DEFAULT)
+        definition->durability = options->durability;
 }
 
 static bool options_are_valid(const strid_pipeline_options *options, strid_error *err)
 {
-    if (options != NULL && options->struct_size == sizeof *options)
-        return true;
+    if (options != NULL && options->struct_size == sizeof *options) {
+        if ((unsigned)options->durability <= STRID_DURABILITY_REPLAY)
+            return true;
+        (void)error_set(err, STRID_ECONFIG, "pipeline",
+                        "%d is no durability; use one of STRID_DURABILITY_*",
+                        (int)options->durability);
+        return false;
+    }
     (void)error_set(err, STRID_EINVAL, "pipeline",
                     "options have the wrong size; begin them with STRID_PIPELINE_OPTIONS_INIT");
     return false;
@@ -90,6 +98,24 @@ strid_status strid_pipeline_add_store(strid_pipeline *pipeline, const char *name
                                       strid_store *store, strid_error *err)
 {
     return definition_add_store(pipeline->definition, name, store, err);
+}
+
+strid_status strid_pipeline_add_store_with(strid_pipeline *pipeline, const char *name,
+                                           const strid_store_options *options, strid_store *store,
+                                           strid_error *err)
+{
+    if (options == NULL || options->struct_size != sizeof *options)
+        return error_set(err, STRID_EINVAL, "pipeline",
+                         "store options have the wrong size; begin them with "
+                         "STRID_STORE_OPTIONS_INIT");
+    if (options->ttl_ms < 0)
+        return error_set(err, STRID_ECONFIG, "pipeline",
+                         "a time to live of %lld ms for store \"%s\": expected at least 0",
+                         (long long)options->ttl_ms, name == NULL ? "" : name);
+    strid_status status = definition_add_store(pipeline->definition, name, store, err);
+    return status != STRID_OK
+               ? status
+               : definition_set_ttl(pipeline->definition, *store, options->ttl_ms, err);
 }
 
 strid_status strid_pipeline_add_sink(strid_pipeline *pipeline, const char *name, const char *url,

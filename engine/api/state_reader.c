@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <xxhash.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "state/directory.h"
 
 struct strid_state_reader {
     struct directory *directory;
+    int64_t now_ms;      /* when it was opened: what has expired by then is not there */
     struct buffer value; /* of the entry that was given last */
     strid_state_store_stats *stores;
     strid_state_partition_stats *partitions;
@@ -20,6 +22,7 @@ strid_state_reader *strid_state_reader_open(const char *url, strid_error *err)
 {
     struct directory_options options = {.read_only = true};
     strid_state_reader *reader = memory_alloc_zeroed(sizeof *reader);
+    reader->now_ms = clock_wall_ms(&clock_system);
     if (directory_open(url, NULL, &options, &reader->directory, err) != STRID_OK) {
         memory_free(reader);
         return NULL;
@@ -95,12 +98,13 @@ strid_status strid_state_reader_get(strid_state_reader *reader, const char *stor
     }
     if (status != STRID_OK)
         return status;
-    if (value.kind == STRID_STATE_ABSENT)
+    if (value.kind == STRID_STATE_ABSENT || key_is_expired(value.expiry_ms, reader->now_ms))
         return error_set(err, STRID_ENOTFOUND, "state", "store \"%s\" has no such key", store);
     *entry = (strid_state_entry){.store = directory->stores[state.store],
                                  .key = key,
                                  .kind = value.kind,
-                                 .value = value.bytes};
+                                 .value = value.bytes,
+                                 .expires_ms = value.expiry_ms};
     return STRID_OK;
 }
 
@@ -118,13 +122,16 @@ struct scan {
 static bool give(struct scan *scan, const struct key_state *key, const struct key_value *value)
 {
     uint8_t store = (uint8_t)(key->store & ~KEY_STORE_KEYLESS);
-    if (value->kind == STRID_STATE_ABSENT || (scan->store != 0 && scan->store != store))
+    if (value->kind == STRID_STATE_ABSENT ||
+        key_is_expired(value->expiry_ms, scan->reader->now_ms) ||
+        (scan->store != 0 && scan->store != store))
         return true;
     bool keyless = (key->store & KEY_STORE_KEYLESS) != 0;
     strid_state_entry entry = {.store = scan->reader->directory->stores[store],
                                .key = keyless ? strid_bytes_of(NULL, 0) : key->key,
                                .kind = value->kind,
-                               .value = value->bytes};
+                               .value = value->bytes,
+                               .expires_ms = value->expiry_ms};
     scan->ended = !scan->fn(scan->user, &entry);
     return !scan->ended;
 }
@@ -177,6 +184,7 @@ static bool count_entry(void *user, const strid_state_entry *entry)
             counting->stores[i].keys++;
             counting->stores[i].key_bytes += entry->key.len;
             counting->stores[i].value_bytes += entry->value.len;
+            counting->stores[i].expiring += entry->expires_ms != 0;
         }
     return true;
 }

@@ -44,6 +44,7 @@ struct definition *definition_create(const char *name, strid_error *err)
     definition->name = memory_copy_text(name);
     definition->state_url = memory_copy_text("memory:");
     definition->decode.format = DECODE_JSONL;
+    definition->durability = STRID_DURABILITY_DURABLE;
     definition->max_attempts = MAX_ATTEMPTS;
     definition->watchdog_ms = WATCHDOG_MS;
     definition->drain_timeout_ms = DRAIN_TIMEOUT_MS;
@@ -189,6 +190,18 @@ strid_status definition_add_store(struct definition *definition, const char *nam
                          DEFINITION_STORES_MAX);
     *store = ++definition->store_count;
     definition->stores[*store] = memory_copy_text(name);
+    return STRID_OK;
+}
+
+strid_status definition_set_ttl(struct definition *definition, strid_store store, int64_t ttl_ms,
+                                strid_error *err)
+{
+    if ((ttl_ms < 0 && ttl_ms != DEFINITION_TTL_NEVER) || ttl_ms > DEFINITION_TTL_MAX_MS)
+        return error_set(err, STRID_ECONFIG, "config",
+                         "a time to live of %lld ms for store \"%s\": expected 0 to %lld",
+                         (long long)ttl_ms, definition->stores[store],
+                         (long long)DEFINITION_TTL_MAX_MS);
+    definition->store_ttl_ms[store] = ttl_ms;
     return STRID_OK;
 }
 

@@ -7,6 +7,10 @@
 
 enum { DEFINITION_STORES_MAX = 120, DEFINITION_FIELDS_MAX = 64, DEFINITION_NAME_MAX = 64 };
 
+/* Of a store that keeps its entries though the pipeline has a TTL. */
+#define DEFINITION_TTL_NEVER INT64_C(-1)
+#define DEFINITION_TTL_MAX_MS (INT64_C(36525) * 24 * 60 * 60 * 1000)
+
 /* A connector as configured. `url` has no secrets; `target` is what stands between scheme and
  * query. */
 struct source_definition {
@@ -53,8 +57,11 @@ struct definition {
     struct source_definition source;
     struct decode_definition decode;
     char *state_url;
-    char *stores[DEFINITION_STORES_MAX + 1]; /* index = strid_store; [0] unused */
+    char *stores[DEFINITION_STORES_MAX + 1];         /* index = strid_store; [0] unused */
+    int64_t store_ttl_ms[DEFINITION_STORES_MAX + 1]; /* by strid_store; 0: ttl_ms; or NEVER */
     uint32_t store_count;
+    int64_t ttl_ms;              /* of stores without their own; 0: entries stay */
+    strid_durability durability; /* never DEFAULT */
     struct route_definition *routes;
     uint32_t route_count;
     struct sink_definition *sinks;
@@ -76,6 +83,9 @@ strid_status definition_set_source(struct definition *definition, const char *ur
                                    strid_error *err);
 strid_status definition_add_store(struct definition *definition, const char *name,
                                   strid_store *store, strid_error *err);
+/* STRID_ECONFIG: negative, or beyond 100 years. */
+strid_status definition_set_ttl(struct definition *definition, strid_store store, int64_t ttl_ms,
+                                strid_error *err);
 strid_status definition_add_sink(struct definition *definition, const char *name, const char *url,
                                  strid_error *err);
 strid_status definition_add_field(struct definition *definition, const char *name, uint32_t *index,

@@ -130,8 +130,62 @@ static strid_status load_state(const struct load *load, const struct yaml_node *
     if (node == NULL)
         return STRID_OK;
     STRID_TRY(find_url(load, "state", node, &url));
-    STRID_TRY(fill(load, node, &layout_state, NULL, NULL));
-    return place(load, url, definition_set_state(load->definition, url->text, load->err));
+    struct options options;
+    options_init(&options, layout_state.options, sizeof(struct layout_state_values));
+    const struct layout_state_values *values = options.values;
+    strid_status status = fill(load, node, &layout_state, &options, NULL);
+    if (status == STRID_OK)
+        status = place(load, node, options_finish(&options, load->err));
+    if (status == STRID_OK)
+        status = place(load, url, definition_set_state(load->definition, url->text, load->err));
+    if (status == STRID_OK) {
+        load->definition->ttl_ms = values->ttl;
+        load->definition->durability =
+            (strid_durability)(values->durability + STRID_DURABILITY_DURABLE);
+    }
+    options_fini(&options);
+    return status;
+}
+
+static strid_status load_store(const struct load *load, const struct yaml_pair *pair)
+{
+    struct definition *definition = load->definition;
+    struct spelling known = {.count = 0};
+    char hint[256];
+    strid_store store = 0;
+    for (uint32_t i = 1; i <= definition->store_count; i++) {
+        spelling_add(&known, definition->stores[i]);
+        store = strcmp(definition->stores[i], pair->name) == 0 ? i : store;
+    }
+    if (store == 0)
+        return yaml_refuse(load->file, pair->line, pair->column, load->err,
+                           "no handler has a store \"%s\"; %s", pair->name,
+                           spelling_hint(&known, pair->name, hint, sizeof hint));
+    STRID_TRY(section_check_map(load->file, &pair->value, pair->name, load->err));
+    struct options options;
+    options_init(&options, layout_store.options, sizeof(struct layout_store_values));
+    const struct layout_store_values *values = options.values;
+    strid_status status = fill(load, &pair->value, &layout_store, &options, NULL);
+    if (status == STRID_OK)
+        status = place(load, &pair->value, options_finish(&options, load->err));
+    if (status == STRID_OK)
+        status = definition_set_ttl(
+            definition, store, values->ttl == 0 ? DEFINITION_TTL_NEVER : values->ttl, load->err);
+    options_fini(&options);
+    return status;
+}
+
+/* After the handlers, which declare the stores: a name that none of them has is a mistake. */
+static strid_status load_stores(const struct load *load, const struct yaml_node *state)
+{
+    const struct yaml_node *node =
+        state == NULL || state->kind != YAML_KIND_MAP ? NULL : yaml_find(state, "stores");
+    if (node == NULL)
+        return STRID_OK;
+    STRID_TRY(section_check_map(load->file, node, "stores", load->err));
+    for (uint32_t i = 0; i < node->count; i++)
+        STRID_TRY(load_store(load, &node->pairs[i]));
+    return STRID_OK;
 }
 
 static strid_status load_sink(const struct load *load, const char *name,
@@ -298,6 +352,7 @@ static strid_status load_all(struct load *load, struct options *options)
     STRID_TRY(load_state(load, yaml_find(root, "state")));
     STRID_TRY(load_sinks(load, yaml_find(root, "sink")));
     STRID_TRY(load_handlers(load, handlers));
+    STRID_TRY(load_stores(load, yaml_find(root, "state")));
     STRID_TRY(load_dlq(load, yaml_find(root, "dlq")));
     STRID_TRY(load_retry(load, yaml_find(root, "retry")));
     return place(load, source, definition_check(load->definition, load->err));

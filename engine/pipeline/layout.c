@@ -1,5 +1,7 @@
 #include "layout.h"
 
+#include "definition.h"
+
 #define PIPELINE(member) offsetof(struct layout_pipeline_values, member)
 #define SOURCE(member) offsetof(struct layout_source_values, member)
 
@@ -8,6 +10,7 @@ enum { DAY_MS = 24 * 60 * 60 * 1000 };
 const char *const layout_formats[] = {"jsonl", "text", "raw", NULL};
 
 static const char *const deliveries[] = {"at_least_once", "exactly_once", NULL};
+static const char *const durabilities[] = {"durable", "strict", "replay", NULL};
 static const char *const unmatched_words[] = {"dlq", "skip", NULL};
 
 static const strid_option pipeline_options[] = {
@@ -103,10 +106,44 @@ static const struct layout_key source_keys[] = {
     {0},
 };
 
+static const strid_option state_options[] = {
+    {.name = "durability",
+     .type = STRID_OPTION_ENUM,
+     .fallback = "durable",
+     .choices = durabilities,
+     .offset = offsetof(struct layout_state_values, durability),
+     .doc = "When state is synced to disk. durable: many blocks a sync, while workers go on; "
+            "strict: a worker takes its next records when what it handled is synced; replay: only "
+            "before state is materialised, at the end of a run and after a pause, for which the "
+            "source has to keep more records. The source is never told of what is not synced, and "
+            "each record counts once in all three."},
+    {.name = "ttl",
+     .type = STRID_OPTION_DURATION,
+     .min = 0,
+     .max = DEFINITION_TTL_MAX_MS,
+     .offset = offsetof(struct layout_state_values, ttl),
+     .doc = "Time to live of entries, for stores without their own: so long after its last write "
+            "an entry is gone. 0 or not given: entries stay."},
+    {0},
+};
+
 static const struct layout_key state_keys[] = {
+    {"stores", "a map of names", false,
+     "Options of single stores, which handlers name; see stores."},
     {"url", "a URL", true,
      "rocksdb:DIR, a directory that is made where it is missing, or memory:, forgotten at the "
      "end. Without state: memory:."},
+    {0},
+};
+
+static const strid_option store_options[] = {
+    {.name = "ttl",
+     .type = STRID_OPTION_DURATION,
+     .min = 0,
+     .max = DEFINITION_TTL_MAX_MS,
+     .flags = STRID_OPTION_REQUIRED,
+     .offset = offsetof(struct layout_store_values, ttl),
+     .doc = "Time to live of this store's entries. 0: they stay."},
     {0},
 };
 
@@ -152,7 +189,10 @@ const struct layout layout_source = {"source",
                                      "Where records come from and how their values are read.",
                                      source_options, source_keys};
 const struct layout layout_state = {
-    "state", "Where state is kept: a URL, or a map with these keys.", NULL, state_keys};
+    "state", "Where state is kept: a URL, or a map with these keys.", state_options, state_keys};
+const struct layout layout_store = {
+    "stores", "Within state, a map from the name of a store to a map with these keys.",
+    store_options, no_keys};
 const struct layout layout_handler = {
     "handlers",
     "A list of handlers. A record is handled by all whose type fits, in the order of the list. "
@@ -167,6 +207,6 @@ const struct layout layout_dlq = {"dlq", "The dead-letter queue: a URL, or a map
 const struct layout layout_retry = {
     "retry", "What happens when a handler asks for another attempt.", retry_options, no_keys};
 
-const struct layout *const layout_sections[] = {
-    &layout_pipeline, &layout_source, &layout_state, &layout_handler,
-    &layout_sink,     &layout_dlq,    &layout_retry, NULL};
+const struct layout *const layout_sections[] = {&layout_pipeline, &layout_source,  &layout_state,
+                                                &layout_store,    &layout_handler, &layout_sink,
+                                                &layout_dlq,      &layout_retry,   NULL};

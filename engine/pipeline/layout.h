@@ -38,6 +38,16 @@ struct layout_source_values {
     int32_t unmatched; /* enum decode_unmatched */
 };
 
+struct layout_state_values {
+    int32_t durability; /* strid_durability - 1 */
+    int64_t ttl;
+};
+
+/* One store under `stores` of the state. */
+struct layout_store_values {
+    int64_t ttl;
+};
+
 struct layout_handler_values {
     const char *on;
 };
@@ -47,8 +57,8 @@ struct layout_retry_values {
 };
 
 extern const char *const layout_formats[];
-extern const struct layout layout_pipeline, layout_source, layout_state, layout_handler,
-    layout_sink, layout_dlq, layout_retry;
+extern const struct layout layout_pipeline, layout_source, layout_state, layout_store,
+    layout_handler, layout_sink, layout_dlq, layout_retry;
 /* All of them in the order of the documentation, NULL-terminated. */
 extern const struct layout *const layout_sections[];
 

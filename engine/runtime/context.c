@@ -85,7 +85,8 @@ strid_state_kind strid_state_get(strid_context *context, strid_store handle, str
         return write->kind;
     }
     const struct cache_entry *entry = context_entry(context, store);
-    if (entry == NULL || cache_kind(entry) == STRID_STATE_ABSENT)
+    if (entry == NULL || cache_kind(entry) == STRID_STATE_ABSENT ||
+        key_is_expired(entry->expiry_ms, context->worker->now_ms))
         return STRID_STATE_ABSENT;
     *value = strid_bytes_of(cache_value(entry), entry->value_len);
     return cache_kind(entry);
@@ -223,6 +224,12 @@ static void settle_outputs(struct strid_context *context, bool keep)
     context->output_count = 0;
 }
 
+static int64_t expiry_of(const struct worker *worker, uint8_t store)
+{
+    int64_t ttl_ms = worker->run->ttl_ms[store & ~KEY_STORE_KEYLESS];
+    return ttl_ms == 0 ? 0 : worker->now_ms + ttl_ms;
+}
+
 void context_merge(struct strid_context *context)
 {
     struct cache *cache = &context->worker->cache;
@@ -233,6 +240,8 @@ void context_merge(struct strid_context *context)
             value.bytes = strid_bytes_of(context->bytes.data + write->bytes_at, write->bytes_len);
         else if (write->kind != STRID_STATE_ABSENT)
             value.bytes = strid_bytes_of(&write->number, 8);
+        if (value.kind != STRID_STATE_ABSENT)
+            value.expiry_ms = expiry_of(context->worker, write->store);
         struct cache_entry *entry = write->entry;
         if (entry == NULL) {
             struct cache_key key = {

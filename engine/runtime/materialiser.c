@@ -131,6 +131,7 @@ static int read_blocks(struct materialiser *materialiser)
                         (unsigned long long)materialiser->first, directory->url);
         return fail(materialiser, &err);
     }
+    fold_set_now(materialiser->fold, clock_wall_ms(run->clock));
     fold_sort(materialiser->fold);
     materialiser->step = STEP_INGEST;
     return 1;
@@ -175,6 +176,14 @@ static int delete_blocks(struct materialiser *materialiser)
     return 1;
 }
 
+static bool is_wanted(const struct materialiser *materialiser)
+{
+    /* acquire, pairs with the release of the worker that has no room */
+    return atomic_load_explicit(&materialiser->hurry, memory_order_acquire) ||
+           materialiser_redo_bytes(materialiser) >=
+               (int64_t)materialiser->run->options.redo_bytes / 4 * 3;
+}
+
 /* Compaction has to keep up, or RocksDB would stop all writes, blocks too. The redo bound then
  * stops the workers. */
 static bool level0_is_full(const struct materialiser *materialiser)
@@ -200,11 +209,14 @@ int materialiser_do_work(void *self)
     case STEP_IDLE:
         break;
     }
-    if (storage_synced_number(run->storage) == materialiser_through(materialiser))
+    if (!is_wanted(materialiser))
         return 0;
-    int64_t wanted = (int64_t)run->options.redo_bytes / 4 * 3;
-    if (!atomic_exchange_explicit(&materialiser->hurry, false, memory_order_acq_rel) &&
-        materialiser_redo_bytes(materialiser) < wanted)
+    if (storage_synced_number(run->storage) == materialiser_through(materialiser)) {
+        storage_want_sync(run->storage); /* of what is written, if anything is */
         return 0;
-    return level0_is_full(materialiser) ? 0 : read_blocks(materialiser);
+    }
+    if (level0_is_full(materialiser))
+        return 0;
+    atomic_store_explicit(&materialiser->hurry, false, memory_order_relaxed);
+    return read_blocks(materialiser);
 }

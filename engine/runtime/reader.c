@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/mutant.h"
 #include "runtime/committer.h"
+#include "runtime/storage.h"
 #include "runtime/worker.h"
 
 enum { ROUNDS_PER_SLAB = 1024, WAKE_WORKER_EVERY = 8 };
@@ -227,6 +228,8 @@ static bool has_credit(struct reader *reader)
     struct round *round = take_round(reader); /* looks for those that came back */
     round->behind = reader->free_rounds;
     reader->free_rounds = round;
+    if (reader->rounds_out == COMMITTER_ROUNDS_MAX)
+        storage_want_sync(reader->run->storage);
     return reader->rounds_out < COMMITTER_ROUNDS_MAX;
 }
 

@@ -59,6 +59,7 @@ static strid_status open_directory(struct run *run, strid_error *err)
                                         .write_buffer = 2 * run->options.redo_bytes,
                                         .block_cache =
                                             memory_of(run->definition) / BLOCK_CACHE_SHARE,
+                                        .now_ms = clock_wall_ms(run->clock),
                                         .new_seed = run->options.new_seed,
                                         .log = run->log};
     memcpy(options.new_id, run->options.new_id, sizeof options.new_id);
@@ -144,6 +145,18 @@ static bool may_fit_caches(const struct run *run)
            run->options.cache_bytes * run->worker_count;
 }
 
+static void set_ttls(struct run *run)
+{
+    const struct definition *definition = run->definition;
+    for (uint32_t s = 1; s <= definition->store_count; s++) {
+        int64_t ttl = definition->store_ttl_ms[s];
+        ttl = ttl == 0 ? definition->ttl_ms : ttl;
+        run->ttl_ms[run->store_numbers[s]] = ttl;
+        if (ttl > 0 && (run->ttl_min_ms == 0 || ttl < run->ttl_min_ms))
+            run->ttl_min_ms = ttl;
+    }
+}
+
 strid_status run_open(struct run *run, strid_error *err)
 {
     const struct definition *definition = run->definition;
@@ -160,6 +173,8 @@ strid_status run_open(struct run *run, strid_error *err)
     for (uint32_t s = 1; status == STRID_OK && s <= definition->store_count; s++)
         status =
             directory_store(run->directory, definition->stores[s], &run->store_numbers[s], err);
+    if (status == STRID_OK)
+        set_ttls(run);
     for (uint32_t v = 0; v < KEY_VSHARDS; v++)
         run->worker_of[v] = (uint8_t)(v % run->worker_count);
     if (status == STRID_OK)

@@ -6,9 +6,14 @@
 #include "base/mutant.h"
 #include "runtime/committer.h"
 #include "runtime/materialiser.h"
+#include "runtime/reader.h"
 #include "runtime/worker.h"
 
-enum { STORAGE_WRITE_BYTES_MAX = 32 * 1024 * 1024, STORAGE_LOWS_WAIT_NS = 5000000 };
+enum {
+    STORAGE_WRITE_BYTES_MAX = 32 * 1024 * 1024,
+    STORAGE_LOWS_WAIT_NS = 5000000,
+    STORAGE_REPLAY_IDLE_NS = 200000000
+};
 
 /* What one worker handed over. */
 struct intake {
@@ -27,7 +32,10 @@ struct storage {
     struct buffer blocks; /* struct sealed_block * of the write that is made up */
     struct buffer lows;   /* struct low_position * that wait for it */
     uint64_t number;      /* last one given */
-    uint64_t lows_taken;
+    uint64_t lows_taken, lows_written;
+    int64_t written_at_ns;
+    bool unsynced;         /* something was written since the last sync */
+    _Atomic bool wanted;   /* a sync, soon */
     int64_t lows_since_ns; /* when the oldest of `lows` came */
     _Atomic uint64_t synced_number;
     _Atomic uint64_t lows_synced;
@@ -70,6 +78,13 @@ uint64_t storage_syncs(const struct storage *storage)
 uint64_t storage_blocks(const struct storage *storage)
 {
     return atomic_load_explicit(&storage->block_count, memory_order_relaxed);
+}
+
+void storage_want_sync(struct storage *storage)
+{
+    if (atomic_exchange_explicit(&storage->wanted, true, memory_order_release))
+        return;
+    agent_wake(&storage->agent);
 }
 
 struct storage *storage_create(struct run *run)
@@ -160,11 +175,14 @@ static void put_lows(struct storage *storage)
     }
 }
 
-static strid_status write_and_sync(struct storage *storage, strid_error *err)
+/* Blocks get their numbers here, once and for good. */
+static strid_status write_all(struct storage *storage, strid_error *err)
 {
     struct run *run = storage->run;
     size_t count = storage->blocks.len / sizeof(struct sealed_block *);
     uint8_t key[KEY_FIXED_MAX];
+    batch_clear(&storage->batch);
+    put_lows(storage);
     for (size_t i = 0; i < count; i++) {
         struct sealed_block *block = block_at(storage, i);
         STRID_ASSERT(block->sequence == storage->intakes[block->worker].written + 1);
@@ -178,54 +196,98 @@ static strid_status write_and_sync(struct storage *storage, strid_error *err)
     strid_status status =
         batch_apply(&storage->batch, run->directory->ops, run->directory->store, err);
     CRASH_POINT("storage_after_write");
-    if (status == STRID_OK && !MUTANT(MUTANT_NO_SYNC))
-        status = run->directory->ops->sync(run->directory->store, err);
+    buffer_clear(&storage->lows);
+    storage->lows_written = storage->lows_taken;
+    storage->written_at_ns = clock_monotonic_ns(run->clock);
+    storage->unsynced = true;
+    return status;
+}
+
+static strid_status sync_all(struct storage *storage, strid_error *err)
+{
+    const struct directory *directory = storage->run->directory;
+    /* Before the sync: who asks while it runs means what is written after it. */
+    atomic_store_explicit(&storage->wanted, false, memory_order_relaxed);
+    strid_status status =
+        MUTANT(MUTANT_NO_SYNC) ? STRID_OK : directory->ops->sync(directory->store, err);
     CRASH_POINT("storage_after_sync");
     return status;
 }
 
-/* Only now may anything that stands on this write go on. */
-static void publish(struct storage *storage, size_t bytes)
+/* What was written is synced: only now may anything that stands on it go on. */
+static void publish(struct storage *storage)
+{
+    struct run *run = storage->run;
+    storage->unsynced = false;
+    atomic_store_explicit(&storage->synced_number, storage->number, memory_order_release);
+    for (uint32_t w = 0; w < run->worker_count; w++)
+        atomic_store_explicit(&storage->intakes[w].synced, storage->intakes[w].written,
+                              memory_order_release);
+    atomic_store_explicit(&storage->lows_synced, storage->lows_written, memory_order_release);
+    atomic_fetch_add_explicit(&storage->syncs, 1, memory_order_relaxed);
+    agent_wake(committer_agent(run->committer));
+    agent_wake(materialiser_agent(run->materialiser));
+}
+
+/* Blocks go back to their workers: synced, or in replay as soon as they are written. */
+static void return_blocks(struct storage *storage, size_t bytes)
 {
     struct run *run = storage->run;
     size_t count = storage->blocks.len / sizeof(struct sealed_block *);
     materialiser_add_redo(run->materialiser, (int64_t)bytes);
-    atomic_store_explicit(&storage->synced_number, storage->number, memory_order_release);
     for (size_t i = 0; i < count; i++) {
         struct sealed_block *block = block_at(storage, i);
         uint32_t worker = block->worker;
-        atomic_store_explicit(&storage->intakes[worker].synced, block->sequence,
-                              memory_order_release);
         bool pushed = ring_push(storage->intakes[worker].used, block);
         STRID_ASSERT(pushed); /* the ring holds all blocks of the worker */
         agent_wake(&run->workers[worker].agent);
     }
-    buffer_clear(&storage->lows);
-    atomic_store_explicit(&storage->lows_synced, storage->lows_taken, memory_order_release);
-    atomic_fetch_add_explicit(&storage->syncs, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&storage->block_count, count, memory_order_relaxed);
-    agent_wake(committer_agent(run->committer));
     agent_wake(materialiser_agent(run->materialiser));
+}
+
+static bool readers_ended(const struct run *run)
+{
+    for (uint32_t r = 0; r < run->reader_count; r++)
+        /* acquire: as the committer, which then waits for the last sync */
+        if (!atomic_load_explicit(&run->readers[r].ended, memory_order_acquire))
+            return false;
+    return true;
+}
+
+/* In replay nothing is synced until somebody needs it: the materialiser, a reader that has no more
+ * rounds, the end of the run; or until nothing has come for a while, since a source that keeps what
+ * is not acknowledged may then be waiting for us. */
+static bool may_wait_for_sync(struct storage *storage)
+{
+    const struct run *run = storage->run;
+    return run->definition->durability == STRID_DURABILITY_REPLAY &&
+           !atomic_load_explicit(&storage->wanted, memory_order_acquire) && !readers_ended(run) &&
+           clock_monotonic_ns(run->clock) - storage->written_at_ns < STORAGE_REPLAY_IDLE_NS;
 }
 
 int storage_do_work(void *self)
 {
     struct storage *storage = self;
+    strid_error err = STRID_ERROR_INIT;
     if (run_failed(storage->run))
         return 0;
     collect_lows(storage);
     size_t bytes = collect_blocks(storage);
-    if (storage->blocks.len == 0 && !lows_are_due(storage))
-        return 0;
-    batch_clear(&storage->batch);
-    put_lows(storage);
-    strid_error err = STRID_ERROR_INIT;
-    if (write_and_sync(storage, &err) != STRID_OK) {
+    bool writes = storage->blocks.len > 0 || lows_are_due(storage);
+    strid_status status = writes ? write_all(storage, &err) : STRID_OK;
+    bool syncs = storage->unsynced && !may_wait_for_sync(storage);
+    if (status == STRID_OK && syncs)
+        status = sync_all(storage, &err);
+    if (status != STRID_OK) {
         /* The outcome is unknown: nothing is told, the run ends, and the store is opened again. */
         err.status = STRID_ESTORE;
         run_fail(storage->run, &err);
         return 0;
     }
-    publish(storage, bytes);
-    return 1;
+    if (syncs)
+        publish(storage);
+    if (writes)
+        return_blocks(storage, bytes);
+    return writes || syncs;
 }

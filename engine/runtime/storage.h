@@ -1,5 +1,6 @@
 /* Storage: gives each sealed block the next number of the directory's one sequence, writes blocks
- * and low positions in one atomic write, syncs, and tells what is durable. */
+ * and low positions in one atomic write, syncs as the durability of the pipeline wants it, and
+ * tells what is durable. */
 #ifndef RUNTIME_STORAGE_H
 #define RUNTIME_STORAGE_H
 
@@ -13,6 +14,7 @@ struct ring *storage_from_worker(struct storage *storage, uint32_t worker); /* s
 struct ring *storage_to_worker(struct storage *storage, uint32_t worker); /* blocks to use again */
 
 /* @thread any */
+void storage_want_sync(struct storage *storage); /* in replay: of what is written by now */
 uint64_t storage_synced_sequence(const struct storage *storage, uint32_t worker);
 uint64_t storage_synced_number(const struct storage *storage);
 uint64_t storage_lows_synced(const struct storage *storage);

@@ -56,6 +56,7 @@ void worker_fini(struct worker *worker)
     context_free_outgrown(&worker->context);
     buffer_fini(&worker->context.outgrown);
     buffer_fini(&worker->context.bytes);
+    buffer_fini(&worker->sweep.from);
     buffer_fini(&worker->fetch_bytes);
     buffer_fini(&worker->fetch_keys);
     buffer_fini(&worker->fetch_misses);
@@ -132,6 +133,7 @@ static void seal(struct worker *worker)
     agent_wake(committer_agent(run->committer));
     worker->unsent = 0;
     worker->open_chunks = 0;
+    worker->sweep.dirty = false;
     worker->agent.park_ns = PARK_NS;
 }
 
@@ -147,8 +149,10 @@ static size_t output_bytes(const struct worker *worker)
 static bool is_due(const struct worker *worker, bool idle, int64_t now)
 {
     const struct run_options *options = &worker->run->options;
-    if (worker->block == NULL || worker->open_chunks == 0)
+    if (worker->block == NULL || (worker->open_chunks == 0 && !worker->sweep.dirty))
         return false;
+    if (worker->run->definition->durability == STRID_DURABILITY_STRICT)
+        return true;
     bool all_back = worker->free_count == WORKER_BLOCKS - 1;
     if ((idle && all_back && now - worker->busy_at_ns >= IDLE_NS) || worker->starving ||
         worker->cache.dirty_bytes >= options->block_bytes ||
@@ -318,7 +322,8 @@ static void complete(struct worker *worker, struct chunk *chunk, int64_t now)
     chunk->block = worker->sequence;
     worker->busy_at_ns = now;
     if (worker->open_chunks++ == 0) {
-        worker->opened_at_ns = now;
+        if (!worker->sweep.dirty)
+            worker->opened_at_ns = now;
         worker->agent.park_ns = IDLE_NS; /* to see soon that nothing more comes */
     }
     bool pushed = ring_push(committer_from_worker(run->committer, worker->index), chunk);
@@ -344,15 +349,19 @@ static struct chunk *next_chunk(struct worker *worker)
 static uint32_t entries_of_chunk(const struct run *run)
 {
     uint32_t stores = run->definition->store_count;
-    return CHUNK_RECORDS_MAX * (stores < 2 ? 2 : stores);
+    return CHUNK_RECORDS_MAX * (stores < 2 ? 2 : stores) +
+           (run->ttl_min_ms > 0 ? WORKER_SWEEP_ENTRIES : 0);
 }
 
-/* Whether another chunk may be taken now: there is a block to collect in, redo is within its bound,
- * the cache has room. */
+/* Whether another chunk may be taken now: there is a block to collect in (strict: every other one
+ * came back, which they do synced), redo is within its bound, the cache has room. */
 static bool may_go_on(struct worker *worker)
 {
     struct run *run = worker->run;
     if (run_failed(run) || run_stop(run) == RUN_HALT || !open_block(worker))
+        return false;
+    if (run->definition->durability == STRID_DURABILITY_STRICT &&
+        worker->free_count < WORKER_BLOCKS - 1)
         return false;
     if (materialiser_redo_bytes(run->materialiser) > (int64_t)run->options.redo_bytes)
         return false;
@@ -371,6 +380,8 @@ int worker_do_work(void *self)
     int64_t now = clock_monotonic_ns(run->clock);
     bool may = may_go_on(worker);
     struct chunk *chunk = may ? next_chunk(worker) : NULL;
+    if (run->ttl_min_ms > 0)
+        worker->now_ms = clock_wall_ms(run->clock);
     if (chunk != NULL) {
         uint32_t epoch =
             atomic_load_explicit(&run->partitions[chunk->partition].epoch, memory_order_acquire);
@@ -388,6 +399,12 @@ int worker_do_work(void *self)
             return 0;
         complete(worker, chunk, now);
         work = 1;
+    }
+    if (may && run->ttl_min_ms > 0) {
+        bool was_dirty = worker->sweep.dirty;
+        work += worker_sweep(worker, chunk == NULL);
+        if (worker->sweep.dirty && !was_dirty && worker->open_chunks == 0)
+            worker->opened_at_ns = now;
     }
     if (!run_failed(run) && is_due(worker, chunk == NULL, now)) {
         seal(worker);

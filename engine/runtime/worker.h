@@ -9,7 +9,8 @@
 #include "state/cache.h"
 
 enum {
-    WORKER_BLOCKS = 4, /* of one worker: one is open, the others are on their way */
+    WORKER_SWEEP_ENTRIES = 256, /* looked at in the store in one step */
+    WORKER_BLOCKS = 4,          /* of one worker: one is open, the others are on their way */
     CONTEXT_WRITES_MAX = DEFINITION_STORES_MAX,
     CONTEXT_REASON_MAX = 200
 };
@@ -54,6 +55,18 @@ struct worker_progress {
     bool any, changed;
 };
 
+/* Where the removal of expired entries is. */
+struct worker_sweep {
+    bool running, store_done;
+    int64_t next_ms;        /* when the next pass begins */
+    uint32_t chunks;        /* since the last step */
+    size_t slots_left;      /* of the cache, in this pass */
+    uint32_t vshard, store; /* of the range of the store that is looked through */
+    struct buffer from;     /* key to go on from; empty: the beginning of that range */
+    uint32_t seen;
+    bool dirty; /* the open block has deletions of ours */
+};
+
 struct worker_tally {
     uint64_t records, done, skipped, unrouted, replayed;
 };
@@ -82,6 +95,8 @@ struct worker {
     int64_t busy_at_ns;   /* when the last chunk was */
     uint32_t unsent;      /* completions since the committer was woken */
     bool starving;        /* nothing can be evicted: wait for the materialiser */
+    int64_t now_ms;       /* wall clock of the chunk in hand, where a store has a TTL */
+    struct worker_sweep sweep;
     struct strid_context context;
     uint32_t loaded_vshards;
     bool load_damaged;    /* a scan of a vshard met an entry that fails its checksum */
@@ -107,6 +122,9 @@ int worker_do_work(void *worker);
 strid_status worker_fetch(struct worker *worker, struct chunk *chunk, strid_error *err);
 struct cache_entry *worker_fetch_one(struct worker *worker, const struct cache_key *key,
                                      strid_error *err); /* NULL: the store failed */
+/* worker_sweep.c: deletes entries whose time to live is over, a bounded step a call: now and then
+ * between chunks, all the time while idle. Returns whether there was something to do. */
+int worker_sweep(struct worker *worker, bool idle);
 /* context.c */
 void context_begin(struct strid_context *context, struct worker *worker, struct chunk_slot *slot);
 void context_merge(struct strid_context *context); /* STRID_DONE: the writes take effect */

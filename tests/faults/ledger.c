@@ -2,7 +2,7 @@
  *
  *   ledger generate --dir DIR --seed N --records N --files N --keys N --padding N
  *   ledger run --input DIR --state URL --out PATH --dlq PATH --workers N --memory BYTES
- *              --pace-us N --output-every N
+ *              --pace-us N --output-every N [--durability durable|strict|replay]
  *   ledger dump --state URL [--progress 1]
  *
  * `run` ends with 0 when the input is read or after SIGTERM, and prints its figures. ledger.py
@@ -21,7 +21,7 @@
 #include "faults/ledger_input.h"
 
 struct arguments {
-    const char *dir, *input, *state, *out, *dlq;
+    const char *dir, *input, *state, *out, *dlq, *durability;
     uint64_t seed, records, files, keys, padding;
     uint64_t workers, memory, pace_us, output_every, progress;
 };
@@ -58,7 +58,7 @@ static int parse(int argc, char **argv, struct arguments *out)
         {"--keys", NULL, &out->keys},         {"--padding", NULL, &out->padding},
         {"--workers", NULL, &out->workers},   {"--memory", NULL, &out->memory},
         {"--pace-us", NULL, &out->pace_us},   {"--output-every", NULL, &out->output_every},
-        {"--progress", NULL, &out->progress},
+        {"--progress", NULL, &out->progress}, {"--durability", &out->durability, NULL},
     };
     enum { COUNT = sizeof options / sizeof options[0] };
     for (int i = 2; i < argc; i += 2) {
@@ -77,6 +77,16 @@ static int parse(int argc, char **argv, struct arguments *out)
     return 0;
 }
 
+static strid_durability durability_of(const char *word)
+{
+    static const char *const words[] = {"durable", "strict", "replay"};
+    for (int i = 0; word != NULL && i < 3; i++)
+        if (strcmp(words[i], word) == 0)
+            return (strid_durability)(STRID_DURABILITY_DURABLE + i);
+    /* What is no word is no durability either, and refused with the other options. */
+    return word == NULL ? STRID_DURABILITY_DEFAULT : (strid_durability)99;
+}
+
 static strid_pipeline *make_pipeline(const struct arguments *arguments,
                                      struct ledger_handler *handler, strid_error *err)
 {
@@ -90,7 +100,8 @@ static strid_pipeline *make_pipeline(const struct arguments *arguments,
         &(strid_pipeline_options){STRID_PIPELINE_OPTIONS_INIT, .name = "ledger", .source = source,
                                   .state = arguments->state, .format = "jsonl", .key = "key",
                                   .dlq = dlq, .workers = (uint32_t)arguments->workers,
-                                  .memory_bytes = arguments->memory, .log = print_log},
+                                  .memory_bytes = arguments->memory, .log = print_log,
+                                  .durability = durability_of(arguments->durability)},
         err);
     if (pipeline == NULL)
         return NULL;

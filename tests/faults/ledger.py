@@ -46,8 +46,11 @@ class Round:
         self.seed = rng.randrange(1 << 32)
         self.pace_us = rng.choice((20, 50, 100))
         self.padding = rng.choice((0, 80, 300))
-        # With little memory state is materialised and evicted all the time.
+        # With little memory state is materialised and evicted all the time; in replay nothing is
+        # durable before that.
         self.memory = args.memory or rng.choice((0, 6 << 20))
+        if args.durability == "replay":
+            self.memory = args.memory or 6 << 20
         subprocess.run([args.ledger, "generate", "--dir", self.input, "--seed", str(self.seed),
                         "--records", str(records), "--files", str(rng.choice((1, 2, 3))),
                         "--keys", "1000", "--padding", str(self.padding)], check=True)
@@ -59,7 +62,8 @@ class Round:
                    "--state", f"rocksdb:{self.run}/state", "--out", self.run / "out.jsonl",
                    "--dlq", self.run / "dead.dlq", "--workers", str(workers),
                    "--memory", str(self.memory), "--pace-us", str(pace_us),
-                   "--output-every", str(OUTPUT_EVERY)]
+                   "--output-every", str(OUTPUT_EVERY),
+                   "--durability", self.args.durability]
         return subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, env={**os.environ, **(env or {})})
 
@@ -247,6 +251,8 @@ def parse():
     parser.add_argument("--kills", type=int, default=25, help="counting kills, or rounds")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", default="1,3")
+    parser.add_argument("--durability", default="durable",
+                        choices=("durable", "strict", "replay"))
     parser.add_argument("--records", type=int, default=0, help="lines of input; 0: by mode")
     parser.add_argument("--memory", type=int, default=0, help="bytes; 0: by mode")
     parser.add_argument("--shortest", type=float, default=0.15, help="seconds before a kill")

@@ -15,12 +15,14 @@ static const int64_t number = INT64_MIN;
 static const double real = -0.25;
 
 static const struct entry entries[] = {
-    {0x01000000, 1, "a", {STRID_STATE_I64, {(const uint8_t *)&number, 8}}},
-    {0xff000001, 2, "", {STRID_STATE_F64, {(const uint8_t *)&real, 8}}},
-    {0x00000000, 0x81, "key of a record", {STRID_STATE_BYTES, {(const uint8_t *)"xyz", 3}}},
-    {0x7f000000, 3, "empty", {STRID_STATE_BYTES, {(const uint8_t *)"", 0}}},
-    {0x80000000, 3, "gone", {STRID_STATE_ABSENT, {NULL, 0}}},
-    {0x42000000, 1, "large", {STRID_STATE_BYTES, {(const uint8_t *)big, sizeof big}}},
+    {0x01000000, 1, "a", {STRID_STATE_I64, {(const uint8_t *)&number, 8}, 0}},
+    {0xff000001, 2, "", {STRID_STATE_F64, {(const uint8_t *)&real, 8}, 0}},
+    {0x00000000, 0x81, "key of a record", {STRID_STATE_BYTES, {(const uint8_t *)"xyz", 3}, 0}},
+    {0x7f000000, 3, "empty", {STRID_STATE_BYTES, {(const uint8_t *)"", 0}, 0}},
+    {0x80000000, 3, "gone", {STRID_STATE_ABSENT, {NULL, 0}, 0}},
+    {0x22000000, 4, "soon", {STRID_STATE_I64, {(const uint8_t *)&number, 8}, 1}},
+    {0x22000001, 4, "late", {STRID_STATE_BYTES, {(const uint8_t *)"xyz", 3}, INT64_MAX}},
+    {0x42000000, 1, "large", {STRID_STATE_BYTES, {(const uint8_t *)big, sizeof big}, 0}},
 };
 enum { ENTRIES = sizeof entries / sizeof entries[0] };
 
@@ -64,6 +66,7 @@ Test(block, reads_back_what_was_packed)
         cr_assert(strid_bytes_equal(key.key, strid_bytes_of_text(entries[i].key)));
         cr_assert_eq(value.kind, entries[i].value.kind);
         cr_assert(strid_bytes_equal(value.bytes, entries[i].value.bytes));
+        cr_assert_eq(value.expiry_ms, entries[i].value.expiry_ms);
     }
     cr_assert_not(block_next_state(&view, &key, &value));
     cr_assert(!view.state.failed && !view.progress.failed);

@@ -65,13 +65,15 @@ Test(key, other_keys_are_no_state_keys)
     cr_assert_not(key_get_state(strid_bytes_of(encoded, len), &out));
 }
 
-static void check_value(strid_state_kind kind, strid_bytes bytes)
+static void check_value_until(strid_state_kind kind, strid_bytes bytes, int64_t expiry_ms)
 {
     struct buffer encoded = {0};
     struct key_value out;
-    key_put_value(&encoded, &(struct key_value){.kind = kind, .bytes = bytes});
+    key_put_value(&encoded,
+                  &(struct key_value){.kind = kind, .bytes = bytes, .expiry_ms = expiry_ms});
     cr_assert(key_get_value(buffer_bytes(&encoded), &out));
     cr_assert(out.kind == kind && strid_bytes_equal(out.bytes, bytes));
+    cr_assert_eq(out.expiry_ms, expiry_ms);
     for (size_t at = 0; at < encoded.len; at++)
         for (int bit = 0; bit < 8; bit++) {
             encoded.data[at] ^= (uint8_t)(1 << bit);
@@ -81,6 +83,21 @@ static void check_value(strid_state_kind kind, strid_bytes bytes)
     for (size_t len = 0; len < encoded.len; len++)
         cr_assert_not(key_get_value(strid_bytes_of(encoded.data, len), &out));
     buffer_fini(&encoded);
+}
+
+static void check_value(strid_state_kind kind, strid_bytes bytes)
+{
+    check_value_until(kind, bytes, 0);
+    check_value_until(kind, bytes, 1);
+    check_value_until(kind, bytes, INT64_MAX);
+}
+
+Test(key, expired_from_its_expiry_on)
+{
+    cr_assert_not(key_is_expired(0, INT64_MAX), "0 is never");
+    cr_assert_not(key_is_expired(1000, 999));
+    cr_assert(key_is_expired(1000, 1000));
+    cr_assert(key_is_expired(1000, 1001));
 }
 
 Test(key, values_read_back_and_damage_is_noticed)

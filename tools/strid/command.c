@@ -72,6 +72,14 @@ const struct command command_table[] = {
      "Reads the state of a node that does not run, each key once, in no meaningful order. "
      "Bytes that are no UTF-8 are printed as base64 (`key_base64`, `value_base64`).",
      "strid state scan rocksdb:./state --store orders --json", state_scan},
+    {"state export", "URL", 1, 1, scan_flags, "Print state as JSON lines, to keep or to move.",
+     "Reads the state of a node that does not run. One object a line, each key once, of one store "
+     "or "
+     "of all: `store`, `key` (or `key_base64`; neither for the state of records without a key), "
+     "`kind` (bytes, integer, double), `value` (or `value_base64`), and `expires_ms` where there "
+     "is "
+     "a time to live.",
+     "strid state export rocksdb:./state > state.jsonl", state_export},
     {"state stats", "URL", 1, 1, no_flags, "Print figures of a state directory.",
      "Stores with their keys and bytes, where each partition goes on, blocks that still wait to be "
      "materialised, files by level. Counts by a whole scan.",

@@ -3,6 +3,8 @@
 #include <strid/inspect.h>
 
 #include <inttypes.h>
+#include <math.h>
+#include <string.h>
 
 #include "output.h"
 #include "talk.h"
@@ -13,6 +15,12 @@ static enum command_exit failed(const strid_error *err)
     return command_exit_of(err->status);
 }
 
+static void put_expiry(const strid_state_entry *entry)
+{
+    if (entry->expires_ms != 0)
+        output_number("expires_ms", (uint64_t)entry->expires_ms);
+}
+
 static void put_entry(const strid_state_entry *entry, bool with_store, bool json)
 {
     if (json) {
@@ -21,6 +29,7 @@ static void put_entry(const strid_state_entry *entry, bool with_store, bool json
             output_text("store", entry->store);
         output_bytes("key", entry->key);
         output_value("value", entry->kind, entry->value);
+        put_expiry(entry);
         buffer_put_u8(&output_buffer, '}');
     } else {
         if (with_store)
@@ -70,6 +79,47 @@ enum command_exit state_scan(const struct command_call *call)
     return code;
 }
 
+/* Doubles that JSON has no number for are words; a reader knows by `kind`. */
+static void put_export_value(const strid_state_entry *entry)
+{
+    double real = 0;
+    if (entry->kind == STRID_STATE_F64)
+        memcpy(&real, entry->value.data, sizeof real);
+    if (isfinite(real))
+        output_value("value", entry->kind, entry->value);
+    else
+        output_text("value", isnan(real) ? "NaN" : real > 0 ? "Infinity" : "-Infinity");
+}
+
+static bool export_entry(void *user, const strid_state_entry *entry)
+{
+    static const char *const kinds[] = {
+        [STRID_STATE_BYTES] = "bytes", [STRID_STATE_I64] = "integer", [STRID_STATE_F64] = "double"};
+    (void)user;
+    buffer_put_u8(&output_buffer, '{');
+    output_text("store", entry->store);
+    if (entry->key.data != NULL)
+        output_bytes("key", entry->key);
+    output_text("kind", kinds[entry->kind]);
+    put_export_value(entry);
+    put_expiry(entry);
+    buffer_put_u8(&output_buffer, '}');
+    output_line();
+    return true;
+}
+
+enum command_exit state_export(const struct command_call *call)
+{
+    strid_error err = STRID_ERROR_INIT;
+    strid_state_reader *reader = strid_state_reader_open(call->arguments[0], &err);
+    if (reader == NULL)
+        return failed(&err);
+    strid_status status = strid_state_reader_scan(reader, call->store, export_entry, NULL, &err);
+    enum command_exit code = status == STRID_OK ? COMMAND_FINE : failed(&err);
+    strid_state_reader_close(reader);
+    return code;
+}
+
 static void put_stats_json(const strid_state_stats *stats)
 {
     buffer_put_u8(&output_buffer, '{');
@@ -90,6 +140,7 @@ static void put_stats_json(const strid_state_stats *stats)
         output_number("keys", store->keys);
         output_number("key_bytes", store->key_bytes);
         output_number("value_bytes", store->value_bytes);
+        output_number("expiring", store->expiring);
         buffer_put_u8(&output_buffer, '}');
     }
     buffer_put_u8(&output_buffer, ']');
@@ -132,6 +183,11 @@ static void put_stats_text(const strid_state_stats *stats)
         buffer_printf(&output_buffer, " keys, ");
         output_grouped(&output_buffer, store->key_bytes + store->value_bytes);
         buffer_printf(&output_buffer, " bytes");
+        if (store->expiring > 0) {
+            buffer_printf(&output_buffer, ", ");
+            output_grouped(&output_buffer, store->expiring);
+            buffer_printf(&output_buffer, " with a time to live");
+        }
         output_line();
     }
     for (uint32_t i = 0; i < stats->partition_count; i++) {

@@ -6,6 +6,7 @@
 
 enum command_exit state_get(const struct command_call *call);
 enum command_exit state_scan(const struct command_call *call);
+enum command_exit state_export(const struct command_call *call);
 enum command_exit state_stats(const struct command_call *call);
 
 #endif

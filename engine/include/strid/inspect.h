@@ -27,12 +27,13 @@ typedef struct strid_state_entry {
     const char *store;
     strid_bytes key;
     strid_state_kind kind;
-    strid_bytes value; /* bytes, or the 8 bytes of an integer or double in host order */
+    strid_bytes value;  /* bytes, or the 8 bytes of an integer or double in host order */
+    int64_t expires_ms; /* when its time to live ends, milliseconds since 1970; 0: never */
 } strid_state_entry;
 
 /**
  * @brief Reads one entry. @param[out] entry lives until the next call. @retval STRID_ENOTFOUND no
- * such store or key.
+ * such store or key, or its time to live is over.
  */
 STRID_API STRID_NODISCARD strid_status strid_state_reader_get(strid_state_reader *reader,
                                                               const char *store, strid_bytes key,
@@ -44,7 +45,7 @@ typedef bool (*strid_state_entry_fn)(void *user, const strid_state_entry *entry)
 
 /**
  * @brief Calls `fn` for each entry of `store` (NULL: of all stores), each key once, in no
- * meaningful order.
+ * meaningful order; entries whose time to live is over are passed over.
  * @retval STRID_ENOTFOUND no such store.
  */
 STRID_API STRID_NODISCARD strid_status strid_state_reader_scan(strid_state_reader *reader,
@@ -57,6 +58,7 @@ typedef struct strid_state_store_stats {
     uint64_t keys;
     uint64_t key_bytes;
     uint64_t value_bytes;
+    uint64_t expiring; /* keys that have a time to live */
 } strid_state_store_stats;
 
 typedef struct strid_state_partition_stats {

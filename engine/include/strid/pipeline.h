@@ -26,6 +26,15 @@ typedef enum strid_log_level {
 typedef void (*strid_log_fn)(void *user, strid_log_level level, const char *logger,
                              const char *message);
 
+/* When state is synced to disk; what a crash of the machine can take follows from it. The source is
+ * told of progress only after a sync in all of them (docs/guarantees.md). */
+typedef enum strid_durability {
+    STRID_DURABILITY_DEFAULT = 0, /* the pipeline file's, or durable */
+    STRID_DURABILITY_DURABLE,     /* many blocks a sync, while workers go on */
+    STRID_DURABILITY_STRICT,      /* a worker goes on when what it handled is synced */
+    STRID_DURABILITY_REPLAY       /* rarely: the source replays what was not synced */
+} strid_durability;
+
 typedef struct strid_pipeline_options {
     uint32_t struct_size;
     const char *name;      /* required; [A-Za-z0-9_-]{1,64} */
@@ -40,6 +49,7 @@ typedef struct strid_pipeline_options {
     uint64_t memory_bytes; /* 0: a quarter of the machine, at least 256 MiB */
     strid_log_fn log;      /* NULL: silent */
     void *log_user;
+    strid_durability durability;
 } strid_pipeline_options;
 
 #define STRID_PIPELINE_OPTIONS_INIT .struct_size = sizeof(strid_pipeline_options)
@@ -74,6 +84,22 @@ STRID_API STRID_NODISCARD strid_status strid_pipeline_add_store(strid_pipeline *
                                                                 const char *name,
                                                                 strid_store *store,
                                                                 strid_error *err);
+
+typedef struct strid_store_options {
+    uint32_t struct_size;
+    int64_t ttl_ms; /* an entry is gone so long after its last write; 0: the pipeline's, or never */
+} strid_store_options;
+
+#define STRID_STORE_OPTIONS_INIT .struct_size = sizeof(strid_store_options)
+
+/**
+ * @brief Declares a store as strid_pipeline_add_store() does, and sets its options; for a store
+ * that is declared already, those of the last call count.
+ * @retval STRID_ECONFIG a bad name, a negative `ttl_ms` or one beyond 100 years.
+ */
+STRID_API STRID_NODISCARD strid_status strid_pipeline_add_store_with(
+    strid_pipeline *pipeline, const char *name, const strid_store_options *options,
+    strid_store *store, strid_error *err);
 
 /** @brief Declares a sink that handlers reach by `name` (strid_emit). */
 STRID_API STRID_NODISCARD strid_status strid_pipeline_add_sink(strid_pipeline *pipeline,
