@@ -151,6 +151,7 @@ static void set_ttls(struct run *run)
     for (uint32_t s = 1; s <= definition->store_count; s++) {
         int64_t ttl = definition->store_ttl_ms[s];
         ttl = ttl == 0 ? definition->ttl_ms : ttl;
+        ttl = ttl < 0 ? 0 : ttl; /* DEFINITION_TTL_NEVER */
         run->ttl_ms[run->store_numbers[s]] = ttl;
         if (ttl > 0 && (run->ttl_min_ms == 0 || ttl < run->ttl_min_ms))
             run->ttl_min_ms = ttl;

@@ -308,3 +308,50 @@ Test(cache, value_of_a_longest_key_fits_a_cell)
     cr_assert_eq(entry->value_len, value.bytes.len - 128);
     cache_fini(&cache);
 }
+
+Test(cache, deletes_what_expired_and_nothing_else)
+{
+    struct cache cache;
+    enum { COUNT = 2000 };
+    cache_init(&cache, 16u << 20, true);
+    for (uint32_t i = 0; i < COUNT; i++)
+        add(&cache, i, i % 7 == 0 ? 3000 : 8)->expiry_ms = i % 2 == 0 ? 0 : 1 + (int64_t)i;
+    uint32_t expired = 0;
+    for (size_t slots = 0; slots < cache.slot_count; slots += 64)
+        expired += cache_expire(&cache, 1000, 64);
+    cr_assert_eq(expired, 500);
+    cr_assert_eq(cache.dirty_count, 500);
+    cr_assert_eq(cache_expire(&cache, 1000, (uint32_t)cache.slot_count), 0, "once is enough");
+    for (uint32_t i = 0; i < COUNT; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "%u", i);
+        struct cache_key key = {
+            .key = strid_bytes_of_text(name), .hash = i * 2654435761u, .store = 1};
+        const struct cache_entry *entry = cache_find(&cache, &key);
+        bool gone = i % 2 == 1 && i < 1000;
+        cr_assert_not_null(entry);
+        cr_assert_eq(cache_kind(entry) == STRID_STATE_ABSENT, gone, "%u", i);
+    }
+    cache_fini(&cache);
+}
+
+Test(cache, packs_the_expiry_with_the_value)
+{
+    struct cache cache;
+    struct buffer block = {0};
+    struct block_view view;
+    struct key_state key;
+    struct key_value value = {
+        .kind = STRID_STATE_BYTES, .bytes = strid_bytes_of(payload, 3), .expiry_ms = 77};
+    cache_init(&cache, 1u << 20, true);
+    (void)cache_put(&cache, add(&cache, 1, 8), &value);
+    block_begin(&block);
+    cr_assert_eq(cache_pack(&cache, &block, 1), 1);
+    block_end(&block, 1, 0, 1, 0, 1);
+    block_number(&block, 1, 0);
+    cr_assert(block_open(buffer_bytes(&block), &view));
+    cr_assert(block_next_state(&view, &key, &value));
+    cr_assert_eq(value.expiry_ms, 77);
+    buffer_fini(&block);
+    cache_fini(&cache);
+}

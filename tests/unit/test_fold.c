@@ -207,3 +207,36 @@ Test(fold, damaged_block_is_refused)
     cr_assert_eq(fold_count(fold), 0);
     fold_destroy(fold);
 }
+
+Test(fold, what_has_expired_comes_as_a_deletion)
+{
+    struct fold *fold = fold_create();
+    struct buffer block = {0};
+    struct block_view view;
+    block_begin(&block);
+    for (uint32_t i = 0; i < 3; i++)
+        block_put_state(&block,
+                        &(struct key_state){.hash = i, .store = 1, .key = strid_bytes_of_text("k")},
+                        &(struct key_value){.kind = STRID_STATE_BYTES,
+                                            .bytes = strid_bytes_of_text("v"),
+                                            .expiry_ms = i * 100});
+    block_end(&block, 1, 0, 1, 0, 3);
+    block_number(&block, 1, 0);
+    cr_assert(fold_add(fold, buffer_bytes(&block), &view));
+    for (int64_t now = 0; now <= 300; now += 50) {
+        struct store_op op;
+        struct key_value value;
+        fold_set_now(fold, now);
+        fold_sort(fold);
+        for (uint32_t i = 0; i < 3; i++) {
+            cr_assert(fold_next(fold, &op));
+            cr_assert_eq(op.value.data == NULL, i > 0 && now >= i * 100, "%u at %lld", i,
+                         (long long)now);
+            if (op.value.data != NULL)
+                cr_assert(key_get_value(op.value, &value) && value.expiry_ms == i * 100);
+        }
+        cr_assert_not(fold_next(fold, &op));
+    }
+    buffer_fini(&block);
+    fold_destroy(fold);
+}
