@@ -105,6 +105,7 @@ static void make_definition(struct sim_world *world)
     strid_status status = STRID_OK;
     STRID_ASSERT(definition != NULL);
     definition->decode.format = DECODE_RAW;
+    definition->durability = (strid_durability)(STRID_DURABILITY_DURABLE + world->seed % 3);
     definition->max_attempts = world->input.max_attempts;
     definition->source = (struct source_definition){
         .ops = &sim_source_ops, .url = memory_copy_text("sim:"), .target = memory_copy_text("")};
