@@ -209,7 +209,7 @@ Test(definition_load, an_unknown_key_names_the_nearest)
         {NAME "source:\n  url: fake:x\n  nubmer: 4\n" HANDLERS,
          "4:3: unknown key \"nubmer\" in \"source\"; did you mean \"number\"?"},
         {WHOLE "state: { url: 'memory:', sink: 1 }\n",
-         "4:26: unknown key \"sink\" in \"state\"; known are url"},
+         "4:26: unknown key \"sink\" in \"state\"; known are durability, ttl, stores, url"},
         {WHOLE "sink: { a: { url: sunk:x, nunber: 1 } }\n",
          "4:27: unknown key \"nunber\" in \"sink\"; did you mean \"number\"?"},
         {WHOLE "dlq: { url: sunk:x, nunber: 1 }\n",

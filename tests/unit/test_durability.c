@@ -113,6 +113,32 @@ Test(durability, strict_handles_no_chunk_before_the_last_one_is_synced)
     runtime_case_fini(&at);
 }
 
+/* Turns in which the disk is slow: storage does not get to its work. */
+static void turn_without_storage(struct runtime_case *at, int turns)
+{
+    struct agent *agents[32];
+    uint32_t agent_count = run_agents(at->run, agents, 32);
+    for (int i = 0; i < turns; i++, at->now_ns += 1000000)
+        for (uint32_t a = 0; a < agent_count; a++)
+            if (agents[a] != storage_agent(at->run->storage))
+                (void)agent_pump(agents[a]);
+}
+
+Test(durability, strict_waits_for_a_slow_disk)
+{
+    struct runtime_case at;
+    struct watch watch;
+    begin(&at, &watch, STRID_DURABILITY_STRICT);
+    push(&at, 0, RECORDS);
+    runtime_case_start(&at);
+    turn_without_storage(&at, 100);
+    cr_assert_eq(watch.calls, CHUNK);
+    turn(&at, 1);
+    turn_without_storage(&at, 100);
+    cr_assert_eq(watch.calls, 2 * CHUNK);
+    runtime_case_fini(&at);
+}
+
 Test(durability, durable_goes_on_while_blocks_are_synced)
 {
     struct runtime_case at;
@@ -192,7 +218,9 @@ Test(durability, replay_ends_synced_and_told)
     push(&at, 0, RECORDS);
     runtime_case_push_end(&at);
     runtime_case_start(&at);
+    int64_t begun_ns = at.now_ns;
     cr_assert(runtime_case_finish(&at), "%s", at.run->error.message);
+    cr_assert_lt(at.now_ns - begun_ns, 150000000, "the end does not wait for a pause");
     cr_assert_eq(blocks_synced, blocks_written);
     cr_assert_gt(storage_lows_synced(at.run->storage), 0);
     cr_assert_eq(stored(&at), RECORDS);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/materialiser.h"
 #include "runtime/worker.h"
 #include "runtime_case.h"
 
@@ -164,6 +165,23 @@ Test(ttl, what_expired_in_blocks_is_dropped_as_they_are_materialised)
     runtime_case_fini(&at);
 }
 
+Test(ttl, materialiser_drops_what_has_expired)
+{
+    struct runtime_case at;
+    struct script script;
+    begin(&at, &script);
+    at.run->workers[0].sweep.next_ms = INT64_MAX; /* it would delete them as well */
+    push_many(&at, 100);
+    cr_assert_eq(stored(&at).staying, 0, "nothing is materialised yet");
+    pass_ms(&at, TTL_MS);
+    materialiser_hurry(at.run->materialiser);
+    turn(&at, 10);
+    struct tally tally = stored(&at);
+    cr_assert(tally.expiring == 0 && tally.staying == 100, "%zu, %zu", tally.expiring,
+              tally.staying);
+    runtime_case_fini(&at);
+}
+
 Test(ttl, cache_is_swept_and_the_deletions_reach_the_store)
 {
     struct runtime_case at;
@@ -237,6 +255,11 @@ Test(ttl, state_of_records_without_a_key_expires_too)
     at.run->state_may_fit = false;
     pass_ms(&at, TTL_MS);
     turn(&at, 3000);
+    int64_t now_ns = at.now_ns;
+    at.now_ns = 1; /* so that beginning a run drops nothing */
+    runtime_case_start(&at);
+    cr_assert_eq(stored(&at).keyless, 1, "that of the other store is left");
+    at.now_ns = now_ns;
     push_keyless(&at);
     cr_assert_eq(script.read, 0);
     at.now_ns = 1;
