@@ -95,6 +95,7 @@ void directory_close(struct directory *directory)
     memory_free(directory->partitions);
     memory_free(directory->runs);
     memory_free(directory->url);
+    memory_free(directory->pipeline);
     fold_destroy(directory->fold);
     memory_free(directory);
 }
@@ -236,6 +237,13 @@ static void put_run(struct directory *directory, struct batch *batch, uint32_t w
             put_value(batch, &key, &value);
             directory->store_stored[i] = true;
         }
+    if (directory->pipeline != NULL && !directory->pipeline_stored) {
+        meta_key(&key, "pipeline", strid_bytes_of(NULL, 0));
+        meta_value_begin(&value);
+        buffer_put(&value, directory->pipeline, strlen(directory->pipeline));
+        put_value(batch, &key, &value);
+        directory->pipeline_stored = true;
+    }
     for (uint32_t r = 0; r < directory->run_count; r++) {
         meta_key_number(&key, "run", directory->runs[r].run, 8);
         batch_delete(batch, buffer_bytes(&key));

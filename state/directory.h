@@ -8,6 +8,7 @@
  *
  * Meta keys (all values end in a CRC-32C):
  *   m/directory              format version, vshards, hash seed, id, scope
+ *   m/pipeline               name of the pipeline that the state is of
  *   m/through                highest block number that is materialised
  *   m/run/<run: 8>           worker count, vshard -> worker map
  *   m/store/<name>           number of the store
@@ -61,6 +62,8 @@ struct directory {
     struct store *store;
     const struct log *log;
     char *url;
+    char *pipeline; /* whose state it is; NULL: not yet said, directory_begin_run() stores it */
+    bool pipeline_stored;
     uint8_t id[DIRECTORY_ID_BYTES];
     uint64_t seed;
     uint64_t through;     /* blocks up to here are materialised */

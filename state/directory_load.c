@@ -148,6 +148,18 @@ static bool load_name(struct load *load, strid_bytes key, struct cursor value)
     return true;
 }
 
+static bool load_pipeline(struct load *load, struct cursor value)
+{
+    struct directory *directory = load->directory;
+    if (value.failed)
+        return damaged(load, "the name of the pipeline");
+    size_t len = (size_t)(value.end - value.at);
+    directory->pipeline = memory_alloc_zeroed(len + 1);
+    memcpy(directory->pipeline, value.at, len);
+    directory->pipeline_stored = true;
+    return true;
+}
+
 /* First the keys that others refer to: m/directory, m/partition, m/store, m/run, m/through. */
 static bool load_names(void *user, strid_bytes key, strid_bytes bytes)
 {
@@ -159,6 +171,8 @@ static bool load_names(void *user, strid_bytes key, strid_bytes bytes)
         return load_directory(load, value);
     if (meta_key_is(key, "run", &name))
         return load_run(load, name, value);
+    if (meta_key_is(key, "pipeline", &name))
+        return load_pipeline(load, value);
     if (meta_key_is(key, "through", &name)) {
         load->directory->through = cursor_u64(&value);
         return value.failed ? damaged(load, "m/through") : true;

@@ -68,10 +68,20 @@ static strid_status open_directory(struct run *run, strid_error *err)
                           &run->directory, err);
 }
 
-/* State of one source must not be continued with another. */
+/* State of one pipeline must not be continued by another, nor with another source: what one has
+ * read would count as read for the other. */
 static strid_status check_known(struct run *run, strid_error *err)
 {
-    const struct directory *directory = run->directory;
+    struct directory *directory = run->directory;
+    const char *name = run->definition->name;
+    if (directory->pipeline == NULL)
+        directory->pipeline = memory_copy_text(name);
+    else if (strcmp(directory->pipeline, name) != 0)
+        return error_set(
+            err, STRID_ESTATE, "state",
+            "%s holds the state of pipeline \"%s\", not of \"%s\"; give each pipeline a "
+            "state directory of its own",
+            directory->url, directory->pipeline, name);
     const char *known = NULL;
     for (uint32_t i = 0; i < directory->partition_count; i++) {
         if (!directory->partitions[i]->stored)

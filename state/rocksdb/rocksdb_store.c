@@ -18,7 +18,9 @@
 #include <rocksdb/c.h>
 
 #include <dirent.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -71,6 +73,32 @@ static strid_status sync_parent(const char *path, strid_error *err)
     return STRID_OK;
 }
 
+/* A directory in which somebody else keeps files is not made a database of: RocksDB removes what
+ * looks like its own. A crash while one was made leaves a few of RocksDB's names. */
+static strid_status check_foreign(const char *path, strid_error *err)
+{
+    static const char *const ours[] = {"LOG*",    "LOCK",   "IDENTITY", "MANIFEST-*", "OPTIONS-*",
+                                       "*.dbtmp", "ingest", ".",        ".."};
+    DIR *directory = opendir(path);
+    if (directory == NULL)
+        return error_set_errno(err, errno, COMPONENT,
+                               "%s cannot be a state directory; name another one", path);
+    strid_status status = STRID_OK;
+    const struct dirent *entry;
+    while (status == STRID_OK && (entry = readdir(directory)) != NULL) {
+        bool known = false;
+        for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+            known = known || fnmatch(ours[i], entry->d_name, 0) == 0;
+        if (!known)
+            status = error_set(err, STRID_ESTATE, COMPONENT,
+                               "%s holds no state of strid, but other files (%s); name a directory "
+                               "of its own for the state",
+                               path, entry->d_name);
+    }
+    (void)closedir(directory);
+    return status;
+}
+
 /* Makes the directory where it is missing and may be made; *made: this call made it. */
 static strid_status prepare_directory(const struct store_config *config, bool *made,
                                       strid_error *err)
@@ -89,7 +117,7 @@ static strid_status prepare_directory(const struct store_config *config, bool *m
     }
     if (mkdir(config->path, 0700) != 0) {
         if (errno == EEXIST)
-            return STRID_OK;
+            return check_foreign(config->path, err);
         return error_set_errno(err, errno, COMPONENT, "cannot make the state directory %s",
                                config->path);
     }
@@ -145,14 +173,17 @@ static void store_close(struct store *store)
     memory_free(store);
 }
 
-/* Undoes the making of a directory. Only for one that this open made. */
+/* Undoes the making of a directory. Only for one that this open made. By ourselves: RocksDB's own
+ * way needs several file descriptors, and the want of these may be why we are here. */
 static void remove_directory(const char *path)
 {
-    rocksdb_options_t *options = rocksdb_options_create();
-    char *text = NULL;
-    rocksdb_destroy_db(options, path, &text);
-    rocksdb_free(text);
-    rocksdb_options_destroy(options);
+    DIR *directory = opendir(path);
+    if (directory == NULL)
+        return;
+    const struct dirent *entry;
+    while ((entry = readdir(directory)) != NULL)
+        (void)unlinkat(dirfd(directory), entry->d_name, 0);
+    (void)closedir(directory);
     (void)rmdir(path);
 }
 

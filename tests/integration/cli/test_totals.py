@@ -139,6 +139,20 @@ class Totals(CommandCase):
         self.assertEqual(self.summary()["dead_lettered"], 1)
         self.assertEqual(self.scan("orders"), {"a": 2, "b": 1})
 
+    def test_state_of_another_pipeline_is_refused(self):
+        self.strid("run", "totals.yaml")
+        self.write("other.yaml", TOTALS.replace("name: totals", "name: others"))
+        done = self.strid("run", "other.yaml", code=1)
+        self.assertIn('holds the state of pipeline "totals", not of "others"', done.err)
+        self.assertEqual(self.scan("orders"), {"a": 2, "b": 1})
+
+    def test_directory_of_somebody_else_is_not_made_a_state(self):
+        os.mkdir(self.path("state"))
+        self.write("state/000001.log", "mine")
+        done = self.strid("run", "totals.yaml", code=1)
+        self.assertIn("holds no state of strid, but other files (000001.log)", done.err)
+        self.assertEqual(os.listdir(self.path("state")), ["000001.log"])
+
     def test_missing_input_file(self):
         os.unlink(self.path("orders.jsonl"))
         self.assertIn("orders.jsonl", self.strid("run", "totals.yaml", code=1).err)
