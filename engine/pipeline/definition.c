@@ -16,8 +16,6 @@ enum {
     DRAIN_TIMEOUT_MS = 30 * 1000
 };
 
-static const uint64_t max_record_bytes = UINT64_C(16) << 20;
-
 static bool is_name(const char *name)
 {
     static const char allowed[] =
@@ -48,7 +46,6 @@ struct definition *definition_create(const char *name, strid_error *err)
     definition->max_attempts = MAX_ATTEMPTS;
     definition->watchdog_ms = WATCHDOG_MS;
     definition->drain_timeout_ms = DRAIN_TIMEOUT_MS;
-    definition->max_record_bytes = max_record_bytes;
     return definition;
 }
 

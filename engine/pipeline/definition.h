@@ -72,7 +72,6 @@ struct definition {
     uint64_t memory_bytes; /* 0: default */
     int64_t watchdog_ms;   /* a handler that runs longer is reported; default 30 s */
     int64_t drain_timeout_ms;
-    uint64_t max_record_bytes; /* default 16 MiB */
 };
 
 struct definition *definition_create(const char *name, strid_error *err);

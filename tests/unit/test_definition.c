@@ -46,7 +46,6 @@ Test(definition, begins_with_the_documented_defaults)
     cr_assert_eq(definition->memory_bytes, 0);
     cr_assert_eq(definition->watchdog_ms, 30000);
     cr_assert_eq(definition->drain_timeout_ms, 30000);
-    cr_assert_eq(definition->max_record_bytes, 16u << 20);
 }
 
 Test(definition, a_name_has_1_to_64_plain_characters)
