@@ -70,7 +70,7 @@ bool key_get_state(strid_bytes encoded, struct key_state *key)
         return false;
     const uint8_t *at = encoded.data;
     size_t len = (size_t)at[6] << 8 | at[7];
-    if (encoded.len != KEY_STATE_HEADER + len)
+    if (len > KEY_RECORD_KEY_MAX || encoded.len != KEY_STATE_HEADER + len)
         return false;
     *key = (struct key_state){.hash = (uint32_t)at[1] << 24 | (uint32_t)at[3] << 16 |
                                       (uint32_t)at[4] << 8 | at[5],

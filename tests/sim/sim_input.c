@@ -6,7 +6,13 @@
 #include "base/assert.h"
 #include "base/memory.h"
 
-enum { KEY_BYTES_MAX = 256, WIDE_SHIFT = 4, RECORDS_MIN = 1000, RECORDS_MAX = 1600 };
+enum {
+    KEY_BYTES_MAX = 256,
+    WIDE_SHIFT = 4,
+    PARTITIONS_MIN = 3,
+    RECORDS_MIN = 1000,
+    RECORDS_MAX = 1600
+};
 
 static uint32_t hash_of(strid_bytes key, uint32_t vshards_used, uint64_t hash_seed)
 {
@@ -110,7 +116,7 @@ void sim_input_init(struct sim_input *input, struct sim_random *random, uint32_t
                     uint64_t hash_seed)
 {
     *input = (struct sim_input){0};
-    input->partition_count = sim_random_between(random, 1, SIM_INPUT_PARTITIONS_MAX);
+    input->partition_count = sim_random_between(random, PARTITIONS_MIN, SIM_INPUT_PARTITIONS_MAX);
     input->max_attempts = sim_random_between(random, 1, 3);
     input->pad_max = sim_random_chance(random, 3) ? 0 : sim_random_log(random, 1, 3000);
     input->fill_max = sim_random_chance(random, 3) ? sim_random_log(random, 1, 2000) : 0;

@@ -71,7 +71,7 @@ static void pick_knobs(struct sim_knobs *knobs, struct sim_random *random)
         .chunks_per_reader = sim_random_log(random, 2, 16),
         .chunk_records = sim_random_log(random, 1, 256),
         .vshards_used = vshards[sim_random_below(random, 4)],
-        .workers = sim_random_between(random, 1, SIM_WORKERS_MAX),
+        .workers = sim_random_between(random, 2, SIM_WORKERS_MAX), /* later runs: from 1 on */
         .cache_bytes = (uint64_t)sim_random_log(random, 64, 4096) << 10,
         .redo_bytes = sim_random_log(random, 256, 262144),
         .block_bytes = sim_random_log(random, 64, 65536),
