@@ -1,0 +1,182 @@
+#include "runtime/waiting.h"
+
+#include "base/assert.h"
+#include "base/memory.h"
+
+enum { SLOTS_MIN = 64 };
+
+void waiting_fini(struct waiting *waiting)
+{
+    for (size_t i = 0; i < waiting->count; i++)
+        memory_free(waiting->heap[i]);
+    memory_free(waiting->heap);
+    memory_free(waiting->slots);
+    *waiting = (struct waiting){0};
+}
+
+static bool is_before(const struct waiting_key *a, const struct waiting_key *b)
+{
+    if (a->head.due_ms != b->head.due_ms)
+        return a->head.due_ms < b->head.due_ms;
+    return a->order < b->order;
+}
+
+static void heap_set(struct waiting *waiting, size_t at, struct waiting_key *key)
+{
+    waiting->heap[at] = key;
+    key->heap_at = at;
+}
+
+/* Puts `key` where it belongs, on the way from the hole `at` to the root or to the leaves. */
+static void heap_place(struct waiting *waiting, size_t at, struct waiting_key *key)
+{
+    for (; at > 0 && is_before(key, waiting->heap[(at - 1) / 2]); at = (at - 1) / 2)
+        heap_set(waiting, at, waiting->heap[(at - 1) / 2]);
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= waiting->count)
+            break;
+        if (child + 1 < waiting->count && is_before(waiting->heap[child + 1], waiting->heap[child]))
+            child++;
+        if (!is_before(waiting->heap[child], key))
+            break;
+        heap_set(waiting, at, waiting->heap[child]);
+        at = child;
+    }
+    heap_set(waiting, at, key);
+}
+
+static size_t slot_of(const struct waiting *waiting, uint64_t hash)
+{
+    return (size_t)hash & (waiting->slot_count - 1);
+}
+
+static void slot_insert(struct waiting *waiting, struct waiting_key *key)
+{
+    size_t at = slot_of(waiting, key->hash);
+    while (waiting->slots[at] != NULL)
+        at = (at + 1) & (waiting->slot_count - 1);
+    waiting->slots[at] = key;
+}
+
+static void make_room(struct waiting *waiting)
+{
+    if (waiting->count == waiting->heap_capacity) {
+        waiting->heap_capacity = waiting->count == 0 ? SLOTS_MIN : 2 * waiting->count;
+        waiting->heap =
+            memory_resize(waiting->heap, waiting->heap_capacity * sizeof(struct waiting_key *));
+    }
+    if (waiting->count + 1 <= waiting->slot_count / 4 * 3)
+        return;
+    waiting->slot_count = waiting->slot_count == 0 ? SLOTS_MIN : 2 * waiting->slot_count;
+    memory_free(waiting->slots);
+    waiting->slots = memory_alloc_zeroed(waiting->slot_count * sizeof(struct waiting_key *));
+    for (size_t i = 0; i < waiting->count; i++)
+        slot_insert(waiting, waiting->heap[i]);
+}
+
+struct waiting_key *waiting_find(const struct waiting *waiting, uint64_t hash, bool keyless,
+                                 strid_bytes key)
+{
+    if (waiting->count == 0)
+        return NULL;
+    for (size_t at = slot_of(waiting, hash); waiting->slots[at] != NULL;
+         at = (at + 1) & (waiting->slot_count - 1)) {
+        struct waiting_key *found = waiting->slots[at];
+        if (found->hash == hash && ((found->head.flags & RETRY_HEAD_KEYLESS) != 0) == keyless &&
+            strid_bytes_equal(strid_bytes_of(found->key, found->key_len), key))
+            return found;
+    }
+    return NULL;
+}
+
+struct waiting_key *waiting_add(struct waiting *waiting, uint64_t hash, strid_bytes key,
+                                const struct retry_head *head)
+{
+    STRID_ASSERT(head->first_seq <= head->last_seq);
+    STRID_DASSERT(waiting_find(waiting, hash, (head->flags & RETRY_HEAD_KEYLESS) != 0, key) ==
+                  NULL);
+    make_room(waiting);
+    struct waiting_key *added = memory_alloc(sizeof *added + key.len);
+    *added = (struct waiting_key){
+        .head = *head, .hash = hash, .order = waiting->order++, .key_len = key.len};
+    if (key.len > 0)
+        memcpy(added->key, key.data, key.len);
+    slot_insert(waiting, added);
+    heap_place(waiting, waiting->count++, added);
+    waiting->records += head->last_seq - head->first_seq + 1;
+    waiting->bytes += head->bytes;
+    return added;
+}
+
+void waiting_schedule(struct waiting *waiting, struct waiting_key *key, int64_t due_ms)
+{
+    STRID_ASSERT(waiting->heap[key->heap_at] == key);
+    key->head.due_ms = due_ms;
+    key->order = waiting->order++;
+    heap_place(waiting, key->heap_at, key);
+}
+
+uint64_t waiting_park(struct waiting *waiting, struct waiting_key *key, size_t bytes)
+{
+    key->head.bytes += bytes;
+    waiting->bytes += bytes;
+    waiting->records++;
+    return ++key->head.last_seq;
+}
+
+/* Deletion by moving back what was pushed away: no tombstones, so that a table in which keys come
+ * and go for months does not fill up. */
+static void slot_remove(struct waiting *waiting, const struct waiting_key *key)
+{
+    size_t mask = waiting->slot_count - 1;
+    size_t hole = slot_of(waiting, key->hash);
+    while (waiting->slots[hole] != key)
+        hole = (hole + 1) & mask;
+    for (size_t at = (hole + 1) & mask; waiting->slots[at] != NULL; at = (at + 1) & mask) {
+        size_t home = slot_of(waiting, waiting->slots[at]->hash);
+        if (((at - home) & mask) < ((at - hole) & mask))
+            continue; /* its home lies behind the hole: it would not be found before it */
+        waiting->slots[hole] = waiting->slots[at];
+        hole = at;
+    }
+    waiting->slots[hole] = NULL;
+}
+
+static void remove_key(struct waiting *waiting, struct waiting_key *key)
+{
+    slot_remove(waiting, key);
+    struct waiting_key *last = waiting->heap[--waiting->count];
+    if (last != key)
+        heap_place(waiting, key->heap_at, last);
+    memory_free(key);
+}
+
+bool waiting_advance(struct waiting *waiting, struct waiting_key *key, size_t bytes)
+{
+    struct retry_head *head = &key->head;
+    STRID_ASSERT(waiting->heap[key->heap_at] == key);
+    STRID_ASSERT(bytes <= head->bytes);
+    waiting->records--;
+    waiting->bytes -= bytes;
+    head->bytes -= bytes;
+    if (head->first_seq == head->last_seq) {
+        STRID_ASSERT(head->bytes == 0);
+        remove_key(waiting, key);
+        return false;
+    }
+    head->first_seq++;
+    head->attempt = 0;
+    head->first_ms = 0;
+    return true;
+}
+
+struct waiting_key *waiting_due(const struct waiting *waiting, int64_t now_ms)
+{
+    return waiting_next_ms(waiting) <= now_ms && waiting->count > 0 ? waiting->heap[0] : NULL;
+}
+
+int64_t waiting_next_ms(const struct waiting *waiting)
+{
+    return waiting->count == 0 ? INT64_MAX : waiting->heap[0]->head.due_ms;
+}

@@ -1,0 +1,55 @@
+/* The keys of one worker that have a record waiting for its next attempt: a hash table to ask by,
+ * and a heap by due time. Only heads are here, never payloads, so that millions of keys fit. Keys
+ * that are due at the same time come in the order in which they were scheduled.
+ * @thread worker (the owner) @locks none */
+#ifndef RUNTIME_WAITING_H
+#define RUNTIME_WAITING_H
+
+#include "runtime/retry_record.h"
+
+/* Owned by the table; does not move until it is removed. Change `head` freely, but its due time
+ * only by waiting_schedule and its sequences and bytes only by waiting_park and waiting_advance. */
+struct waiting_key {
+    struct retry_head head;
+    uint64_t hash;
+    uint64_t order; /* of scheduling */
+    size_t heap_at; /* where the heap holds it */
+    size_t key_len;
+    uint8_t key[];
+};
+
+struct waiting {
+    struct waiting_key **slots; /* linear probing; a power of two, at most three quarters full */
+    struct waiting_key **heap;
+    size_t slot_count, heap_capacity;
+    size_t count;     /* keys; 0: what the worker asks for each record */
+    uint64_t records; /* waiting and parked, over all keys */
+    uint64_t bytes;   /* of them */
+    uint64_t order;
+};
+
+void waiting_fini(struct waiting *waiting); /* a zeroed struct is an empty table */
+
+/* NULL: nothing waits under that key. `keyless`: the key is the partition's. */
+struct waiting_key *waiting_find(const struct waiting *waiting, uint64_t hash, bool keyless,
+                                 strid_bytes key);
+/* Adds a key that is not there; the bytes of the key are copied. */
+struct waiting_key *waiting_add(struct waiting *waiting, uint64_t hash, strid_bytes key,
+                                const struct retry_head *head);
+void waiting_schedule(struct waiting *waiting, struct waiting_key *key, int64_t due_ms);
+
+/* One more record, of `bytes`, behind those of the key; returns its sequence. */
+uint64_t waiting_park(struct waiting *waiting, struct waiting_key *key, size_t bytes);
+
+/* The first record of the key, of `bytes`, is settled. True: another one has become the first, to
+ * be scheduled; false: none is left, and the key was removed. */
+bool waiting_advance(struct waiting *waiting, struct waiting_key *key, size_t bytes);
+
+/* The key whose time has come first; NULL: none is due at `now_ms`. It stays until scheduled anew
+ * or advanced. */
+struct waiting_key *waiting_due(const struct waiting *waiting, int64_t now_ms);
+
+/* When the next one is due, INT64_MAX: nothing waits. */
+int64_t waiting_next_ms(const struct waiting *waiting);
+
+#endif
