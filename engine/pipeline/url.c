@@ -31,6 +31,16 @@ static int hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* The inverse of decode(), of what would end a name or make it another one. */
+static void put_name(struct buffer *out, const char *name)
+{
+    for (; *name != '\0'; name++)
+        if (strchr("%&=", *name) != NULL)
+            buffer_printf(out, "%%%02x", (unsigned)(uint8_t)*name);
+        else
+            buffer_put_u8(out, (uint8_t)*name);
+}
+
 /* Decodes in place; false where a '%' is not followed by two hexadecimal digits, or is a NUL. */
 static bool decode(char *text)
 {
@@ -135,8 +145,9 @@ char *url_display(const struct url *url, const strid_option *table)
         const struct url_parameter *parameter = &url->parameters[i];
         const strid_option *option = options_find(table, parameter->name);
         bool secret = option != NULL && (option->flags & STRID_OPTION_SECRET) != 0;
-        buffer_printf(&out, "%c%s=%s", i == 0 ? '?' : '&', parameter->name,
-                      secret ? "***" : parameter->raw);
+        buffer_put_u8(&out, i == 0 ? '?' : '&');
+        put_name(&out, parameter->name);
+        buffer_printf(&out, "=%s", secret ? "***" : parameter->raw);
     }
     char *text = copy((const char *)out.data, (const char *)out.data + out.len);
     buffer_fini(&out);
