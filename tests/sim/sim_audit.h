@@ -28,6 +28,9 @@ struct sim_audit {
 
 void sim_audit_init(struct sim_audit *audit);
 void sim_audit_fini(struct sim_audit *audit);
+/* A key of the store whose entries have a time to live in some seeds: what it holds depends on when
+ * records were handled, and the handlers check it. */
+bool sim_audit_is_aged(strid_bytes key);
 void sim_audit_begin_run(struct sim_audit *audit);
 
 /* A write that is about to reach the disk. */

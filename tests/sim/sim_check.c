@@ -197,7 +197,7 @@ void sim_check_recovered(struct sim_world *world, bool complete)
     size_t expected = check_keys(world, world->run->directory, applied), found = 0;
     const struct skip_node *node = skip_list_seek(world->disk.live, strid_bytes_of_text("s"));
     for (; node != NULL && skip_node_key(node).data[0] == 's'; node = skip_list_next(node))
-        found++;
+        found += !sim_audit_is_aged(skip_node_key(node));
     SIM_CHECK("state_is_progress", found == expected, "%zu entries, and %zu should be there", found,
               expected);
     check_arrived(world, applied, complete);
@@ -219,8 +219,10 @@ void sim_check_finished(struct sim_world *world)
         const struct worker *worker = &run->workers[w];
         uint32_t blocks = worker->free_count + (worker->block != NULL) +
                           ring_size(storage_to_worker(run->storage, w));
-        SIM_CHECK("block_owner", blocks == WORKER_BLOCKS, "worker %u: %u blocks are back", w,
-                  blocks);
+        /* Nobody waits for a block that only deletes what is over: it may still be under way. */
+        bool swept = world->knobs.ttl_ms > 0;
+        SIM_CHECK("block_owner", swept ? blocks <= WORKER_BLOCKS : blocks == WORKER_BLOCKS,
+                  "worker %u: %u blocks are back", w, blocks);
     }
     strid_pipeline_stats stats = {0};
     run_add_stats(run, &stats);

@@ -7,7 +7,7 @@
 
 static const char *const sink_names[SIM_SINKS] = {"out0", "out1"};
 
-static const struct sim_record *record_of(const strid_record *record, struct sim_payload *payload)
+static struct sim_record *record_of(const strid_record *record, struct sim_payload *payload)
 {
     SIM_CHECK("record_is_whole", record->value.len >= sizeof *payload, "%zu bytes",
               record->value.len);
@@ -22,7 +22,7 @@ static const struct sim_record *record_of(const strid_record *record, struct sim
     SIM_CHECK("record_is_whole", strid_bytes_equal(record->value, buffer_bytes(&value)),
               "partition %u, record %u: another value", payload->partition, payload->index);
     buffer_fini(&value);
-    const struct sim_record *of = &input->partitions[payload->partition].records[payload->index];
+    struct sim_record *of = &input->partitions[payload->partition].records[payload->index];
     const struct sim_key *key = &input->keys[of->key];
     SIM_CHECK(
         "record_is_whole",
@@ -85,6 +85,26 @@ static void emit(strid_context *ctx, const struct sim_payload *payload,
     }
 }
 
+/* Headers and the field that the pattern declares are as the source gave them. */
+static void check_views(const strid_record *record, const struct sim_payload *payload)
+{
+    const struct sim_input *input = &sim_world->input;
+    uint32_t index = payload->index, headers = input->headers ? 1 + index % 2 : 0;
+    SIM_CHECK("record_is_whole", record->header_count == headers, "%u headers",
+              record->header_count);
+    SIM_CHECK("record_is_whole",
+              headers == 0 ||
+                  strid_bytes_equal(record->headers[0].value, strid_bytes_of(&index, sizeof index)),
+              "partition %u, record %u: not its header", payload->partition, index);
+    SIM_CHECK("record_is_whole",
+              !input->text ||
+                  (record->field_count == 1 && record->type.len == 1 &&
+                   record->type.data[0] == (uint8_t)index &&
+                   strid_bytes_equal(record->fields[0].text,
+                                     strid_bytes_of(&payload->partition, sizeof(uint32_t)))),
+              "partition %u, record %u: not its field or type", payload->partition, index);
+}
+
 strid_outcome sim_handler_chain(strid_context *ctx, const strid_record *record, void *user)
 {
     struct sim_payload payload;
@@ -93,6 +113,7 @@ strid_outcome sim_handler_chain(strid_context *ctx, const strid_record *record, 
     uint32_t tries = strid_attempt(ctx), p = payload.partition;
     strid_bytes value;
     (void)user;
+    check_views(record, &payload);
     check_order(&payload, of, tries);
     sim_step_yield();
     sim_world_note("handle", p, payload.index, tries);
@@ -114,6 +135,10 @@ strid_outcome sim_handler_chain(strid_context *ctx, const strid_record *record, 
     struct buffer bytes = {0};
     sim_input_put_chains(&sim_world->input, &state, &bytes);
     strid_status status = strid_state_put(ctx, SIM_INPUT_STORE_CHAIN, buffer_bytes(&bytes));
+    SIM_CHECK("state_seen",
+              strid_state_get(ctx, SIM_INPUT_STORE_CHAIN, &value) == STRID_STATE_BYTES &&
+                  strid_bytes_equal(value, buffer_bytes(&bytes)),
+              "partition %u, record %u: not what was just put", p, payload.index);
     buffer_fini(&bytes);
     SIM_CHECK("record_is_whole", status == STRID_OK, "put");
     emit(ctx, &payload, of, outcome != STRID_DONE);
@@ -123,10 +148,35 @@ strid_outcome sim_handler_chain(strid_context *ctx, const strid_record *record, 
 
 bool sim_handler_has_half(uint64_t done) { return done % 3 != 0; }
 
+/* An entry with a time to live holds when it was written. It is there until that is over, and gone
+ * from then on; what counts is the time that the chunk in hand was begun at. */
+static void use_aged(strid_context *ctx, const struct sim_payload *payload,
+                     struct sim_record *record, bool done)
+{
+    const struct sim_partition *partition = &sim_world->input.partitions[payload->partition];
+    int64_t now_ms = ctx->worker->now_ms, ttl_ms = sim_world->knobs.ttl_ms;
+    int64_t written_ms = strid_state_get_i64(ctx, SIM_INPUT_STORE_AGED, 0);
+    if (ttl_ms == 0 || ctx->failed)
+        return;
+    uint32_t at = record->previous;
+    while (at != 0 && !sim_input_is_done(&sim_world->input, &partition->records[at - 1]))
+        at = partition->records[at - 1].previous;
+    SIM_CHECK("aged_goes", written_ms == 0 || written_ms + ttl_ms > now_ms,
+              "partition %u, record %u: an entry of %lld ms ago is still there", payload->partition,
+              payload->index, (long long)(now_ms - written_ms));
+    SIM_CHECK("aged_stays",
+              written_ms != 0 || at == 0 || partition->records[at - 1].first_ms + ttl_ms <= now_ms,
+              "partition %u, record %u: an entry went before its time", payload->partition,
+              payload->index);
+    strid_state_put_i64(ctx, SIM_INPUT_STORE_AGED, now_ms);
+    if (done && record->first_ms == 0)
+        record->first_ms = now_ms;
+}
+
 strid_outcome sim_handler_count(strid_context *ctx, const strid_record *record, void *user)
 {
     struct sim_payload payload;
-    const struct sim_record *of = record_of(record, &payload);
+    struct sim_record *of = record_of(record, &payload);
     strid_bytes value;
     (void)user;
     int64_t done = strid_state_get_i64(ctx, SIM_INPUT_STORE_COUNT, 0);
@@ -136,8 +186,17 @@ strid_outcome sim_handler_count(strid_context *ctx, const strid_record *record, 
     SIM_CHECK("state_seen", (half == STRID_STATE_F64) == sim_handler_has_half((uint64_t)done),
               "partition %u, record %u: the half of %lld", payload.partition, payload.index,
               (long long)done);
+    use_aged(ctx, &payload, of, outcome_of(of, strid_attempt(ctx)) == STRID_DONE);
+    if (ctx->failed)
+        return STRID_DONE;
+    SIM_CHECK("state_seen",
+              half != STRID_STATE_F64 ||
+                  strid_state_get_f64(ctx, SIM_INPUT_STORE_HALF, 0) == (double)done * 0.5,
+              "partition %u, record %u: another half", payload.partition, payload.index);
     done++;
     strid_state_put_i64(ctx, SIM_INPUT_STORE_COUNT, done);
+    SIM_CHECK("state_seen", strid_state_get_i64(ctx, SIM_INPUT_STORE_COUNT, 0) == done,
+              "partition %u, record %u: not what was just put", payload.partition, payload.index);
     if (sim_handler_has_half((uint64_t)done))
         strid_state_put_f64(ctx, SIM_INPUT_STORE_HALF, (double)done * 0.5);
     else

@@ -122,6 +122,8 @@ void sim_input_init(struct sim_input *input, struct sim_random *random, uint32_t
     input->fill_max = sim_random_chance(random, 3) ? sim_random_log(random, 1, 2000) : 0;
     input->wide = sim_random_chance(random, 3);
     input->tight = sim_random_chance(random, 2);
+    input->headers = sim_random_chance(random, 3);
+    input->text = sim_random_chance(random, 3);
     make_keys(input, random, vshards_used, hash_seed);
     uint32_t left = sim_random_between(random, RECORDS_MIN, RECORDS_MAX);
     for (uint32_t p = 0; p < input->partition_count; p++) {

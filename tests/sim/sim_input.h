@@ -17,7 +17,8 @@ enum {
     SIM_INPUT_OUTPUTS_MAX = 3, /* of one record */
     SIM_INPUT_STORE_CHAIN = 1, /* numbers of the stores in the directory */
     SIM_INPUT_STORE_COUNT = 2,
-    SIM_INPUT_STORE_HALF = 3
+    SIM_INPUT_STORE_HALF = 3,
+    SIM_INPUT_STORE_AGED = 4 /* with a time to live in some seeds */
 };
 
 enum sim_kind { SIM_DONE = 0, SIM_SKIP, SIM_RETRY, SIM_REJECT, SIM_FAULT };
@@ -26,6 +27,7 @@ struct sim_record {
     uint64_t place;    /* of its position */
     uint64_t chain;    /* of its key and partition, behind it */
     uint64_t before;   /* the chain before it */
+    int64_t first_ms;  /* when it was first done, taken back since or not; 0: not yet */
     uint32_t done;     /* records of its key and partition that were done up to it */
     uint32_t key;      /* index in keys */
     uint32_t previous; /* index + 1 of the record of the same key before it; 0: none */
@@ -57,6 +59,8 @@ struct sim_input {
     struct sim_key *keys;
     uint32_t key_count; /* of records, then one for each partition */
     struct buffer key_bytes;
+    bool headers; /* records have some */
+    bool text;    /* values are taken apart by a pattern, which gives a type and a field */
     uint32_t max_attempts;
     uint32_t pad_max;  /* bytes that values of the chain store are padded with; 0: none */
     uint32_t fill_max; /* bytes behind the payload of a record's value; 0: none */

@@ -82,6 +82,13 @@ static strid_status add(uint32_t p, uint32_t index, strid_intake *out)
                      .next = sim_input_position(input, input->tight ? behind : record->place + 1),
                      .timestamp_ms = (int64_t)index,
                      .fault = record->kind == SIM_FAULT ? "sim_fault" : NULL};
+    strid_header headers[] = {
+        {.name = strid_bytes_of_text("index"), .value = strid_bytes_of(&index, sizeof index)},
+        {.name = strid_bytes_of_text("nothing")}};
+    if (input->headers) {
+        raw.headers = headers;
+        raw.header_count = 1 + index % 2;
+    }
     if (!key->keyless)
         raw.key = key->bytes;
     strid_status status = strid_intake_add(out, &raw);

@@ -76,6 +76,7 @@ static void pick_knobs(struct sim_knobs *knobs, struct sim_random *random)
         .redo_bytes = sim_random_log(random, 256, 262144),
         .block_bytes = sim_random_log(random, 64, 65536),
         .seal_interval_ns = (int64_t)sim_random_log(random, 10, 100000) * 1000,
+        .ttl_ms = sim_random_chance(random, 2) ? sim_random_log(random, 2, 100000) : 0,
         .clock_step_us = sim_random_log(random, 1, 2000),
         .store_rate = pick_rate(random),
         .read_rate = pick_rate(random) * 2,
@@ -100,25 +101,34 @@ static void make_sink(struct sim_world *world, uint32_t index, struct sink_defin
 
 static void make_definition(struct sim_world *world)
 {
-    static const char *const stores[] = {"chain", "count", "half"};
+    static const char *const stores[] = {"chain", "count", "half", "aged"};
     struct definition *definition = definition_create("sim", NULL);
     strid_status status = STRID_OK;
+    uint32_t field;
     STRID_ASSERT(definition != NULL);
     definition->decode.format = DECODE_RAW;
+    if (world->input.text) {
+        definition->decode.format = DECODE_TEXT;
+        definition->decode.pattern = memory_copy_text("(?s)^(?<partition>.{4})(?<type>.)");
+    }
     definition->durability = (strid_durability)(STRID_DURABILITY_DURABLE + world->seed % 3);
     definition->max_attempts = world->input.max_attempts;
     definition->source = (struct source_definition){
         .ops = &sim_source_ops, .url = memory_copy_text("sim:"), .target = memory_copy_text("")};
-    for (uint32_t s = 0; s < 3 && status == STRID_OK; s++) {
+    for (uint32_t s = 0; s < 4 && status == STRID_OK; s++) {
         strid_store store;
         status = definition_add_store(definition, stores[s], &store, NULL);
     }
+    if (status == STRID_OK && world->knobs.ttl_ms > 0)
+        status = definition_set_ttl(definition, SIM_INPUT_STORE_AGED, world->knobs.ttl_ms, NULL);
+    if (status == STRID_OK && world->input.text)
+        status = definition_add_field(definition, "partition", &field, NULL);
     if (status == STRID_OK)
         status =
             definition_add_route(definition, "*", "chain", sim_handler_chain, NULL, NULL, NULL);
     if (status == STRID_OK)
-        status =
-            definition_add_route(definition, "*", "count", sim_handler_count, NULL, NULL, NULL);
+        status = definition_add_route(definition, world->input.text ? "*?" : "*", "count",
+                                      sim_handler_count, NULL, NULL, NULL);
     STRID_ASSERT(status == STRID_OK);
     definition->sinks = memory_alloc_zeroed(SIM_SINKS * sizeof *definition->sinks);
     definition->sink_count = SIM_SINKS;

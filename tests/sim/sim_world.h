@@ -27,6 +27,7 @@ struct sim_knobs {
     uint32_t readers, chunks_per_reader, chunk_records, vshards_used, workers;
     uint64_t cache_bytes, redo_bytes, block_bytes;
     int64_t seal_interval_ns;
+    int64_t ttl_ms;          /* of the store of aged entries; 0: they stay */
     uint32_t clock_step_us;  /* the clock moves up to so far between two steps */
     uint32_t store_rate;     /* writes, syncs and loads that fail with an unknown outcome */
     uint32_t read_rate;      /* reads that fail */
