@@ -170,7 +170,7 @@ static strid_status sink_flush(strid_sink *self, strid_error *err)
 
 const strid_sink_ops file_sink_ops = {
     .abi_version = STRID_SINK_ABI_VERSION,
-    .flags = 0,
+    .flags = STRID_SINK_PATH,
     .name = "file",
     .summary = "Appends JSON lines to a file",
     .options = file_sink_config,

@@ -216,7 +216,12 @@ strid_status pipeline_open_sinks(strid_pipeline *pipeline, strid_error *err)
     if (pipeline->sink_count != definition->sink_count)
         return error_set(err, STRID_EINVAL, "pipeline",
                          "sinks have to be added before the first run, push or take");
-    strid_status status = prepare_dlq(pipeline, &pipeline->sinks[definition->sink_count], err);
+    struct sink_instance *dlq = &pipeline->sinks[definition->sink_count];
+    strid_status status = prepare_dlq(pipeline, dlq, err);
+    /* One that was asked for has to work from the start; the source's default may stand in a place
+     * where nothing can be written, and is opened with its first letter. */
+    if (status == STRID_OK && definition->dlq_url != NULL)
+        status = sink_instance_open(dlq, err);
     for (uint32_t i = 0; status == STRID_OK && i < definition->sink_count; i++) {
         pipeline->sinks[i].definition = &definition->sinks[i];
         status = sink_instance_open(&pipeline->sinks[i], err);

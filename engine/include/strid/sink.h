@@ -8,6 +8,8 @@
 
 #define STRID_SINK_ABI_VERSION 1u
 
+#define STRID_SINK_PATH 1u /* the URL's target is a path of the file system */
+
 typedef struct strid_sink
     strid_sink; /* the connector's own struct of ops->instance_size bytes, zeroed at first */
 
@@ -40,7 +42,7 @@ typedef struct strid_output {
 
 typedef struct strid_sink_ops {
     uint32_t abi_version; /* STRID_SINK_ABI_VERSION */
-    uint32_t flags;       /* none yet */
+    uint32_t flags;       /* STRID_SINK_* */
     const char *name;     /* the URL's scheme */
     const char *summary;
     const strid_option *options;

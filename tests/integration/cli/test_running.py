@@ -44,10 +44,11 @@ class Running(CommandCase):
         self.drain_and_add_up()
 
     def test_drain_past_its_time_is_said_and_exits_1(self):
-        self.write("stuck.yaml", TOTALS + 'drain_timeout: 200ms\ndlq: { url: "file:none/x.dlq" }\n')
+        self.write("stuck.yaml", TOTALS + "drain_timeout: 200ms\n")
         self.write("orders.jsonl", "no JSON\n")
+        os.mkdir(self.path("orders.jsonl.dlq"))  # where the source's dead letters would go
         terminal = self.terminal("run", "stuck.yaml")
-        terminal.read_until(lambda text: "none/x.dlq" in text, "warning")
+        terminal.read_until(lambda text: "orders.jsonl.dlq" in text, "warning")
         terminal.signal(signal.SIGINT)
         self.assertEqual(terminal.end(), 1, terminal.seen)
         self.assertIn("drain_timeout", terminal.seen)

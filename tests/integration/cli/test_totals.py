@@ -153,6 +153,12 @@ class Totals(CommandCase):
         self.assertIn("holds no state of strid, but other files (000001.log)", done.err)
         self.assertEqual(os.listdir(self.path("state")), ["000001.log"])
 
+    def test_dead_letter_queue_that_can_never_be_made(self):
+        self.write("totals.yaml", TOTALS + 'dlq: { url: "file:nowhere/letters.jsonl" }\n')
+        err = self.strid("run", "totals.yaml", code=1).err
+        self.assertIn("nowhere/letters.jsonl cannot be made in its directory", err)
+        self.assertNotIn("state", os.listdir(self.folder))
+
     def test_missing_input_file(self):
         os.unlink(self.path("orders.jsonl"))
         self.assertIn("orders.jsonl", self.strid("run", "totals.yaml", code=1).err)
@@ -180,6 +186,18 @@ class Refused(CommandCase):
 
     def test_unknown_scheme(self):
         self.refused(TOTALS.replace("file:orders", "fiel:orders"), "totals.yaml:2:", "file")
+
+    def test_sink_that_feeds_its_own_source(self):
+        for place in ("orders.jsonl", "./orders.jsonl", "../" + os.path.basename(self.folder)
+                      + "/orders.jsonl"):
+            self.refused(TOTALS + f'sink: {{ back: {{ url: "file:{place}" }} }}\n',
+                         'sink "back" writes to', "which the source reads")
+        self.refused(TOTALS + 'dlq: { url: "file:orders.jsonl" }\n', 'sink "dlq" writes to')
+
+    def test_sink_that_is_the_dead_letter_queue(self):
+        self.refused(TOTALS + 'sink: { all: { url: "file:./out.jsonl" } }\n'
+                     'dlq: { url: "file:out.jsonl" }\n',
+                     'sink "all" and the dead-letter queue both write to')
 
     def test_no_yaml(self):
         self.refused("name: [\n", "totals.yaml:")
