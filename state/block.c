@@ -117,6 +117,8 @@ bool block_open(strid_bytes bytes, struct block_view *view)
     if (header.progress_count > header.body_len / BLOCK_PROGRESS)
         return false;
     size_t progress_len = (size_t)header.progress_count * BLOCK_PROGRESS;
+    if (header.state_count > (header.body_len - progress_len) / BLOCK_ENTRY_MIN)
+        return false;
     const uint8_t *body = bytes.data + BLOCK_HEADER;
     *view = (struct block_view){
         .number = header.number,
@@ -169,4 +171,24 @@ bool block_read_state(struct cursor *at, struct key_state *key, struct key_value
         break;
     }
     return !at->failed && value->kind <= STRID_STATE_F64 && key->key.len <= KEY_RECORD_KEY_MAX;
+}
+
+/* The key of an entry that was read before, so that nothing is checked. */
+static strid_bytes key_of(const uint8_t *entry)
+{
+    const uint8_t *at = entry + 6 + ((entry[0] & KEY_KIND_EXPIRES) != 0 ? 8 : 0);
+    size_t len = 0;
+    for (unsigned shift = 0;; shift += 7) {
+        len |= (size_t)(*at & 0x7f) << shift;
+        if (*at++ < 0x80)
+            return strid_bytes_of(at, len);
+    }
+}
+
+bool block_same_key(const uint8_t *a, const uint8_t *b)
+{
+    strid_bytes key = key_of(a), other = key_of(b);
+    if (key.len != other.len)
+        return false;
+    return key.len == 0 || memcmp(key.data, other.data, key.len) == 0;
 }

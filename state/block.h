@@ -17,7 +17,7 @@
 
 #include "state/key.h"
 
-enum { BLOCK_HEADER = 80 };
+enum { BLOCK_HEADER = 80, BLOCK_ENTRY_MIN = 7 };
 
 struct block_progress {
     uint32_t partition;
@@ -54,5 +54,8 @@ bool block_next_progress(struct block_view *view, struct block_progress *out);
 bool block_next_state(struct block_view *view, struct key_state *key, struct key_value *value);
 /* The entry at the cursor, which moves behind it; what block_next_state does. */
 bool block_read_state(struct cursor *at, struct key_state *key, struct key_value *value);
+/* Whether two entries, which were read before, are of the same key; their stores and hashes are
+ * known to be equal. */
+bool block_same_key(const uint8_t *a, const uint8_t *b);
 
 #endif

@@ -4,11 +4,19 @@
 #include "base/memory.h"
 #include "base/mutant.h"
 
-enum { ITEMS_MIN = 1024, DIGITS = 8, DIGIT_VALUES = 256, PREFETCH = 8 };
+enum {
+    ITEMS_MIN = 1024,
+    INSERTION_MAX = 48,
+    DIGIT_FIRST = 3,
+    DIGIT_TOP = 7,
+    DIGIT_VALUES = 256,
+    PREFETCH = 16
+};
 
 /* One entry of one block: where it belongs in the order of keys, and where it is. Entries are
  * sorted by `place`, which tells nearly all keys apart, by a stable radix sort: of the same key the
- * newest stays the last. */
+ * newest stays the last. By the vshard first: one pass over all of them, after which each vshard
+ * lies within the processor's cache while it is sorted by the rest. */
 struct item {
     uint64_t place; /* vshard 8 bits, store 8, the rest of the hash 24, 0 */
     uint32_t block; /* index into blocks */
@@ -23,7 +31,8 @@ struct copy {
 struct fold {
     struct copy *blocks;
     uint32_t block_count, block_capacity;
-    struct item *items, *spare; /* equal capacities: the radix sort goes to and fro */
+    struct item *items, *spare;   /* equal capacities: the radix sort goes to and fro */
+    size_t vshards[DIGIT_VALUES]; /* how many entries each has; until sorted */
     size_t count, capacity;
     bool sorted; /* by key, and each key once */
     size_t next;
@@ -44,6 +53,7 @@ void fold_clear(struct fold *fold)
     fold->next = 0;
     fold->sorted = false;
     fold->progress_count = 0;
+    memset(fold->vshards, 0, sizeof fold->vshards);
 }
 
 void fold_destroy(struct fold *fold)
@@ -66,6 +76,11 @@ static uint64_t place_of(const struct key_state *key)
            (uint64_t)(key->hash & 0xffffff) << 24;
 }
 
+static const uint8_t *entry_at(const struct fold *fold, const struct item *item)
+{
+    return fold->blocks[item->block].bytes + item->at;
+}
+
 static void read_item(const struct fold *fold, const struct item *item, struct key_state *key,
                       struct key_value *value)
 {
@@ -74,11 +89,6 @@ static void read_item(const struct fold *fold, const struct item *item, struct k
     bool read = block_read_state(&cursor, key, value);
     STRID_DASSERT(read); /* it was read before */
     (void)read;
-}
-
-static void prefetch(const struct fold *fold, const struct item *item)
-{
-    __builtin_prefetch(fold->blocks[item->block].bytes + item->at);
 }
 
 static void reserve_items(struct fold *fold, size_t more)
@@ -125,59 +135,104 @@ static strid_bytes keep_copy(struct fold *fold, strid_bytes block)
     return strid_bytes_of(copy->bytes, copy->len);
 }
 
+/* Notes where the block's entries are. false: one of them cannot be read. */
+static bool add_items(struct fold *fold, strid_bytes copy, struct block_view *view)
+{
+    struct key_state key;
+    struct key_value value;
+    reserve_items(fold, view->state_count); /* at most what the block has bytes for */
+    for (uint32_t i = 0; i < view->state_count; i++) {
+        const uint8_t *at = view->state.at;
+        if (!block_next_state(view, &key, &value))
+            return false;
+        fold->vshards[key.hash >> 24]++;
+        fold->items[fold->count++] = (struct item){.place = place_of(&key),
+                                                   .block = fold->block_count - 1,
+                                                   .at = (uint32_t)(at - copy.data)};
+    }
+    return view->state.at == view->state.end;
+}
+
+static void drop_last_block(struct fold *fold, size_t count)
+{
+    while (fold->count > count)
+        fold->vshards[fold->items[--fold->count].place >> (8 * DIGIT_TOP)]--;
+    memory_free(fold->blocks[--fold->block_count].bytes);
+}
+
 bool fold_add(struct fold *fold, strid_bytes block, struct block_view *view)
 {
-    if (block.len > UINT32_MAX || !block_open(block, view))
+    STRID_ASSERT(!fold->sorted);
+    if (block.len > UINT32_MAX)
         return false;
+    size_t count = fold->count;
     strid_bytes copy = keep_copy(fold, block);
-    bool opened = block_open(copy, view);
-    STRID_ASSERT(opened);
+    if (!block_open(copy, view) || !add_items(fold, copy, view)) {
+        drop_last_block(fold, count);
+        return false;
+    }
     struct block_progress progress;
     while (block_next_progress(view, &progress))
         put_progress(fold, &(struct fold_progress){.run = view->run,
                                                    .worker = view->worker,
                                                    .partition = progress.partition,
                                                    .position = progress.position});
-    struct key_state key;
-    struct key_value value;
-    fold->sorted = false;
-    for (uint32_t i = 0; i < view->state_count; i++) {
-        const uint8_t *at = view->state.at;
-        if (!block_next_state(view, &key, &value))
-            return false;
-        reserve_items(fold, 1);
-        fold->items[fold->count++] = (struct item){.place = place_of(&key),
-                                                   .block = fold->block_count - 1,
-                                                   .at = (uint32_t)(at - copy.data)};
-    }
-    return !view->progress.failed && view->state.at == view->state.end;
+    return true;
 }
 
-/* LSD radix sort (Knuth, The Art of Computer Programming 3, 5.2.5); digits that are all the same
- * cost nothing. */
-static void radix_sort(struct fold *fold)
+/* Puts the entries into the order of their vshards: from `items` into `spare`. */
+static void sort_by_vshard(struct fold *fold)
 {
-    size_t(*counts)[DIGIT_VALUES] = memory_alloc_zeroed(DIGITS * sizeof *counts);
+    size_t to[DIGIT_VALUES], begin = 0;
+    for (unsigned v = 0; v < DIGIT_VALUES; v++) {
+        to[v] = begin;
+        begin += fold->vshards[v];
+    }
     for (size_t i = 0; i < fold->count; i++)
-        for (unsigned digit = 3; digit < DIGITS; digit++)
-            counts[digit][fold->items[i].place >> (8 * digit) & 0xff]++;
-    for (unsigned digit = 3; digit < DIGITS; digit++) {
-        size_t *count = counts[digit];
-        if (fold->count == 0 || count[fold->items[0].place >> (8 * digit) & 0xff] == fold->count)
+        fold->spare[to[fold->items[i].place >> (8 * DIGIT_TOP)]++] = fold->items[i];
+}
+
+static void insertion_sort(struct item *items, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        struct item item = items[i];
+        size_t at = i;
+        for (; at > 0 && items[at - 1].place > item.place; at--)
+            items[at] = items[at - 1];
+        items[at] = item;
+    }
+}
+
+/* LSD radix sort (Knuth, The Art of Computer Programming 3, 5.2.5) by the digits below the vshard;
+ * digits that are all the same cost nothing. `other` is as large; the result is in `items`. */
+static void radix_sort(struct item *items, struct item *other, size_t count)
+{
+    if (count <= INSERTION_MAX) {
+        insertion_sort(items, count);
+        return;
+    }
+    size_t counts[DIGIT_TOP][DIGIT_VALUES] = {0};
+    struct item *from = items, *to = other;
+    for (size_t i = 0; i < count; i++)
+        for (unsigned digit = DIGIT_FIRST; digit < DIGIT_TOP; digit++)
+            counts[digit][items[i].place >> (8 * digit) & 0xff]++;
+    for (unsigned digit = DIGIT_FIRST; digit < DIGIT_TOP; digit++) {
+        size_t *place = counts[digit], begin = 0;
+        if (place[from[0].place >> (8 * digit) & 0xff] == count)
             continue;
-        size_t begin = 0;
         for (unsigned value = 0; value < DIGIT_VALUES; value++) {
-            size_t here = count[value];
-            count[value] = begin;
+            size_t here = place[value];
+            place[value] = begin;
             begin += here;
         }
-        for (size_t i = 0; i < fold->count; i++)
-            fold->spare[count[fold->items[i].place >> (8 * digit) & 0xff]++] = fold->items[i];
-        struct item *swap = fold->items;
-        fold->items = fold->spare;
-        fold->spare = swap;
+        for (size_t i = 0; i < count; i++)
+            to[place[from[i].place >> (8 * digit) & 0xff]++] = from[i];
+        struct item *swap = from;
+        from = to;
+        to = swap;
     }
-    memory_free(counts);
+    if (from != items)
+        memcpy(items, from, count * sizeof *items);
 }
 
 static int compare_keys(const struct key_state *a, const struct key_state *b)
@@ -195,51 +250,67 @@ static size_t keep(struct fold *fold, size_t first, size_t end, const struct ite
     read_item(fold, item, &key, &value);
     size_t at = end;
     for (; at > first; at--) {
-        read_item(fold, &fold->spare[at - 1], &other, &value);
+        read_item(fold, &fold->items[at - 1], &other, &value);
         int order = compare_keys(&other, &key);
         if (order == 0 && MUTANT(MUTANT_BLOCK_ORDER))
-            fold->spare[at - 1] = *item;
+            fold->items[at - 1] = *item;
         if (order == 0)
             return end;
         if (order < 0)
             break;
     }
-    memmove(&fold->spare[at + 1], &fold->spare[at], (end - at) * sizeof *fold->spare);
-    fold->spare[at] = *item;
+    memmove(&fold->items[at + 1], &fold->items[at], (end - at) * sizeof *fold->items);
+    fold->items[at] = *item;
     return end + 1;
 }
 
-/* Of each key the newest entry stays. */
-static void drop_older(struct fold *fold)
+/* Whether all entries of a place are of one key, as nearly always. */
+static bool one_key(const struct fold *fold, size_t first, size_t end)
 {
-    size_t kept = 0, ahead = 0;
-    for (size_t i = 0; i < fold->count;) {
-        size_t end = i + 1;
-        while (end < fold->count && fold->items[end].place == fold->items[i].place)
-            end++;
-        for (; ahead < end + PREFETCH && ahead < fold->count; ahead++)
-            prefetch(fold, &fold->items[ahead]);
-        if (end == i + 1) {
-            fold->spare[kept++] = fold->items[i];
-        } else {
-            size_t first = kept;
-            for (size_t j = end; j > i; j--)
-                kept = keep(fold, first, kept, &fold->items[j - 1]);
-        }
-        i = end;
-    }
-    struct item *swap = fold->items;
-    fold->items = fold->spare;
-    fold->spare = swap;
-    fold->count = kept;
+    const uint8_t *newest = entry_at(fold, &fold->spare[end - 1]);
+    for (size_t i = first; i < end - 1; i++)
+        if (!block_same_key(newest, entry_at(fold, &fold->spare[i])))
+            return false;
+    return !MUTANT(MUTANT_BLOCK_ORDER);
 }
 
+/* Of each key the newest entry of `spare` stays, and goes to `items`; `kept` are there. */
+static size_t drop_older(struct fold *fold, size_t begin, size_t limit, size_t kept)
+{
+    size_t ahead = begin;
+    for (size_t i = begin, end; i < limit; i = end) {
+        for (end = i + 1; end < limit && fold->spare[end].place == fold->spare[i].place;)
+            end++;
+        for (; ahead < end + PREFETCH && ahead < limit; ahead++)
+            __builtin_prefetch(entry_at(fold, &fold->spare[ahead]));
+        if (end == i + 1 || one_key(fold, i, end)) {
+            fold->items[kept++] = fold->spare[end - 1];
+            continue;
+        }
+        size_t first = kept;
+        for (size_t j = end; j > i; j--)
+            kept = keep(fold, first, kept, &fold->spare[j - 1]);
+    }
+    return kept;
+}
+
+/* A vshard is sorted in `spare`, with its own part of `items` to go to and fro; what is kept of it
+ * then lies at or before that part. */
 static void sort(struct fold *fold)
 {
     if (fold->sorted)
         return;
-    radix_sort(fold);
-    drop_older(fold);
+    sort_by_vshard(fold);
+    size_t begin = 0, kept = 0;
+    for (unsigned v = 0; v < DIGIT_VALUES; v++) {
+        size_t count = fold->vshards[v];
+        if (count == 0)
+            continue;
+        radix_sort(fold->spare + begin, fold->items + begin, count);
+        kept = drop_older(fold, begin, begin + count, kept);
+        begin += count;
+    }
+    fold->count = kept;
     fold->sorted = true;
 }
 
@@ -258,7 +329,7 @@ bool fold_next(void *user, struct store_op *op)
     if (fold->next == fold->count)
         return false;
     if (fold->next + PREFETCH < fold->count)
-        prefetch(fold, &fold->items[fold->next + PREFETCH]);
+        __builtin_prefetch(entry_at(fold, &fold->items[fold->next + PREFETCH]));
     struct key_state key;
     struct key_value value;
     read_item(fold, &fold->items[fold->next++], &key, &value);

@@ -49,36 +49,7 @@ void buffer_printf(struct buffer *buffer, const char *format, ...)
     buffer->len += (size_t)len;
 }
 
-struct cursor cursor_of(strid_bytes bytes)
-{
-    return (struct cursor){.at = bytes.data, .end = bytes.data + bytes.len, .failed = false};
-}
-
-strid_bytes cursor_bytes(struct cursor *cursor, size_t len)
-{
-    if (cursor->failed || (size_t)(cursor->end - cursor->at) < len) {
-        cursor->failed = true;
-        return strid_bytes_of(NULL, 0);
-    }
-    strid_bytes bytes = strid_bytes_of(cursor->at, len);
-    cursor->at += len;
-    return bytes;
-}
-
-static uint64_t cursor_fixed(struct cursor *cursor, size_t len)
-{
-    uint64_t value = 0;
-    strid_bytes bytes = cursor_bytes(cursor, len);
-    if (bytes.data != NULL)
-        memcpy(&value, bytes.data, len);
-    return value;
-}
-
-uint8_t cursor_u8(struct cursor *cursor) { return (uint8_t)cursor_fixed(cursor, 1); }
-uint32_t cursor_u32(struct cursor *cursor) { return (uint32_t)cursor_fixed(cursor, 4); }
-uint64_t cursor_u64(struct cursor *cursor) { return cursor_fixed(cursor, 8); }
-
-uint64_t cursor_varint(struct cursor *cursor)
+uint64_t cursor_varint_long(struct cursor *cursor)
 {
     uint64_t value = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {

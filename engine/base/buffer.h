@@ -64,11 +64,55 @@ struct cursor {
     bool failed;
 };
 
-struct cursor cursor_of(strid_bytes bytes);
-uint8_t cursor_u8(struct cursor *cursor);
-uint32_t cursor_u32(struct cursor *cursor);
-uint64_t cursor_u64(struct cursor *cursor);
-uint64_t cursor_varint(struct cursor *cursor);
-strid_bytes cursor_bytes(struct cursor *cursor, size_t len); /* a view into the cursor's bytes */
+static inline struct cursor cursor_of(strid_bytes bytes)
+{
+    return (struct cursor){.at = bytes.data, .end = bytes.data + bytes.len, .failed = false};
+}
+
+/* A view into the cursor's bytes. */
+static inline strid_bytes cursor_bytes(struct cursor *cursor, size_t len)
+{
+    if (__builtin_expect(cursor->failed || (size_t)(cursor->end - cursor->at) < len, 0)) {
+        cursor->failed = true;
+        return strid_bytes_of(NULL, 0);
+    }
+    strid_bytes bytes = strid_bytes_of(cursor->at, len);
+    cursor->at += len;
+    return bytes;
+}
+
+/* Inline, so that the copies are loads: these run several times for each entry of each block. */
+static inline uint8_t cursor_u8(struct cursor *cursor)
+{
+    strid_bytes bytes = cursor_bytes(cursor, 1);
+    return bytes.data == NULL ? 0 : *bytes.data;
+}
+
+static inline uint32_t cursor_u32(struct cursor *cursor)
+{
+    uint32_t value = 0;
+    strid_bytes bytes = cursor_bytes(cursor, sizeof value);
+    if (bytes.data != NULL)
+        memcpy(&value, bytes.data, sizeof value);
+    return value;
+}
+
+static inline uint64_t cursor_u64(struct cursor *cursor)
+{
+    uint64_t value = 0;
+    strid_bytes bytes = cursor_bytes(cursor, sizeof value);
+    if (bytes.data != NULL)
+        memcpy(&value, bytes.data, sizeof value);
+    return value;
+}
+
+uint64_t cursor_varint_long(struct cursor *cursor);
+
+static inline uint64_t cursor_varint(struct cursor *cursor)
+{
+    if (__builtin_expect(!cursor->failed && cursor->at < cursor->end && *cursor->at < 0x80, 1))
+        return *cursor->at++;
+    return cursor_varint_long(cursor);
+}
 
 #endif
