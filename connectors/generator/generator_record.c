@@ -24,25 +24,35 @@ static inline uint64_t digits8(uint64_t value)
     return (tens | ((pairs - tens * 10) << 8)) | UINT64_C(0x3030303030303030);
 }
 
-/* The upper eight digits of a number seldom change: `high` says which ones stand there. */
-static inline void put_digits16(uint8_t *to, uint64_t value, uint64_t *high)
+typedef uint64_t digits16 __attribute__((vector_size(16)));
+
+/* The upper eight digits of a number seldom change. All sixteen are written by one store: whoever
+ * copies them next reads them by one load, which would wait for two smaller stores before it. */
+static inline void put_digits16(uint8_t *to, uint64_t value, struct generator_digits *digits)
 {
     uint64_t upper = value / 100000000;
-    uint64_t last = digits8(value - upper * 100000000);
-    if (__builtin_expect(upper != *high, 0)) {
-        uint64_t first = digits8(upper % 100000000);
-        memcpy(to, &first, 8);
-        *high = upper;
+    if (__builtin_expect(upper != digits->upper_value, 0)) {
+        digits->upper_value = upper;
+        digits->upper = digits8(upper % 100000000);
+        memcpy(&digits->upper, digits->begin, digits->begin_len);
     }
-    memcpy(to + 8, &last, 8);
+    digits->lower = digits8(value - upper * 100000000);
+    digits16 all = {digits->upper, digits->lower};
+    memcpy(to, &all, sizeof all);
 }
 
-static inline void put_key(struct generator_writer *writer, uint64_t id)
+/* The number of a record mostly is the one before it and one more: another last digit. */
+static inline void put_next16(uint8_t *to, uint64_t value, struct generator_digits *digits)
 {
-    uint64_t high = writer->key_high;
-    put_digits16(writer->key, id, &writer->key_high); /* 12 digits are enough for every id */
-    if (__builtin_expect(high != writer->key_high, 0))
-        memcpy(writer->key, "key-", 4);
+    bool is_next = value == digits->value + 1 && digits->lower >> 56 < '9';
+    digits->value = value;
+    if (__builtin_expect(!is_next, 0)) {
+        put_digits16(to, value, digits);
+        return;
+    }
+    digits->lower += UINT64_C(1) << 56;
+    digits16 all = {digits->upper, digits->lower};
+    memcpy(to, &all, sizeof all);
 }
 
 static uint8_t *put_number(uint8_t *to, uint64_t value)
@@ -92,17 +102,31 @@ static void make_json(struct generator_writer *writer, uint64_t n, uint64_t deta
         writer->value_len--;
 }
 
+/* Some keys at a time: one is a long chain of steps, and the processor works on the chains of many
+ * at once where nothing else stands between them. */
+static void make_keys(struct generator_writer *writer, uint64_t from)
+{
+    const struct generator_model *model = writer->model;
+    uint64_t keys = (uint64_t)model->options->keys;
+    writer->keys_from = from;
+    for (uint64_t i = 0; i < GENERATOR_KEYS_AHEAD; i++) {
+        uint64_t random = generator_random_at(writer->key_stream, from + i);
+        uint64_t id = model->is_zipf ? generator_zipf_rank(&model->zipf, random)
+                                     : generator_random_below(random, keys);
+        put_digits16(writer->keys[i], id, &writer->key_digits); /* 12 digits do for every id */
+    }
+}
+
 void generator_writer_make(struct generator_writer *writer, uint64_t n)
 {
     const struct generator_model *model = writer->model;
-    uint64_t random = generator_random_at(writer->key_stream, n);
-    uint64_t id = model->is_zipf ? generator_zipf_rank(&model->zipf, random)
-                                 : generator_random_below(random, (uint64_t)model->options->keys);
-    put_key(writer, id);
+    if (n - writer->keys_from >= GENERATOR_KEYS_AHEAD)
+        make_keys(writer, n);
+    writer->key = writer->keys[n - writer->keys_from];
     if (model->options->format == GENERATOR_JSON)
         make_json(writer, n, generator_random_at(writer->detail_stream, n));
     else
-        put_digits16(writer->value, n, &writer->number_high);
+        put_next16(writer->value, n, &writer->number_digits);
 }
 
 void generator_writer_init(struct generator_writer *writer, const struct generator_model *model,
@@ -119,9 +143,10 @@ void generator_writer_init(struct generator_writer *writer, const struct generat
         .value = memory_alloc_zeroed(room),
         .filling = memory_alloc(size),
         .value_len = size,
-        .key_high = UINT64_MAX,
-        .number_high = UINT64_MAX,
+        .key_digits = {.upper_value = UINT64_MAX, .begin = "key-", .begin_len = 4},
+        .number_digits = {.value = UINT64_MAX - 1, .upper_value = UINT64_MAX, .begin = ""},
     };
+    make_keys(writer, 0);
     for (size_t i = 0; i < size; i++)
         writer->filling[i] = (uint8_t)('a' + i % 26);
     memcpy(writer->value, writer->filling, size);

@@ -14,7 +14,8 @@ enum {
     GENERATOR_KEY_BYTES = 16,
     GENERATOR_NUMBER_BYTES = 16, /* a value of format bytes begins with the number, in digits */
     GENERATOR_TYPE_MAX = 64,
-    GENERATOR_PADDING = 64
+    GENERATOR_PADDING = 64,
+    GENERATOR_KEYS_AHEAD = 16
 };
 
 /* Constant after init, shared by all partitions. */
@@ -25,17 +26,28 @@ struct generator_model {
     double exponent;
 };
 
+/* Sixteen digits as they were written last; the first is in the lowest byte. */
+struct generator_digits {
+    uint64_t value;       /* where numbers follow each other: which one it was */
+    uint64_t upper_value; /* that the upper eight are of; UINT64_MAX: nothing yet */
+    uint64_t upper, lower;
+    const char *begin; /* stands over the first of the upper ones */
+    size_t begin_len;
+};
+
 /* A partition's own. */
 struct generator_writer {
     const struct generator_model *model;
     uint64_t key_stream;
     uint64_t detail_stream;
-    uint8_t key[GENERATOR_KEY_BYTES];
+    const uint8_t *key; /* of the record made last; one of `keys` */
+    uint64_t keys_from; /* number of the record that the first of `keys` belongs to */
+    uint8_t keys[GENERATOR_KEYS_AHEAD][GENERATOR_KEY_BYTES];
     uint8_t *value; /* room for the longest value and padding */
     uint8_t *filling;
     size_t value_len;
-    uint64_t key_high;    /* which upper digits stand in the key, UINT64_MAX: none */
-    uint64_t number_high; /* the same of the number that a value of format bytes begins with */
+    struct generator_digits key_digits;
+    struct generator_digits number_digits; /* a value of format bytes begins with them */
 };
 
 /* STRID_ECONFIG: options that do not go together. */

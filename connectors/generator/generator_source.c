@@ -140,20 +140,29 @@ static void refill(struct partition *partition)
     partition->refilled_ns = now_ns;
 }
 
-static strid_status add_record(struct partition *partition, strid_intake *out)
+/* Makes records until one is refused or `count` are made; returns how many were taken. */
+static uint64_t add_records(struct partition *partition, strid_intake *out, uint64_t count,
+                            strid_status *status)
 {
     struct generator_writer *writer = &partition->writer;
-    generator_writer_make(writer, partition->next);
     strid_raw raw = {
-        .key = {writer->key, GENERATOR_KEY_BYTES},
-        .value = {writer->value, writer->value_len},
-        .position = {0, partition->next},
-        .next = {0, partition->next + 1},
+        .key = {NULL, GENERATOR_KEY_BYTES},
+        .value = {writer->value, 0},
         .timestamp_ms = STRID_TIMESTAMP_NONE,
     };
-    strid_status status = strid_intake_add(out, &raw);
-    partition->next += status == STRID_OK;
-    return status;
+    uint64_t made = 0;
+    for (*status = STRID_OK; made < count; made++) {
+        generator_writer_make(writer, partition->next);
+        raw.key.data = writer->key;
+        raw.value.len = writer->value_len;
+        raw.position.low = partition->next;
+        raw.next.low = partition->next + 1;
+        *status = strid_intake_add(out, &raw);
+        if (*status != STRID_OK)
+            break;
+        partition->next++;
+    }
+    return made;
 }
 
 static strid_status source_poll(strid_source *self, uint32_t number, strid_intake *out,
@@ -174,14 +183,12 @@ static strid_status source_poll(strid_source *self, uint32_t number, strid_intak
             return STRID_AGAIN;
         partition->tokens -= (double)count;
     }
-    for (uint64_t i = 0; i < count; i++) {
-        strid_status status = add_record(partition, out);
-        if (status != STRID_OK) {
-            if (partition->rate > 0.0)
-                partition->tokens += (double)(count - i);
-            return status;
-        }
-    }
+    strid_status status = STRID_OK;
+    uint64_t made = add_records(partition, out, count, &status);
+    if (partition->rate > 0.0)
+        partition->tokens += (double)(count - made);
+    if (status != STRID_OK)
+        return status;
     return is_last ? STRID_EOF : STRID_OK;
 }
 

@@ -129,7 +129,10 @@ bool chunk_add(struct chunk *chunk, const strid_raw *raw, const struct decoded *
     slot->hash = hash;
     slot->fault = decoded->fault;
     strid_record *record = &slot->record;
-    record->position = raw->position;
+    /* Member by member: the source has just written them so, and a load wider than the stores
+     * before it waits until they have left the store buffer. */
+    record->position.high = raw->position.high;
+    record->position.low = raw->position.low;
     record->timestamp_ms = raw->timestamp_ms;
     record->origin = origin;
     record->key = copy(chunk, decoded->key);

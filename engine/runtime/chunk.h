@@ -19,9 +19,6 @@
 
 enum { CHUNK_RECORDS_MAX = 256, CHUNK_ARENA_BYTES = 64 * 1024 };
 
-struct route;
-struct cache_entry;
-
 struct round {
     uint32_t partition; /* index in the run */
     uint32_t epoch;
@@ -31,14 +28,14 @@ struct round {
     struct round *behind; /* next round of the partition; @thread committer */
 };
 
+/* Two cache lines, which only the reader writes: what the worker finds out about a record it keeps
+ * in its own `found`, so that the lines need not travel back changed. */
 struct chunk_slot {
-    strid_record record;
-    uint64_t hash;             /* of the key, or of the partition where there is none */
-    const char *fault;         /* not NULL: unreadable, why; a static string */
-    const struct route *route; /* @thread worker */
-    struct cache_entry *entry; /* @thread worker; of the first store of the route, while the cache
-                                  has moved nothing since the chunk was fetched; NULL: not known */
+    _Alignas(64) strid_record record;
+    uint64_t hash;     /* of the key, or of the partition where there is none */
+    const char *fault; /* not NULL: unreadable, why; a static string */
 };
+_Static_assert(sizeof(struct chunk_slot) == 128, "a slot is two cache lines");
 
 struct chunk {
     struct round *round;

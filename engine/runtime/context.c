@@ -7,7 +7,8 @@
 #include "base/mutant.h"
 #include "runtime/worker.h"
 
-void context_begin(struct strid_context *context, struct worker *worker, struct chunk_slot *slot)
+void context_begin(struct strid_context *context, struct worker *worker,
+                   const struct chunk_slot *slot, const struct worker_found *found)
 {
     struct partition *partition = context->partition;
     context->record = &slot->record;
@@ -19,14 +20,15 @@ void context_begin(struct strid_context *context, struct worker *worker, struct 
         context->store_flag = KEY_STORE_KEYLESS;
     }
     context->worker = worker;
+    context->route = found->route;
     context->attempt = 0;
     context->write_count = 0;
     context->output_count = 0;
     context->memo_store = 0;
     /* What the fetch of the chunk found holds unless the cache moved something since. */
-    if (slot->entry != NULL && worker->fetch_moves == worker->cache.moves) {
-        context->memo_store = slot->entry->store;
-        context->memo_entry = slot->entry;
+    if (found->entry != NULL && worker->fetch_moves == worker->cache.moves) {
+        context->memo_store = found->entry->store;
+        context->memo_entry = found->entry;
     }
     context->failed = false;
     context->reason[0] = '\0';

@@ -137,6 +137,20 @@ static strid_status deliver(struct reader *reader, const strid_raw *raw,
     return STRID_OK;
 }
 
+/* Member by member, and compiled so (CMakeLists.txt): the source has just written them one by one,
+ * and a load wider than the stores before it waits until they have left the store buffer. */
+static inline void set_position(strid_position *to, const strid_position *from)
+{
+    to->high = from->high;
+    to->low = from->low;
+}
+
+static inline void set_key(struct decoded *decoded, const strid_raw *raw)
+{
+    decoded->key.data = raw->key.data;
+    decoded->key.len = raw->key.len;
+}
+
 strid_status strid_intake_add(strid_intake *intake, const strid_raw *raw)
 {
     struct reader *reader = (struct reader *)intake;
@@ -145,18 +159,19 @@ strid_status strid_intake_add(strid_intake *intake, const strid_raw *raw)
         return STRID_AGAIN;
     if (current->has_last && strid_position_compare(raw->position, current->last) <= 0)
         return refuse_backwards(reader, raw);
-    struct decoded decoded = {.key = raw->key, .fault = raw->fault};
+    struct decoded decoded = {.fault = raw->fault};
+    set_key(&decoded, raw);
     if (reader->decodes)
         decoder_decode(reader->decoder, raw, &decoded);
     if (__builtin_expect(decoded.key.len > KEY_RECORD_KEY_MAX, 0))
         decoded.fault = "key_too_long";
     if (__builtin_expect(decoded.fault != NULL, 0))
-        decoded.key = raw->key; /* its dead letter has what came, not what was made of it */
+        set_key(&decoded, raw); /* its dead letter has what came, not what was made of it */
     if (!decoded.skip && deliver(reader, raw, &decoded) != STRID_OK)
         return STRID_AGAIN;
     current->has_last = true;
-    current->last = raw->position;
-    reader->round->next = raw->next;
+    set_position(&current->last, &raw->position);
+    set_position(&reader->round->next, &raw->next);
     return STRID_OK;
 }
 

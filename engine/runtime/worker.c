@@ -192,9 +192,10 @@ static strid_outcome call_handlers(struct worker *worker, struct chunk_slot *slo
 {
     const struct definition *definition = worker->run->definition;
     strid_outcome worst = STRID_DONE;
-    for (uint32_t i = 0; i < slot->route->handler_count; i++) {
-        const struct route_definition *route = &definition->routes[slot->route->handlers[i]];
-        atomic_store_explicit(&worker->hand.route, slot->route->handlers[i], memory_order_relaxed);
+    const struct route *handlers = worker->context.route;
+    for (uint32_t i = 0; i < handlers->handler_count; i++) {
+        const struct route_definition *route = &definition->routes[handlers->handlers[i]];
+        atomic_store_explicit(&worker->hand.route, handlers->handlers[i], memory_order_relaxed);
         atomic_store_explicit(&worker->hand.calls, ++worker->call_count, memory_order_relaxed);
         strid_outcome outcome = route->handler(&worker->context, &slot->record, route->user);
         if (outcome > worst)
@@ -241,18 +242,17 @@ static bool settle(struct worker *worker, struct chunk_slot *slot, strid_outcome
     return false;
 }
 
-static void handle(struct worker *worker, struct chunk_slot *slot)
+static void handle(struct worker *worker, struct chunk_slot *slot, const struct worker_found *found)
 {
     struct strid_context *context = &worker->context;
-    context_begin(context, worker, slot);
-    context->route = (struct route *)slot->route;
+    context_begin(context, worker, slot, found);
     worker->tally.records++;
     if (__builtin_expect(slot->fault != NULL, 0)) {
         dead_letter(worker, slot, slot->fault, 0);
         context_merge(context);
         return;
     }
-    if (slot->route->handler_count == 0) {
+    if (found->route->handler_count == 0) {
         worker->tally.unrouted++;
         return;
     }
@@ -303,7 +303,7 @@ static void handle_chunk(struct worker *worker, struct chunk *chunk)
         }
         STRID_DASSERT(!progress->any ||
                       strid_position_compare(progress->position, slot->record.position) < 0);
-        handle(worker, slot);
+        handle(worker, slot, &worker->found[i]);
         if (worker->context.failed)
             break;
         /* Before anything else: what was merged may yet be sealed, also when the run is halted. */

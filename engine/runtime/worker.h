@@ -76,6 +76,13 @@ struct worker_counters { /* written by the worker only, relaxed: figures */
     _Atomic uint64_t lookups, misses;
 };
 
+/* What the fetch of a chunk found out about one of its records. */
+struct worker_found {
+    struct route *route;
+    struct cache_entry *entry; /* of the first store of the route, while the cache has moved nothing
+                                  since; NULL: not known */
+};
+
 struct worker {
     struct agent agent;
     struct run *run;
@@ -99,7 +106,8 @@ struct worker {
     struct worker_sweep sweep;
     struct strid_context context;
     uint32_t loaded_vshards;
-    bool load_damaged;    /* a scan of a vshard met an entry that fails its checksum */
+    bool load_damaged; /* a scan of a vshard met an entry that fails its checksum */
+    struct worker_found found[CHUNK_RECORDS_MAX]; /* per slot of the chunk in hand */
     uint64_t fetch_moves; /* cache.moves when the chunk in hand was fetched */
     struct buffer fetch_bytes, fetch_keys, fetch_misses; /* what a chunk misses in the cache */
     /* What the watchdog looks at: the record in hand (NULL: none) and how many calls there were. */
@@ -126,7 +134,8 @@ struct cache_entry *worker_fetch_one(struct worker *worker, const struct cache_k
  * between chunks, all the time while idle. Returns whether there was something to do. */
 int worker_sweep(struct worker *worker, bool idle);
 /* context.c */
-void context_begin(struct strid_context *context, struct worker *worker, struct chunk_slot *slot);
+void context_begin(struct strid_context *context, struct worker *worker,
+                   const struct chunk_slot *slot, const struct worker_found *found);
 void context_merge(struct strid_context *context); /* STRID_DONE: the writes take effect */
 void context_free_outgrown(struct strid_context *context);
 void context_drop(struct strid_context *context); /* neither writes nor outputs */

@@ -30,16 +30,16 @@ static void prefetch(struct worker *worker, struct chunk *chunk)
     const struct cache *cache = &worker->cache;
     route_table_trim(&worker->routes); /* no slot holds a route between two chunks */
     for (uint32_t i = 0; i < chunk->count; i++) {
-        struct chunk_slot *slot = &chunk->slots[i];
+        const struct chunk_slot *slot = &chunk->slots[i];
         struct route *route = route_find(&worker->routes, slot->record.type);
-        slot->route = route;
+        worker->found[i] = (struct worker_found){.route = route};
         for (uint32_t s = 0; s < route->store_count; s++)
             cache_prefetch_slot(cache, (uint32_t)(slot->hash >> 32), route->stores[s]);
     }
     for (uint32_t i = 0; i < chunk->count; i++) {
-        const struct chunk_slot *slot = &chunk->slots[i];
-        for (uint32_t s = 0; s < slot->route->store_count; s++)
-            cache_prefetch_entry(cache, (uint32_t)(slot->hash >> 32), slot->route->stores[s]);
+        const struct route *route = worker->found[i].route;
+        for (uint32_t s = 0; s < route->store_count; s++)
+            cache_prefetch_entry(cache, (uint32_t)(chunk->slots[i].hash >> 32), route->stores[s]);
     }
 }
 
@@ -53,7 +53,7 @@ static void add_miss(struct worker *worker, const struct cache_key *key)
     buffer_put(&worker->fetch_misses, &miss, sizeof miss);
 }
 
-static void found(void *user, size_t index, strid_bytes bytes)
+static void take_found(void *user, size_t index, strid_bytes bytes)
 {
     struct worker *worker = user;
     struct miss miss;
@@ -84,7 +84,7 @@ static strid_status read_misses(struct worker *worker, strid_error *err)
         buffer_put(&worker->fetch_keys, &key, sizeof key);
     }
     strid_status status = directory->ops->get_many(
-        directory->store, (const strid_bytes *)(void *)worker->fetch_keys.data, count, found,
+        directory->store, (const strid_bytes *)(void *)worker->fetch_keys.data, count, take_found,
         worker, err);
     worker_count(&worker->counters.misses, count);
     buffer_clear(&worker->fetch_misses);
@@ -136,23 +136,23 @@ static bool loads_vshards(const struct worker *worker)
            cache_used_bytes(cache) / worker->loaded_vshards * owned <= cache->bytes_max / 20 * 19;
 }
 
-/* What is here is remembered in the slot, so that the handler's own look-up finds it at once. */
+/* What is here is remembered, so that the handler's own look-up finds it at once. */
 static uint64_t find_all(struct worker *worker, struct chunk *chunk)
 {
     uint64_t lookups = 0;
     for (uint32_t i = 0; i < chunk->count; i++) {
-        struct chunk_slot *slot = &chunk->slots[i];
-        slot->entry = NULL;
-        for (uint32_t s = 0; s < slot->route->store_count && slot->fault == NULL; s++) {
-            struct cache_key key = key_of(worker, chunk, slot, slot->route->stores[s]);
+        const struct chunk_slot *slot = &chunk->slots[i];
+        struct worker_found *found = &worker->found[i];
+        for (uint32_t s = 0; s < found->route->store_count && slot->fault == NULL; s++) {
+            struct cache_key key = key_of(worker, chunk, slot, found->route->stores[s]);
             struct cache_entry *entry = cache_find(&worker->cache, &key);
             lookups++;
             if (s == 0)
-                slot->entry = entry;
+                found->entry = entry;
             if (entry != NULL || cache_is_complete(&worker->cache, key.hash))
                 continue;
             if (loads_vshards(worker) && load_vshard(worker, key.hash >> 24))
-                slot->entry = NULL; /* it may be there now; the handler looks it up */
+                found->entry = NULL; /* it may be there now; the handler looks it up */
             else
                 add_miss(worker, &key);
         }
