@@ -8,7 +8,8 @@
 #include "runtime/storage.h"
 #include "runtime/worker.h"
 
-enum { COMMITTER_DRAIN_MAX = 256 };
+enum { COMMITTER_DRAIN_MAX = 256, ACK_TRIES_AT_END = 8 };
+static const int64_t ack_backoff_min_ns = 50000000, ack_backoff_max_ns = 5000000000;
 
 /* Records of a round whose effects are in a block of a worker, in the order in which the worker
  * handled them. */
@@ -30,6 +31,10 @@ struct commit_partition {
     bool low_moved;    /* since it was last sent */
     bool low_sent;     /* `message` is with storage */
     bool acknowledged; /* the low position that was found was told to the source */
+    bool ack_failed;   /* `ack_low` is told again at `ack_at_ns` */
+    uint32_t ack_tries;
+    strid_position ack_low;
+    int64_t ack_at_ns, ack_backoff_ns;
     struct low_position message;
     uint64_t message_order; /* it was the n-th that was sent */
 };
@@ -197,16 +202,39 @@ static int move_low(struct committer *committer, uint32_t index)
     return work;
 }
 
-/* Everything before `low` is durable here. */
+/* Everything before `low` is durable here. What the source does not take is told again after a
+ * pause, unless a later low position comes first. */
 static void acknowledge(struct committer *committer, uint32_t index, strid_position low)
 {
     struct run *run = committer->run;
+    struct commit_partition *partition = &committer->partitions[index];
     strid_error err = STRID_ERROR_INIT;
     uint32_t number = run->partitions[index].origin.partition;
-    if (run->source_ops->ack != NULL &&
-        run->source_ops->ack(run->source, number, low, &err) != STRID_OK)
-        log_warn(run->log, "committer", "%s: not acknowledged, tried again with the next: %s",
-                 run->partitions[index].origin.topic, err.message);
+    bool failed = run->source_ops->ack != NULL &&
+                  run->source_ops->ack(run->source, number, low, &err) != STRID_OK;
+    if (!failed) {
+        partition->ack_failed = false;
+        partition->ack_tries = 0;
+        partition->ack_backoff_ns = 0;
+        return;
+    }
+    int64_t backoff = 2 * partition->ack_backoff_ns;
+    backoff = backoff < ack_backoff_min_ns ? ack_backoff_min_ns : backoff;
+    backoff = backoff > ack_backoff_max_ns ? ack_backoff_max_ns : backoff;
+    partition->ack_failed = true;
+    partition->ack_tries++;
+    partition->ack_low = low;
+    partition->ack_backoff_ns = backoff;
+    partition->ack_at_ns = clock_monotonic_ns(run->clock) + backoff;
+    log_warn(run->log, "committer", "%s: not acknowledged, told again in %lld ms: %s",
+             run->partitions[index].origin.topic, (long long)(backoff / 1000000), err.message);
+}
+
+static void acknowledge_again(struct committer *committer, uint32_t index)
+{
+    const struct commit_partition *partition = &committer->partitions[index];
+    if (partition->ack_failed && clock_monotonic_ns(committer->run->clock) >= partition->ack_at_ns)
+        acknowledge(committer, index, partition->ack_low);
 }
 
 static int tell_low(struct committer *committer, uint32_t index)
@@ -224,6 +252,7 @@ static int tell_low(struct committer *committer, uint32_t index)
         partition->acknowledged = true;
         acknowledge(committer, index, run->partitions[index].stored->low);
     }
+    acknowledge_again(committer, index);
     if (!partition->low_moved)
         return 0;
     partition->low_moved = false;
@@ -244,6 +273,10 @@ static bool all_told(struct committer *committer)
         struct commit_partition *partition = &committer->partitions[p];
         if (partition->oldest != NULL || partition->low_moved ||
             (partition->low_sent && !MUTANT(MUTANT_FINISH_EARLY)))
+            return false;
+        /* The end does not wait for long: the next run begins with this low position anyway, and
+         * tells it. */
+        if (partition->ack_failed && partition->ack_tries < ACK_TRIES_AT_END)
             return false;
     }
     return true;
