@@ -3,7 +3,13 @@
 #include "base/assert.h"
 #include "base/crc32c.h"
 
-enum { BLOCK_MAGIC = 0x4b4c4253, BLOCK_FORMAT = 1, BLOCK_PROGRESS = 20 };
+enum {
+    BLOCK_MAGIC = 0x4b4c4253,
+    BLOCK_FORMAT = 1,
+    BLOCK_PROGRESS = 20,
+    SPARE_SHIFT = 2,
+    KIND_MASK = 3
+};
 
 struct header {
     uint32_t magic;
@@ -42,6 +48,16 @@ void block_put_progress(struct buffer *block, const struct block_progress *progr
     buffer_put_u64(block, progress->position.low);
 }
 
+/* How many bytes at the end of an integer say nothing: counters are small. */
+static size_t spare_bytes(const struct key_value *value)
+{
+    uint64_t number;
+    if (value->kind != STRID_STATE_I64)
+        return 0;
+    memcpy(&number, value->bytes.data, sizeof number);
+    return number == 0 ? 8 : (size_t)__builtin_clzll(number) / 8;
+}
+
 void block_put_state(struct buffer *block, const struct key_state *key,
                      const struct key_value *value)
 {
@@ -49,7 +65,9 @@ void block_put_state(struct buffer *block, const struct key_state *key,
     /* One check of the room for all of it: this runs once per changed key and block. */
     uint8_t *at = buffer_reserve(block, 32 + key->key.len + value->bytes.len);
     uint8_t *begin = at;
-    *at++ = (uint8_t)(value->kind | (value->expiry_ms != 0 ? KEY_KIND_EXPIRES : 0));
+    size_t spare = spare_bytes(value);
+    *at++ = (uint8_t)((unsigned)value->kind | (unsigned)spare << SPARE_SHIFT |
+                      (value->expiry_ms != 0 ? KEY_KIND_EXPIRES : 0));
     *at++ = key->store;
     memcpy(at, &key->hash, 4);
     at += 4;
@@ -71,7 +89,7 @@ void block_put_state(struct buffer *block, const struct key_state *key,
         }
     if (value->kind != STRID_STATE_ABSENT && value->bytes.len > 0) {
         memcpy(at, value->bytes.data, value->bytes.len);
-        at += value->bytes.len;
+        at += value->bytes.len - spare;
     }
     block->len += (size_t)(at - begin);
 }
@@ -147,13 +165,31 @@ bool block_next_state(struct block_view *view, struct key_state *key, struct key
 {
     if (view->state.at == view->state.end)
         return false;
-    return block_read_state(&view->state, key, value);
+    return block_read_state(&view->state, key, value, view->number_bytes);
 }
 
-bool block_read_state(struct cursor *at, struct key_state *key, struct key_value *value)
+/* An integer with what was left out of it. */
+static strid_bytes read_number(struct cursor *at, size_t spare, uint8_t out[BLOCK_NUMBER])
+{
+    if (spare > BLOCK_NUMBER) {
+        at->failed = true;
+        return strid_bytes_of(NULL, 0);
+    }
+    strid_bytes bytes = cursor_bytes(at, BLOCK_NUMBER - spare);
+    if (spare == 0 || at->failed)
+        return bytes;
+    memset(out, 0, BLOCK_NUMBER);
+    for (size_t i = 0; i < bytes.len; i++)
+        out[i] = bytes.data[i];
+    return strid_bytes_of(out, BLOCK_NUMBER);
+}
+
+bool block_read_state(struct cursor *at, struct key_state *key, struct key_value *value,
+                      uint8_t number[BLOCK_NUMBER])
 {
     uint8_t kind = cursor_u8(at);
-    value->kind = (strid_state_kind)(kind & ~KEY_KIND_EXPIRES);
+    size_t spare = (size_t)(kind & ~KEY_KIND_EXPIRES) >> SPARE_SHIFT;
+    value->kind = (strid_state_kind)(kind & KIND_MASK);
     key->store = cursor_u8(at);
     key->hash = cursor_u32(at);
     value->expiry_ms = (kind & KEY_KIND_EXPIRES) != 0 ? (int64_t)cursor_u64(at) : 0;
@@ -166,11 +202,15 @@ bool block_read_state(struct cursor *at, struct key_state *key, struct key_value
         value->bytes = cursor_bytes(at, cursor_varint(at));
         break;
     case STRID_STATE_I64:
+        value->bytes = read_number(at, spare, number);
+        break;
     case STRID_STATE_F64:
-        value->bytes = cursor_bytes(at, 8);
+        value->bytes = cursor_bytes(at, BLOCK_NUMBER);
         break;
     }
-    return !at->failed && value->kind <= STRID_STATE_F64 && key->key.len <= KEY_RECORD_KEY_MAX;
+    if (spare != 0 && value->kind != STRID_STATE_I64)
+        return false;
+    return !at->failed && key->key.len <= KEY_RECORD_KEY_MAX;
 }
 
 /* The key of an entry that was read before, so that nothing is checked. */

@@ -4,8 +4,9 @@
  *   header (BLOCK_HEADER bytes)  magic, format, run, worker, sequence of the worker, counts, length
  * and CRC of the body; number and highest number known synced, which storage fills in; CRC of the
  * header progress                     partition u32, position 2 x u64 state kind u8 (0: deletion;
- * 0x80 set: expires), store u8, hash u32, [expires: milliseconds u64], key length varint, key,
- * [bytes: length varint] value
+ * 0x80 set: expires; integers: how many
+ * bytes, all zero, were left out at their end, times 4), store u8, hash u32, [expires: milliseconds
+ * u64], key length varint, key, [bytes: length varint] value
  *
  * Integers are little-endian. A block is packed by one worker, then numbered by storage; a packed
  * block is constant. */
@@ -17,7 +18,7 @@
 
 #include "state/key.h"
 
-enum { BLOCK_HEADER = 80, BLOCK_ENTRY_MIN = 7 };
+enum { BLOCK_HEADER = 80, BLOCK_ENTRY_MIN = 7, BLOCK_NUMBER = 8 };
 
 struct block_progress {
     uint32_t partition;
@@ -35,6 +36,7 @@ struct block_view {
     uint32_t state_count;
     struct cursor progress;
     struct cursor state;
+    uint8_t number_bytes[BLOCK_NUMBER]; /* of the entry that block_next_state gave last */
 };
 
 /* Packing. @thread worker */
@@ -51,9 +53,12 @@ void block_number(struct buffer *block, uint64_t number, uint64_t synced);
 /* Reading. false: not a whole, undamaged block. @thread any */
 bool block_open(strid_bytes bytes, struct block_view *view);
 bool block_next_progress(struct block_view *view, struct block_progress *out);
+/* Key and value hold until the next call. */
 bool block_next_state(struct block_view *view, struct key_state *key, struct key_value *value);
-/* The entry at the cursor, which moves behind it; what block_next_state does. */
-bool block_read_state(struct cursor *at, struct key_state *key, struct key_value *value);
+/* The entry at the cursor, which moves behind it; what block_next_state does. An integer that was
+ * shortened is put together in `number`. */
+bool block_read_state(struct cursor *at, struct key_state *key, struct key_value *value,
+                      uint8_t number[BLOCK_NUMBER]);
 /* Whether two entries, which were read before, are of the same key; their stores and hashes are
  * known to be equal. */
 bool block_same_key(const uint8_t *a, const uint8_t *b);

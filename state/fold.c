@@ -39,7 +39,8 @@ struct fold {
     int64_t now_ms;
     struct fold_progress *progress;
     uint32_t progress_count, progress_capacity;
-    struct buffer key, value; /* what fold_next gives */
+    struct buffer key, value;     /* what fold_next gives */
+    uint8_t number[BLOCK_NUMBER]; /* of the entry that was read last */
 };
 
 struct fold *fold_create(void) { return memory_alloc_zeroed(sizeof(struct fold)); }
@@ -81,12 +82,12 @@ static const uint8_t *entry_at(const struct fold *fold, const struct item *item)
     return fold->blocks[item->block].bytes + item->at;
 }
 
-static void read_item(const struct fold *fold, const struct item *item, struct key_state *key,
+static void read_item(struct fold *fold, const struct item *item, struct key_state *key,
                       struct key_value *value)
 {
     const struct copy *copy = &fold->blocks[item->block];
     struct cursor cursor = cursor_of(strid_bytes_of(copy->bytes + item->at, copy->len - item->at));
-    bool read = block_read_state(&cursor, key, value);
+    bool read = block_read_state(&cursor, key, value, fold->number);
     STRID_DASSERT(read); /* it was read before */
     (void)read;
 }

@@ -31,7 +31,8 @@ bool fold_next(void *fold, struct store_op *op); /* a store_next_fn */
 /* What has expired by then comes as a deletion; 0 (the default): nothing does. */
 void fold_set_now(struct fold *fold, int64_t now_ms);
 
-/* The newest value of a key (kind STRID_STATE_ABSENT: deleted); false: not in these blocks. */
+/* The newest value of a key (kind STRID_STATE_ABSENT: deleted), which holds until the next call;
+ * false: not in these blocks. */
 bool fold_get(struct fold *fold, const struct key_state *key, struct key_value *value);
 
 uint32_t fold_progress_count(const struct fold *fold);

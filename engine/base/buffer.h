@@ -66,7 +66,8 @@ struct cursor {
 
 static inline struct cursor cursor_of(strid_bytes bytes)
 {
-    return (struct cursor){.at = bytes.data, .end = bytes.data + bytes.len, .failed = false};
+    struct cursor cursor = {bytes.data, bytes.data + bytes.len, false}; /* C++ includes this */
+    return cursor;
 }
 
 /* A view into the cursor's bytes. */

@@ -13,6 +13,7 @@ struct entry {
 
 static const int64_t number = INT64_MIN;
 static const double real = -0.25;
+static const int64_t zero = 0, one = 1, two_bytes = 0x8000, seven_bytes = INT64_C(1) << 55;
 
 static const struct entry entries[] = {
     {0x01000000, 1, "a", {STRID_STATE_I64, {(const uint8_t *)&number, 8}, 0}},
@@ -22,6 +23,11 @@ static const struct entry entries[] = {
     {0x80000000, 3, "gone", {STRID_STATE_ABSENT, {NULL, 0}, 0}},
     {0x22000000, 4, "soon", {STRID_STATE_I64, {(const uint8_t *)&number, 8}, 1}},
     {0x22000001, 4, "late", {STRID_STATE_BYTES, {(const uint8_t *)"xyz", 3}, INT64_MAX}},
+    {0x42000001, 1, "zero", {STRID_STATE_I64, {(const uint8_t *)&zero, 8}, 0}},
+    {0x42000002, 1, "one", {STRID_STATE_I64, {(const uint8_t *)&one, 8}, INT64_MAX}},
+    {0x42000003, 1, "two", {STRID_STATE_I64, {(const uint8_t *)&two_bytes, 8}, 0}},
+    {0x42000004, 1, "seven", {STRID_STATE_I64, {(const uint8_t *)&seven_bytes, 8}, 0}},
+    {0x42000005, 1, "zero real", {STRID_STATE_F64, {(const uint8_t *)&zero, 8}, 0}},
     {0x42000000, 1, "large", {STRID_STATE_BYTES, {(const uint8_t *)big, sizeof big}, 0}},
 };
 enum { ENTRIES = sizeof entries / sizeof entries[0] };
@@ -70,6 +76,46 @@ Test(block, reads_back_what_was_packed)
     }
     cr_assert_not(block_next_state(&view, &key, &value));
     cr_assert(!view.state.failed && !view.progress.failed);
+    buffer_fini(&block);
+}
+
+static size_t packed_len(int64_t count)
+{
+    struct buffer block = {0};
+    struct key_value value = {.kind = STRID_STATE_I64,
+                              .bytes = strid_bytes_of((const uint8_t *)&count, sizeof count)};
+    block_begin(&block);
+    block_put_state(&block, &(struct key_state){.store = 1, .key = strid_bytes_of_text("k")},
+                    &value);
+    size_t len = block.len - BLOCK_HEADER;
+    buffer_fini(&block);
+    return len;
+}
+
+Test(block, an_integer_takes_the_bytes_that_say_something)
+{
+    cr_assert_eq(packed_len(0), 8); /* kind, store, hash, length, key */
+    cr_assert_eq(packed_len(1), 9);
+    cr_assert_eq(packed_len(255), 9);
+    cr_assert_eq(packed_len(256), 10);
+    cr_assert_eq(packed_len(INT64_MAX), 16);
+    cr_assert_eq(packed_len(-1), 16);
+}
+
+/* Blocks in which integers are whole, as the engine once wrote them, are read as ever. */
+Test(block, whole_integers_are_read_too)
+{
+    struct buffer block = {0};
+    struct block_view view;
+    struct key_state key;
+    struct key_value value;
+    block_begin(&block);
+    buffer_put(&block, "\x02\x01\0\0\0\0\x01k\x05\0\0\0\0\0\0\0", 16);
+    block_end(&block, 1, 0, 1, 0, 1);
+    block_number(&block, 1, 0);
+    cr_assert(block_open(buffer_bytes(&block), &view));
+    cr_assert(block_next_state(&view, &key, &value));
+    cr_assert(value.kind == STRID_STATE_I64 && value.bytes.len == 8 && value.bytes.data[0] == 5);
     buffer_fini(&block);
 }
 
@@ -154,6 +200,24 @@ Test(block, nonsense_under_a_right_checksum_is_refused_when_it_is_read)
     block_number(&block, 1, 0);
     if (block_open(buffer_bytes(&block), &view))
         cr_assert_not(block_next_state(&view, &key, &value));
+    static const char *const wrong[] = {
+        "\x26\x01\0\0\0\0\x01k",               /* an integer less nine bytes */
+        "\x07\x01\0\0\0\0\x01k\0\0\0\0\0\0\0", /* a double less one */
+        "\x04\x01\0\0\0\0\x01k",               /* a deletion less one */
+    };
+    static const size_t lens[] = {8, 15, 8};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        block_begin(&block);
+        buffer_put(&block, wrong[i], lens[i]);
+        block_end(&block, 1, 0, 1, 0, 1);
+        block_number(&block, 1, 0);
+        cr_assert(block_open(buffer_bytes(&block), &view));
+        cr_assert_not(block_next_state(&view, &key, &value), "entry %zu", i);
+    }
+    block_begin(&block);
+    block_end(&block, 1, 0, 1, 0, 1000000); /* more entries than bytes */
+    block_number(&block, 1, 0);
+    cr_assert_not(block_open(buffer_bytes(&block), &view));
     block_begin(&block);
     block_end(&block, 1, 0, 1, 1000, 0); /* more progress than bytes */
     block_number(&block, 1, 0);
