@@ -31,6 +31,8 @@ struct sink_definition {
 };
 
 enum decode_format { DECODE_RAW = 0, DECODE_JSONL, DECODE_TEXT };
+/* What becomes of records that no handler wants: counted and passed over, or dead-lettered. */
+enum definition_unrouted { DEFINITION_UNROUTED_SKIP = 0, DEFINITION_UNROUTED_DLQ };
 enum decode_unmatched { DECODE_UNMATCHED_DLQ = 0, DECODE_UNMATCHED_SKIP };
 
 /* How key, type and fields are found in a record's value. */
@@ -68,6 +70,7 @@ struct definition {
     uint32_t sink_count;
     char *dlq_url; /* NULL: the source's default */
     uint32_t max_attempts;
+    enum definition_unrouted unrouted;
     uint32_t workers;      /* 0: one per core */
     uint64_t memory_bytes; /* 0: default */
     int64_t watchdog_ms;   /* a handler that runs longer is reported; default 30 s */

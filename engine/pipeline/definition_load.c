@@ -91,6 +91,7 @@ static strid_status load_pipeline(struct load *load, struct options *options)
     definition->memory_bytes = values->memory;
     definition->watchdog_ms = values->watchdog;
     definition->drain_timeout_ms = values->drain_timeout;
+    definition->unrouted = (enum definition_unrouted)values->unrouted;
     return load_workers(load, yaml_find(root, "workers"));
 }
 

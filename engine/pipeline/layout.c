@@ -12,6 +12,7 @@ const char *const layout_formats[] = {"jsonl", "text", "raw", NULL};
 static const char *const deliveries[] = {"at_least_once", "exactly_once", NULL};
 static const char *const durabilities[] = {"durable", "strict", "replay", NULL};
 static const char *const unmatched_words[] = {"dlq", "skip", NULL};
+static const char *const unrouted_words[] = {"skip", "dlq", NULL};
 
 static const strid_option pipeline_options[] = {
     {.name = "name",
@@ -49,6 +50,13 @@ static const strid_option pipeline_options[] = {
      .offset = PIPELINE(drain_timeout),
      .doc = "How long a pipeline that was asked to stop may take to finish what it has read, "
             "before it stops at once."},
+    {.name = "unrouted",
+     .type = STRID_OPTION_ENUM,
+     .fallback = "skip",
+     .choices = unrouted_words,
+     .offset = PIPELINE(unrouted),
+     .doc = "What becomes of records whose type no handler wants: skip, counted and passed over; "
+            "dlq, dead-lettered (unrouted)."},
     {0},
 };
 

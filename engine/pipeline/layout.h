@@ -28,6 +28,7 @@ struct layout_pipeline_values {
     uint64_t memory;
     int64_t watchdog;
     int64_t drain_timeout;
+    int32_t unrouted; /* enum definition_unrouted */
 };
 
 struct layout_source_values {

@@ -253,7 +253,12 @@ static void handle(struct worker *worker, struct chunk_slot *slot, const struct 
         return;
     }
     if (found->route->handler_count == 0) {
-        worker->tally.unrouted++;
+        if (worker->run->definition->unrouted == DEFINITION_UNROUTED_DLQ) {
+            dead_letter(worker, slot, "unrouted", 0);
+            context_merge(context);
+        } else {
+            worker->tally.unrouted++;
+        }
         return;
     }
     /* release: the watchdog that sees the slot sees what is in it */

@@ -88,6 +88,15 @@ class Totals(CommandCase):
         self.assertIn("nowhere", done.err)
         self.assertFalse(os.path.exists(self.path("nowhere")))
 
+    def test_record_that_no_handler_wants_is_a_dead_letter_if_so_configured(self):
+        self.write("totals.yaml", TOTALS + "unrouted: dlq\n")
+        found = self.summary()
+        self.assertEqual((found["done"], found["unrouted"], found["dead_lettered"]), (3, 0, 1))
+        letter = json.loads(self.strid("dlq", "list", "totals.yaml", "--json").out)
+        self.assertEqual((letter["reason"], letter["value"], letter["position"]),
+                         ("unrouted", ORDERS.splitlines()[3], ORDERS.rindex("{")))
+        self.assertEqual(self.summary()["records"], 0)
+
     def test_line_that_is_no_json_is_a_dead_letter(self):
         self.write("orders.jsonl", b"this is no json\n\xff\xfe broken\n", "a")
         done = self.strid("run", "totals.yaml")
