@@ -3,9 +3,11 @@
 #include <strid/inspect.h>
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "runtime/budget.h"
 
 static strid_pipeline *make(struct definition *definition, const strid_pipeline_options *options)
 {
@@ -68,6 +70,21 @@ strid_pipeline *strid_pipeline_create(const strid_pipeline_options *options, str
     return make(definition, options);
 }
 
+/* A file speaks of the whole process, which takes something by itself and for each thread. */
+static strid_status check_memory(const struct definition *definition, strid_error *err)
+{
+    uint32_t cores = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t workers = definition->workers == 0 ? cores : definition->workers;
+    uint64_t least = budget_minimum(workers, 1);
+    if (definition->memory_bytes == 0 || definition->memory_bytes >= least)
+        return STRID_OK;
+    return error_set(err, STRID_ECONFIG, "config",
+                     "\"memory\": %lluMiB are too little for %u workers; give at least %lluMiB, or "
+                     "fewer \"workers\"",
+                     (unsigned long long)definition->memory_bytes >> 20, workers,
+                     (unsigned long long)(least + (1 << 20) - 1) >> 20);
+}
+
 strid_pipeline *strid_pipeline_load(const char *path, const strid_pipeline_options *overrides,
                                     strid_error *err)
 {
@@ -78,6 +95,10 @@ strid_pipeline *strid_pipeline_load(const char *path, const strid_pipeline_optio
         return NULL;
     if (overrides != NULL)
         override(definition, overrides);
+    if (check_memory(definition, err) != STRID_OK) {
+        definition_destroy(definition);
+        return NULL;
+    }
     return make(definition, overrides);
 }
 

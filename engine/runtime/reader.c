@@ -36,16 +36,25 @@ static struct round *take_round(struct reader *reader)
 static struct chunk *take_chunk(struct reader *reader)
 {
     for (struct chunk *chunk; (chunk = ring_pop(reader->from_committer_chunks)) != NULL;) {
+        reader->grown_bytes -= chunk->arena_bytes - CHUNK_ARENA_BYTES;
         chunk_reset(chunk);
         reader->free_chunks[reader->free_count++] = chunk;
     }
     return reader->free_count == 0 ? NULL : reader->free_chunks[--reader->free_count];
 }
 
+/* Large records have arenas of their own size: no more of them at a time than there is memory for,
+ * one in any case. */
+static bool is_overgrown(const struct reader *reader)
+{
+    return reader->grown_bytes > 0 && reader->grown_bytes >= reader->run->options.grown_bytes;
+}
+
 static void push_chunk(struct reader *reader, struct chunk *chunk)
 {
     uint32_t worker = chunk->worker;
     reader->open[worker] = NULL;
+    reader->grown_bytes += chunk->arena_bytes - CHUNK_ARENA_BYTES;
     bool pushed = ring_push(reader->to_workers[worker], chunk);
     STRID_ASSERT(pushed); /* the ring holds all chunks of the reader */
     if (MUTANT(MUTANT_CHUNK_EARLY) && reader->free_count == 0)
@@ -72,6 +81,10 @@ static struct chunk *open_chunk(struct reader *reader, uint32_t worker)
     struct chunk *chunk = take_chunk(reader);
     if (chunk == NULL)
         return NULL;
+    if (__builtin_expect(is_overgrown(reader), 0)) {
+        reader->free_chunks[reader->free_count++] = chunk;
+        return NULL;
+    }
     struct partition *partition = &reader->run->partitions[reader->current->partition];
     chunk->partition = partition->index;
     chunk->epoch = atomic_load_explicit(&partition->epoch, memory_order_acquire);
@@ -232,11 +245,13 @@ static int poll_partition(struct reader *reader, struct reader_partition *curren
 
 static bool has_credit(struct reader *reader)
 {
-    if (reader->free_count == 0) {
+    if (reader->free_count == 0 || is_overgrown(reader)) {
         struct chunk *chunk = take_chunk(reader);
         if (chunk == NULL)
             return false;
         reader->free_chunks[reader->free_count++] = chunk;
+        if (is_overgrown(reader))
+            return false;
     }
     if (reader->rounds_out < COMMITTER_ROUNDS_MAX)
         return true;

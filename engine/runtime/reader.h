@@ -28,6 +28,7 @@ struct reader {
     struct chunk **free_chunks; /* a stack: the last one used is still in the CPU's cache */
     uint32_t free_count, chunk_count;
     struct chunk **chunks; /* all of them */
+    uint64_t grown_bytes;  /* arenas of chunks that are out, beyond their usual size */
     struct round *free_rounds;
     uint32_t rounds_out;  /* with the committer: bounded, so that its rings cannot fill */
     struct buffer rounds; /* every slab of rounds ever made */

@@ -82,7 +82,10 @@ struct run_options {
     int64_t seal_interval_ns;
     uint64_t block_bytes;
     uint64_t redo_bytes;
-    uint64_t cache_bytes; /* per worker */
+    uint64_t cache_bytes;  /* per worker */
+    uint64_t grown_bytes;  /* per reader: arenas of chunks beyond their usual size */
+    uint64_t output_bytes; /* of a block: it is sealed then */
+    uint64_t write_buffer, block_cache;
 };
 
 struct run {

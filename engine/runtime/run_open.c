@@ -7,58 +7,65 @@
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "runtime/budget.h"
 
-/* How the memory of an engine is divided; docs/internals/state.md says why. */
-static const uint64_t memory_min = UINT64_C(256) << 20;
-static const uint64_t redo_max = UINT64_C(128) << 20;
 enum {
-    CACHE_SHARE = 2,       /* caches: half of the memory */
-    BLOCK_CACHE_SHARE = 8, /* RocksDB's block cache: an eighth */
-    REDO_OF_CACHE = 6,     /* redo unpacks into about three times its bytes: half of the caches */
-    ENTRY_ESTIMATE = 80,   /* bytes of a small entry with its share of the index */
-    LOAD_TRY_FACTOR = 4,
-    CHUNKS_DEFAULT = 64,
-    BLOCK_OF_REDO =
-        8 /* a block is sealed by size at the latest: redo is some blocks of each worker */
+    ENTRY_ESTIMATE = 80, /* bytes of a small entry with its share of the index */
+    LOAD_TRY_FACTOR = 4
 };
 static const int64_t seal_interval_default_ns = 200000000;
 
-static uint64_t memory_of(const struct definition *definition)
+/* Options that are given (the simulator's) stand; the rest follows from the memory. */
+static void set_shares(struct run_options *options, const struct budget *budget)
 {
-    if (definition->memory_bytes != 0)
-        return definition->memory_bytes;
-    uint64_t machine = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-    return machine / 4 < memory_min ? memory_min : machine / 4;
+    if (options->chunks_per_reader == 0)
+        options->chunks_per_reader = budget->chunks_per_reader;
+    if (options->grown_bytes == 0)
+        options->grown_bytes = budget->grown_bytes;
+    if (options->cache_bytes == 0)
+        options->cache_bytes = budget->cache_bytes;
+    if (options->redo_bytes == 0)
+        options->redo_bytes = budget->redo_bytes;
+    if (options->block_bytes == 0)
+        options->block_bytes = options->redo_bytes < budget->redo_bytes
+                                   ? options->redo_bytes * budget->block_bytes / budget->redo_bytes
+                                   : budget->block_bytes;
+    if (options->output_bytes == 0)
+        options->output_bytes = budget->output_bytes;
+    if (options->write_buffer == 0)
+        options->write_buffer = 2 * options->redo_bytes;
+    if (options->block_cache == 0)
+        options->block_cache = budget->block_cache;
 }
 
 void run_set_defaults(struct run *run)
 {
     struct run_options *options = &run->options;
     uint32_t cores = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
-    uint64_t caches = memory_of(run->definition) / CACHE_SHARE;
     run->worker_count = run->definition->workers == 0 ? cores : run->definition->workers;
     if (options->readers == 0)
         options->readers = cores / 4 + 1;
-    if (options->chunks_per_reader == 0)
-        options->chunks_per_reader = CHUNKS_DEFAULT + 2 * run->worker_count;
+    uint32_t partitions = run->source_ops->partition_count(run->source);
+    uint32_t readers = options->readers < partitions ? options->readers : partitions;
+    readers = readers == 0 ? 1 : readers;
+    uint64_t memory = run->definition->memory_bytes;
+    if (memory == 0)
+        memory = budget_default((uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE),
+                                run->worker_count, readers);
+    struct budget budget;
+    budget_divide(memory, run->worker_count, readers, &budget);
+    set_shares(options, &budget);
     if (options->chunk_records == 0)
         options->chunk_records = CHUNK_RECORDS_MAX;
     if (options->seal_interval_ns == 0)
         options->seal_interval_ns = seal_interval_default_ns;
-    if (options->cache_bytes == 0)
-        options->cache_bytes = caches / run->worker_count;
-    if (options->redo_bytes == 0)
-        options->redo_bytes = caches / REDO_OF_CACHE < redo_max ? caches / REDO_OF_CACHE : redo_max;
-    if (options->block_bytes == 0)
-        options->block_bytes = options->redo_bytes / BLOCK_OF_REDO;
 }
 
 static strid_status open_directory(struct run *run, strid_error *err)
 {
     struct directory_options options = {.create = true,
-                                        .write_buffer = 2 * run->options.redo_bytes,
-                                        .block_cache =
-                                            memory_of(run->definition) / BLOCK_CACHE_SHARE,
+                                        .write_buffer = run->options.write_buffer,
+                                        .block_cache = run->options.block_cache,
                                         .now_ms = clock_wall_ms(run->clock),
                                         .new_seed = run->options.new_seed,
                                         .log = run->log};

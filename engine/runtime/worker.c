@@ -15,7 +15,7 @@
 
 enum {
     WAKE_COMMITTER_EVERY = 8,
-    OUTPUT_BYTES_MAX = 1024 * 1024,
+    KEPT_FACTOR = 4, /* a buffer that grew beyond so many times its bound is given back */
     PARK_NS = 10000000,
     IDLE_NS = 1000000 /* so long without a chunk is idle: a pause between two chunks is not */
 };
@@ -64,6 +64,14 @@ void worker_fini(struct worker *worker)
     memory_free(worker->from_readers);
 }
 
+/* A few large values must not keep their memory for good. */
+static void shrink(struct buffer *buffer, uint64_t bytes)
+{
+    if (buffer->capacity / KEPT_FACTOR > bytes)
+        buffer_fini(buffer);
+    buffer_clear(buffer);
+}
+
 /* A block to collect in: without one nothing can be handled. */
 static bool open_block(struct worker *worker)
 {
@@ -77,9 +85,10 @@ static bool open_block(struct worker *worker)
     block = worker->free_blocks[--worker->free_count];
     block->sequence = ++worker->sequence;
     block->output_count = 0;
+    shrink(&block->bytes, worker->run->options.block_bytes);
     for (uint32_t d = 0; d < worker->run->delivery_count; d++) {
         struct output_list *list = &block->outputs[d];
-        buffer_clear(&list->bytes);
+        shrink(&list->bytes, worker->run->options.output_bytes);
         list->count = list->kept_count = 0;
         list->kept_len = 0;
     }
@@ -156,7 +165,7 @@ static bool is_due(const struct worker *worker, bool idle, int64_t now)
     bool all_back = worker->free_count == WORKER_BLOCKS - 1;
     if ((idle && all_back && now - worker->busy_at_ns >= IDLE_NS) || worker->starving ||
         worker->cache.dirty_bytes >= options->block_bytes ||
-        output_bytes(worker) >= OUTPUT_BYTES_MAX)
+        output_bytes(worker) >= options->output_bytes)
         return true;
     return now - worker->opened_at_ns >= options->seal_interval_ns;
 }

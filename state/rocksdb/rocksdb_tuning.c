@@ -1,6 +1,6 @@
 #include "rocksdb_tuning.h"
 
-enum { INFO_LOG_WARN = 2 };
+enum { INFO_LOG_WARN = 2, METADATA_BLOCK = 4096 };
 
 static void init_table(struct rocksdb_tuning *tuning, uint64_t block_cache)
 {
@@ -10,6 +10,13 @@ static void init_table(struct rocksdb_tuning *tuning, uint64_t block_cache)
     /* Indexes and filters count against the cache, so that memory stays bounded. */
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(tuning->table, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(tuning->table, 1);
+    /* In partitions: where state is larger than the cache a look-up then reads some 4 KiB of filter
+     * and index instead of all of a file's, and writing a table keeps no hash per key. */
+    rocksdb_block_based_options_set_index_type(
+        tuning->table, rocksdb_block_based_table_index_type_two_level_index_search);
+    rocksdb_block_based_options_set_partition_filters(tuning->table, 1);
+    rocksdb_block_based_options_set_metadata_block_size(tuning->table, METADATA_BLOCK);
+    rocksdb_block_based_options_set_pin_top_level_index_and_filter(tuning->table, 1);
     /* The table options own the policy. */
     rocksdb_block_based_options_set_filter_policy(tuning->table,
                                                   rocksdb_filterpolicy_create_bloom_full(10));

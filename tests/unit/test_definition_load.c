@@ -284,7 +284,7 @@ Test(definition_load, bad_values_are_refused)
          "4:11: \"delivery\": expected one of at_least_once, exactly_once, got \"exactly_onec\"; "
          "did you mean \"exactly_once\"?"},
         {WHOLE "memory: 1KiB\n",
-         "4:9: \"memory\": 1KiB is out of bounds, expected 16777216 to 70368744177664 bytes"},
+         "4:9: \"memory\": 1KiB is out of bounds, expected 41943040 to 70368744177664 bytes"},
         {WHOLE "memory: lots\n",
          "4:9: \"memory\": expected a size such as 512, 64KiB or 1GiB, got \"lots\""},
         {WHOLE "watchdog: 2d\n",

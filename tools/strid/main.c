@@ -1,4 +1,5 @@
 /* The command `strid`: a thin embedder of the public API. */
+#include <malloc.h>
 #include <string.h>
 
 #include "command.h"
@@ -6,8 +7,21 @@
 #include "output.h"
 #include "talk.h"
 
+enum { ARENAS_MAX = 2, MAP_FROM_BYTES = 256 << 10 };
+
+/* An arena for each thread keeps what was freed in each; `memory:` is for all of them. Mapped by
+ * itself, a large buffer goes back whole. What it says is advice: failure changes nothing. */
+static void bound_allocator(void)
+{
+#ifdef M_ARENA_MAX
+    (void)mallopt(M_ARENA_MAX, ARENAS_MAX);
+    (void)mallopt(M_MMAP_THRESHOLD, MAP_FROM_BYTES);
+#endif
+}
+
 int main(int argc, char **argv)
 {
+    bound_allocator();
     if (argc < 2) {
         talk_error("a command is needed: 'strid help' lists them");
         return COMMAND_USAGE;
