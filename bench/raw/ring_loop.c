@@ -128,23 +128,58 @@ static struct loop *make_loop(size_t record_bytes)
     return loop;
 }
 
-int ring_loop(size_t record_bytes, double seconds, struct bench_run *out)
+/* The first two processors that this thread may use; the same one twice where there is one. */
+static void find_processors(const cpu_set_t *allowed, size_t found[2])
+{
+    int count = 0;
+    for (size_t cpu = 0; cpu < CPU_SETSIZE && count < 2; cpu++)
+        if (CPU_ISSET(cpu, allowed))
+            found[count++] = cpu;
+    if (count < 2)
+        found[1] = found[0];
+}
+
+static int place_thread(pthread_t thread, size_t cpu)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    return pthread_setaffinity_np(thread, sizeof one, &one);
+}
+
+static int run_loop(struct loop *loop, enum ring_place place, double seconds, struct bench_run *out)
+{
+    cpu_set_t before;
+    size_t cpus[2] = {0};
+    pthread_t thread;
+    int failed = pthread_getaffinity_np(pthread_self(), sizeof before, &before);
+    if (failed != 0)
+        return failed;
+    find_processors(&before, cpus);
+    double cpu_s = measure_cpu_s();
+    double wall_s = measure_wall_s();
+    failed = pthread_create(&thread, NULL, consume, loop);
+    if (failed != 0)
+        return failed;
+    failed = place_thread(thread, cpus[place == RING_ONE_CORE ? 0 : 1]);
+    if (failed == 0)
+        failed = place_thread(pthread_self(), cpus[0]);
+    produce(loop, failed == 0 ? wall_s + seconds : wall_s);
+    (void)pthread_join(thread, NULL);
+    out->wall_s = measure_wall_s() - wall_s;
+    out->cpu_s = measure_cpu_s() - cpu_s;
+    out->records = loop->records;
+    atomic_store_explicit(&kept, loop->touched, memory_order_relaxed); /* nobody reads it */
+    int restored = pthread_setaffinity_np(pthread_self(), sizeof before, &before);
+    return failed != 0 ? failed : restored;
+}
+
+int ring_loop(size_t record_bytes, enum ring_place place, double seconds, struct bench_run *out)
 {
     struct loop *loop = make_loop(record_bytes);
     if (loop == NULL)
         return measure_failed("raw_ring", "out of memory");
-    double cpu_s = measure_cpu_s();
-    double wall_s = measure_wall_s();
-    pthread_t thread;
-    int failed = pthread_create(&thread, NULL, consume, loop);
-    if (failed == 0) {
-        produce(loop, wall_s + seconds);
-        (void)pthread_join(thread, NULL);
-        out->wall_s = measure_wall_s() - wall_s;
-        out->cpu_s = measure_cpu_s() - cpu_s;
-        out->records = loop->records;
-        atomic_store_explicit(&kept, loop->touched, memory_order_relaxed); /* nobody reads it */
-    }
+    int failed = run_loop(loop, place, seconds, out);
     free(loop->templates);
     free(loop->arenas);
     free(loop);

@@ -8,7 +8,12 @@
 
 #include "measure.h"
 
+/* Left alone the scheduler now puts both threads on one core and now on two, and the figure is
+ * another one each time; so it is said where. On one core the chunks stay in its caches: steady,
+ * and nearly always the faster one. On two it depends on how far the machine has put them apart. */
+enum ring_place { RING_ONE_CORE, RING_TWO_CORES };
+
 /* Runs for `seconds` with records of `record_bytes`. */
-int ring_loop(size_t record_bytes, double seconds, struct bench_run *out);
+int ring_loop(size_t record_bytes, enum ring_place place, double seconds, struct bench_run *out);
 
 #endif

@@ -169,6 +169,8 @@ uint64_t simdjson_loop(const struct simdjson_text *text, enum simdjson_form form
     return 0;
 }
 
+bool simdjson_form_checks(enum simdjson_form form) { return form == SIMDJSON_DOM_LINES; }
+
 const char *simdjson_form_name(enum simdjson_form form)
 {
     static const char *const names[] = {"raw_simdjson_dom", "raw_simdjson_ondemand",

@@ -3,6 +3,7 @@
 #ifndef RAW_SIMDJSON_LOOP_H
 #define RAW_SIMDJSON_LOOP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,10 @@ struct simdjson_text;
 /* Reads a file of lines; NULL with a message on stderr. */
 struct simdjson_text *simdjson_text_load(const char *path);
 void simdjson_text_free(struct simdjson_text *text);
+
+/* Whether the form does what the engine does: it meets the broken lines, passes them and no other,
+ * and has looked at every byte of a line that it takes. */
+bool simdjson_form_checks(enum simdjson_form form);
 
 /* Parses all lines; returns how many had the member `name` as a string. */
 uint64_t simdjson_loop(const struct simdjson_text *text, enum simdjson_form form, const char *name);
