@@ -27,10 +27,20 @@ void *memory_resize(void *old, size_t bytes)
 }
 void memory_free(void *memory) { free(memory); }
 
+static size_t round_up(size_t bytes, size_t alignment)
+{
+    return (bytes + alignment - 1) / alignment * alignment;
+}
+
+void *memory_alloc_aligned_unset(size_t alignment, size_t bytes)
+{
+    size_t rounded = round_up(bytes, alignment);
+    return checked(aligned_alloc(alignment, rounded), rounded);
+}
+
 void *memory_alloc_aligned(size_t alignment, size_t bytes)
 {
-    size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-    return memset(checked(aligned_alloc(alignment, rounded), rounded), 0, rounded);
+    return memset(memory_alloc_aligned_unset(alignment, bytes), 0, round_up(bytes, alignment));
 }
 
 char *memory_copy_text(const char *text)

@@ -7,8 +7,10 @@
 
 void *memory_alloc(size_t bytes) __attribute__((malloc, returns_nonnull));
 void *memory_alloc_zeroed(size_t bytes) __attribute__((malloc, returns_nonnull));
-void *memory_alloc_aligned(size_t alignment, size_t bytes)
-    __attribute__((malloc, returns_nonnull)); /* zeroed */
+void *memory_alloc_aligned(size_t alignment, size_t bytes) __attribute__((malloc, returns_nonnull));
+/* The same, and nothing is written to it: pages that are never used are never touched. */
+void *memory_alloc_aligned_unset(size_t alignment, size_t bytes)
+    __attribute__((returns_nonnull, warn_unused_result)); /* zeroed */
 void *memory_resize(void *old, size_t bytes) __attribute__((returns_nonnull));
 char *memory_copy_text(const char *text) __attribute__((malloc)); /* NULL for NULL */
 void memory_free(void *memory);

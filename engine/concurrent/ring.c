@@ -32,7 +32,7 @@ struct ring *ring_create(uint32_t elements)
 {
     uint32_t slots = slots_for(elements);
     struct ring *ring = memory_alloc_aligned(RING_SPAN, sizeof *ring);
-    ring->slots = memory_alloc_aligned(RING_SPAN, slots * sizeof *ring->slots);
+    ring->slots = memory_alloc_aligned_unset(RING_SPAN, slots * sizeof *ring->slots);
     ring->mask = slots - 1;
     return ring;
 }
@@ -88,7 +88,7 @@ struct ring *ring_create(uint32_t elements)
 {
     uint32_t slots = slots_for(elements);
     struct ring *ring = memory_alloc_aligned(RING_SPAN, sizeof *ring);
-    ring->slots = memory_alloc_aligned(RING_SPAN, slots * sizeof *ring->slots);
+    ring->slots = memory_alloc_aligned_unset(RING_SPAN, slots * sizeof *ring->slots);
     ck_ring_init(&ring->ring, slots);
     return ring;
 }

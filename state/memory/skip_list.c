@@ -10,7 +10,8 @@ enum { LEVELS_MAX = 20 }; /* one node in four rises a level: enough for 4^20 */
 
 struct skip_node {
     uint8_t *value;
-    size_t value_len;
+    size_t value_len, value_max; /* bytes, and how many fit */
+    uint64_t first;              /* the key's first 8 bytes, as a number: decides most orders */
     size_t key_len;
     uint32_t levels;
     struct skip_node *next[]; /* `levels` of them; the key's bytes follow */
@@ -29,6 +30,18 @@ static uint8_t *key_bytes(const struct skip_node *node)
     return (uint8_t *)&node->next[node->levels];
 }
 
+/* Numbers in the order of the bytes; where they are the same the whole keys decide. */
+static uint64_t first_of(strid_bytes key)
+{
+    uint8_t first[8] = {0};
+    uint64_t number = 0;
+    if (key.len > 0)
+        memcpy(first, key.data, key.len < sizeof first ? key.len : sizeof first);
+    for (size_t i = 0; i < sizeof first; i++)
+        number = number << 8 | first[i];
+    return number;
+}
+
 static size_t node_bytes(size_t key_len, uint32_t levels)
 {
     return sizeof(struct skip_node) + levels * sizeof(struct skip_node *) + key_len;
@@ -39,6 +52,7 @@ static struct skip_node *node_create(strid_bytes key, uint32_t levels)
     struct skip_node *node = memory_alloc_zeroed(node_bytes(key.len, levels));
     node->levels = levels;
     node->key_len = key.len;
+    node->first = first_of(key);
     if (key.len > 0)
         memcpy(key_bytes(node), key.data, key.len);
     return node;
@@ -46,10 +60,16 @@ static struct skip_node *node_create(strid_bytes key, uint32_t levels)
 
 static void node_set_value(struct skip_node *node, strid_bytes value)
 {
-    memory_free(node->value);
-    node->value = memory_alloc(value.len + 1); /* never NULL, also when empty */
-    if (value.len > 0)
-        memcpy(node->value, value.data, value.len);
+    /* Its bytes may be those that are there. Never NULL, also when empty. */
+    if (node->value == NULL || value.len > node->value_max || value.len < node->value_max / 2) {
+        uint8_t *old = node->value;
+        node->value = memory_alloc(value.len + 1);
+        node->value_max = value.len;
+        if (value.len > 0)
+            memcpy(node->value, value.data, value.len);
+        memory_free(old);
+    } else if (value.len > 0)
+        memmove(node->value, value.data, value.len);
     node->value_len = value.len;
 }
 
@@ -101,16 +121,23 @@ int skip_list_compare(strid_bytes a, strid_bytes b)
     return a.len < b.len ? -1 : (a.len > b.len ? 1 : 0);
 }
 
+static bool is_below(const struct skip_node *node, uint64_t first, strid_bytes key)
+{
+    if (node->first != first)
+        return node->first < first;
+    return skip_list_compare(skip_node_key(node), key) < 0;
+}
+
 /* The first node not below `key`; before[level], where given: the last node below it on each level.
  */
 static struct skip_node *locate(const struct skip_list *list, strid_bytes key,
                                 struct skip_node **before)
 {
-    struct skip_node *at = list->head;
+    struct skip_node *at = list->head, *next;
+    uint64_t first = first_of(key);
     for (uint32_t level = list->levels; level-- > 0;) {
-        while (at->next[level] != NULL &&
-               skip_list_compare(skip_node_key(at->next[level]), key) < 0)
-            at = at->next[level];
+        while ((next = at->next[level]) != NULL && is_below(next, first, key))
+            at = next;
         if (before != NULL)
             before[level] = at;
     }

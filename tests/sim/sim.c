@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/mutant.h"
@@ -175,6 +176,8 @@ int main(int argc, char **argv)
     /* Rings and chunks come and go with each run: keep their memory. */
     (void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
     (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    /* Caches come and go, too, and hold little: no huge page is worth its clearing. */
+    (void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     if (arguments.mutants)
         return sim_mutants_catch(run_mutant, arguments.seeds) ? 0 : 1;
     return run_seeds(&arguments) ? 0 : 1;
