@@ -1,0 +1,179 @@
+#include "redis_address.h"
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <string.h>
+
+#define COMPONENT "redis"
+
+static const char form[] = "//[user:password@]host[:port]/STREAM";
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 32);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* A decoded copy; NULL where a '%' stands before anything but two hexadecimal digits, or is NUL. */
+static char *decode(const char *begin, const char *end)
+{
+    char *text = memory_alloc((size_t)(end - begin) + 1);
+    char *to = text;
+    for (const char *at = begin; at < end; at++) {
+        if (*at != '%') {
+            *to++ = *at;
+            continue;
+        }
+        int high = end - at > 2 ? hex_value(at[1]) : -1;
+        int low = high < 0 ? -1 : hex_value(at[2]);
+        if (low < 0 || high + low == 0) {
+            memory_free(text);
+            return NULL;
+        }
+        *to++ = (char)(high * 16 + low);
+        at += 2;
+    }
+    *to = '\0';
+    return text;
+}
+
+static strid_status refuse_encoding(const char *part, strid_error *err)
+{
+    return error_set(err, STRID_ECONFIG, COMPONENT,
+                     "'%%' in the URL's %s is followed by two hexadecimal digits (%%25 for itself)",
+                     part);
+}
+
+static strid_status take_user(struct redis_address *address, const char *begin, const char *end,
+                              strid_error *err)
+{
+    const char *colon = memchr(begin, ':', (size_t)(end - begin));
+    const char *user_end = colon == NULL ? end : colon;
+    if (user_end > begin && (address->user = decode(begin, user_end)) == NULL)
+        return refuse_encoding("user", err);
+    if (colon != NULL && (address->password = decode(colon + 1, end)) == NULL)
+        return refuse_encoding("password", err);
+    return STRID_OK;
+}
+
+static bool is_port(const char *text)
+{
+    uint32_t port = 0;
+    size_t digits = 0;
+    for (; text[digits] >= '0' && text[digits] <= '9' && digits < 6; digits++)
+        port = port * 10 + (uint32_t)(text[digits] - '0');
+    return text[digits] == '\0' && port >= 1 && port <= 65535;
+}
+
+/* host, host:port, [address of IPv6]:port */
+static strid_status take_host(struct redis_address *address, const char *begin, const char *end,
+                              strid_error *err)
+{
+    const char *host_end = memchr(begin, ':', (size_t)(end - begin));
+    if (begin < end && *begin == '[') {
+        host_end = memchr(begin, ']', (size_t)(end - begin));
+        if (host_end == NULL)
+            return error_set(err, STRID_ECONFIG, COMPONENT, "the URL's '[' is not closed by ']'");
+        address->host = decode(begin + 1, host_end);
+        host_end++;
+    } else {
+        host_end = host_end == NULL ? end : host_end;
+        address->host = host_end == begin ? memory_copy_text("127.0.0.1") : decode(begin, host_end);
+    }
+    if (address->host == NULL)
+        return refuse_encoding("host", err);
+    if (host_end == end) {
+        address->port = memory_copy_text("6379");
+        return STRID_OK;
+    }
+    address->port = *host_end == ':' ? decode(host_end + 1, end) : NULL;
+    if (address->port == NULL || !is_port(address->port))
+        return error_set(err, STRID_ECONFIG, COMPONENT,
+                         "behind the URL's host comes a port from 1 to 65535: %s", form);
+    return STRID_OK;
+}
+
+static strid_status take_target(struct redis_address *address, const char *target, strid_error *err)
+{
+    if (strncmp(target, "//", 2) != 0)
+        return error_set(err, STRID_ECONFIG, COMPONENT, "the URL begins with %s:%s",
+                         address->is_tls ? "rediss" : "redis", form);
+    const char *begin = target + 2;
+    const char *end = strchrnul(begin, '/');
+    if (*end == '\0' || end[1] == '\0')
+        return error_set(err, STRID_ECONFIG, COMPONENT, "the URL names no stream: %s", form);
+    const char *at = memrchr(begin, '@', (size_t)(end - begin));
+    if (at != NULL) {
+        STRID_TRY(take_user(address, begin, at, err));
+        begin = at + 1;
+    }
+    address->stream = decode(end + 1, end + strlen(end));
+    if (address->stream == NULL)
+        return refuse_encoding("stream", err);
+    return take_host(address, begin, end, err);
+}
+
+static strid_status check(struct redis_address *address, strid_error *err)
+{
+    const struct redis_server_config *config = address->config;
+    if (address->user == NULL)
+        address->user = memory_copy_text(config->user);
+    if (address->password == NULL)
+        address->password = memory_copy_text(config->password);
+    if (address->user != NULL && address->password == NULL)
+        return error_set(err, STRID_ECONFIG, COMPONENT,
+                         "there is a user but no password: give it in the URL or as \"password\"");
+    if (config->socket != NULL && address->is_tls)
+        return error_set(err, STRID_ECONFIG, COMPONENT,
+                         "a Unix socket has no TLS: take redis: instead of rediss:");
+    if ((config->cert == NULL) != (config->key == NULL))
+        return error_set(err, STRID_ECONFIG, COMPONENT,
+                         "\"cert\" and \"key\" are given together or not at all");
+    return STRID_OK;
+}
+
+static char *make_shown(const struct redis_address *address)
+{
+    struct buffer text = {0};
+    if (address->config->socket != NULL)
+        buffer_printf(&text, "%s", address->config->socket);
+    else
+        buffer_printf(&text, "%s://%s:%s", address->is_tls ? "rediss" : "redis", address->host,
+                      address->port);
+    buffer_put_u8(&text, 0);
+    char *shown = memory_copy_text((const char *)text.data);
+    buffer_fini(&text);
+    return shown;
+}
+
+strid_status redis_address_parse(struct redis_address *address, const char *scheme,
+                                 const char *target, const struct redis_server_config *config,
+                                 strid_error *err)
+{
+    *address = (struct redis_address){.config = config, .is_tls = strcmp(scheme, "rediss") == 0};
+    strid_status status = take_target(address, target, err);
+    if (status == STRID_OK)
+        status = check(address, err);
+    if (status == STRID_OK)
+        address->shown = make_shown(address);
+    else
+        redis_address_fini(address);
+    return status;
+}
+
+void redis_address_fini(struct redis_address *address)
+{
+    if (address->password != NULL)
+        explicit_bzero(address->password, strlen(address->password));
+    memory_free(address->host);
+    memory_free(address->port);
+    memory_free(address->user);
+    memory_free(address->password);
+    memory_free(address->stream);
+    memory_free(address->shown);
+    *address = (struct redis_address){.config = NULL};
+}

@@ -1,0 +1,115 @@
+#include "redis_config.h"
+
+#define SERVER(options, member) offsetof(struct options, server.member)
+
+/* What every connector of Redis takes. */
+#define SERVER_OPTIONS(options)                                                                    \
+    {.name = "socket",                                                                             \
+     .type = STRID_OPTION_STRING,                                                                  \
+     .offset = SERVER(options, socket),                                                            \
+     .doc = "Path of the server's Unix socket, instead of host and port."},                        \
+        {.name = "user",                                                                           \
+         .type = STRID_OPTION_STRING,                                                              \
+         .offset = SERVER(options, user),                                                          \
+         .doc = "The user to log in as, unless the URL names one; none is the default user."},     \
+        {.name = "password",                                                                       \
+         .type = STRID_OPTION_STRING,                                                              \
+         .offset = SERVER(options, password),                                                      \
+         .flags = STRID_OPTION_SECRET | STRID_OPTION_SCALAR,                                       \
+         .doc = "The password, unless the URL holds one. Shown nowhere."},                         \
+        {.name = "database",                                                                       \
+         .type = STRID_OPTION_INT,                                                                 \
+         .fallback = "0",                                                                          \
+         .max = 1000000,                                                                           \
+         .offset = SERVER(options, database),                                                      \
+         .doc = "Number of the database."},                                                        \
+        {.name = "client",                                                                         \
+         .type = STRID_OPTION_STRING,                                                              \
+         .offset = SERVER(options, client),                                                        \
+         .doc = "The name that CLIENT LIST shows; by default that of the pipeline."},              \
+        {.name = "timeout",                                                                        \
+         .type = STRID_OPTION_DURATION,                                                            \
+         .fallback = "10s",                                                                        \
+         .min = 1,                                                                                 \
+         .max = 3600000,                                                                           \
+         .offset = SERVER(options, timeout_ms),                                                    \
+         .doc = "How long connecting may take, and how long a server may be silent."},             \
+        {.name = "max_reply",                                                                      \
+         .type = STRID_OPTION_SIZE,                                                                \
+         .fallback = "64MiB",                                                                      \
+         .min = 1024,                                                                              \
+         .max = INT64_C(1) << 32,                                                                  \
+         .offset = SERVER(options, max_reply),                                                     \
+         .doc = "The largest reply that is taken from a server."},                                 \
+        {.name = "ca",                                                                             \
+         .type = STRID_OPTION_STRING,                                                              \
+         .offset = SERVER(options, ca),                                                            \
+         .doc = "rediss: a file of the authorities that are trusted; the system's by default."},   \
+        {.name = "cert",                                                                           \
+         .type = STRID_OPTION_STRING,                                                              \
+         .offset = SERVER(options, cert),                                                          \
+         .doc = "rediss: a file with the client's certificate and its chain."},                    \
+        {.name = "key",                                                                            \
+         .type = STRID_OPTION_STRING,                                                              \
+         .offset = SERVER(options, key),                                                           \
+         .doc = "rediss: a file with the private key of the client's certificate."},               \
+    {                                                                                              \
+        .name = "verify", .type = STRID_OPTION_BOOL, .fallback = "true",                           \
+        .offset = SERVER(options, verify),                                                         \
+        .doc = "rediss: whether the server's certificate and name are checked."                    \
+    }
+
+static const char *const format_words[] = {"value", "flat", NULL};
+
+const strid_option redis_sink_config[] = {
+    SERVER_OPTIONS(redis_sink_options),
+    {
+        .name = "format",
+        .type = STRID_OPTION_ENUM,
+        .fallback = "value",
+        .choices = format_words,
+        .offset = offsetof(struct redis_sink_options, format),
+        .doc = "What an entry holds: value, the output in one field; or flat, a field for each "
+               "member of the output, which is a JSON object. Dead letters have a form of their "
+               "own.",
+    },
+    {
+        .name = "field",
+        .type = STRID_OPTION_STRING,
+        .fallback = "value",
+        .offset = offsetof(struct redis_sink_options, field),
+        .doc = "The field that holds the output.",
+    },
+    {
+        .name = "key_field",
+        .type = STRID_OPTION_STRING,
+        .fallback = "_key",
+        .offset = offsetof(struct redis_sink_options, key_field),
+        .doc = "The field that holds the output's key.",
+    },
+    {
+        .name = "id_field",
+        .type = STRID_OPTION_STRING,
+        .fallback = "_id",
+        .offset = offsetof(struct redis_sink_options, id_field),
+        .doc = "The field that holds the output's id, which is the same when it is delivered "
+               "again.",
+    },
+    {
+        .name = "maxlen",
+        .type = STRID_OPTION_INT,
+        .fallback = "0",
+        .max = INT64_MAX,
+        .offset = offsetof(struct redis_sink_options, maxlen),
+        .doc = "About how many entries the stream keeps (MAXLEN ~); 0: all.",
+    },
+    {
+        .name = "keep",
+        .type = STRID_OPTION_DURATION,
+        .fallback = "0s",
+        .max = INT64_MAX / 1000000,
+        .offset = offsetof(struct redis_sink_options, keep_ms),
+        .doc = "About how long the stream keeps an entry (MINID ~); 0: for ever.",
+    },
+    {0},
+};

@@ -1,0 +1,38 @@
+/* What the Redis connectors can be configured with. */
+#ifndef REDIS_CONFIG_H
+#define REDIS_CONFIG_H
+
+#include <stdbool.h>
+
+#include <strid/config.h>
+
+/* How a server is reached: the same for reading and writing. */
+struct redis_server_config {
+    const char *socket; /* path of a Unix socket, or NULL */
+    const char *user;
+    const char *password;
+    const char *client;
+    const char *ca;
+    const char *cert;
+    const char *key;
+    int64_t database;
+    int64_t timeout_ms;
+    uint64_t max_reply;
+    bool verify;
+};
+
+enum redis_sink_format { REDIS_SINK_VALUE = 0, REDIS_SINK_FLAT };
+
+struct redis_sink_options {
+    struct redis_server_config server;
+    const char *field;
+    const char *key_field;
+    const char *id_field;
+    int64_t maxlen;
+    int64_t keep_ms;
+    int32_t format; /* enum redis_sink_format */
+};
+
+extern const strid_option redis_sink_config[];
+
+#endif

@@ -1,0 +1,131 @@
+/* rediss: against a server with a certificate for "localhost" of an authority of its own. */
+#include <criterion/criterion.h>
+
+#include "connectors/redis/redis_command.h"
+#include "connectors/redis/redis_connection.h"
+
+#include <hiredis/hiredis.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "support/fault_proxy.h"
+#include "support/redis_server.h"
+
+static struct support_directory directory;
+static struct redis_server redis;
+static struct redis_server_config config;
+static struct redis_address address;
+static struct redis_connection connection;
+static strid_error err = STRID_ERROR_INIT;
+static char cert[SUPPORT_PATH_MAX], key[SUPPORT_PATH_MAX];
+static char port[8];
+static uint16_t tls_port;
+
+static void start(void)
+{
+    char command[2 * SUPPORT_PATH_MAX + 256];
+    support_directory_create(&directory);
+    support_path(&directory, "cert.pem", cert);
+    support_path(&directory, "key.pem", key);
+    (void)snprintf(command, sizeof command,
+                   "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+                   "-subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout %s -out %s "
+                   ">/dev/null 2>&1",
+                   key, cert);
+    cr_assert_eq(system(command), 0, "no certificate was made");
+    tls_port = server_free_port();
+    (void)snprintf(port, sizeof port, "%u", (unsigned)tls_port);
+    static const char *args[] = {
+        "--tls-port",     port, "--tls-cert-file",    cert, //
+        "--tls-key-file", key,  "--tls-ca-cert-file", cert, "--tls-auth-clients", "no", NULL};
+    redis_server_start(&redis, &(struct redis_server_options){.args = args});
+    config = (struct redis_server_config){
+        .timeout_ms = 20000, .max_reply = 1 << 20, .ca = cert, .verify = true};
+}
+
+static void stop(void)
+{
+    redis_connection_fini(&connection);
+    redis_address_fini(&address);
+    redis_server_remove(&redis);
+    support_directory_remove(&directory);
+}
+
+TestSuite(redis_tls, .init = start, .fini = stop);
+
+static strid_status try_connect(const char *host, uint16_t at)
+{
+    char target[64];
+    (void)snprintf(target, sizeof target, "//%s:%u/s", host, (unsigned)at);
+    STRID_CHECK_OK(redis_address_parse(&address, "rediss", target, &config, &err), err);
+    redis_connection_init(&connection, &address, "tls");
+    return redis_connection_open(&connection, &err);
+}
+
+static void expect_pongs(int count)
+{
+    for (int i = 0; i < count; i++)
+        redis_command_put(&connection.out, (const char *const[]){"PING", NULL});
+    for (int i = 0; i < count; i++) {
+        redisReply *reply = NULL;
+        STRID_CHECK_OK(redis_connection_next(&connection, &reply, &err), err);
+        cr_assert_str_eq(reply->str, "PONG");
+        redis_reply_free(reply);
+    }
+}
+
+Test(redis_tls, trusted_server_is_spoken_to)
+{
+    STRID_CHECK_OK(try_connect("localhost", tls_port), err);
+    expect_pongs(50000);
+}
+
+Test(redis_tls, certificate_for_another_name_is_refused)
+{
+    cr_assert_eq(try_connect("127.0.0.1", tls_port), STRID_ECONFIG);
+    cr_assert(strstr(err.message, "not trusted") != NULL, "%s", err.message);
+}
+
+Test(redis_tls, unknown_authority_is_refused)
+{
+    config.ca = NULL;
+    cr_assert_eq(try_connect("localhost", tls_port), STRID_ECONFIG);
+    cr_assert(strstr(err.message, "self-signed certificate") != NULL, "%s", err.message);
+    cr_assert(!connection.is_open);
+}
+
+Test(redis_tls, checks_can_be_turned_off)
+{
+    config.ca = NULL;
+    config.verify = false;
+    STRID_CHECK_OK(try_connect("127.0.0.1", tls_port), err);
+    expect_pongs(1);
+}
+
+Test(redis_tls, missing_files_are_refused)
+{
+    config.ca = "/nowhere/ca.pem";
+    cr_assert_eq(try_connect("localhost", tls_port), STRID_ECONFIG);
+    cr_assert(strstr(err.message, "\"ca\"") != NULL, "%s", err.message);
+}
+
+Test(redis_tls, server_without_tls_is_no_endless_wait)
+{
+    cr_assert_neq(try_connect("localhost", redis.port), STRID_OK);
+    cr_assert(!connection.is_open);
+}
+
+Test(redis_tls, reset_raises_no_signal_and_is_told)
+{
+    struct fault_proxy *proxy = fault_proxy_start(tls_port);
+    STRID_CHECK_OK(try_connect("localhost", fault_proxy_port(proxy)), err);
+    expect_pongs(1);
+    fault_proxy_cut_all(proxy, FAULT_PROXY_CUT_RESET);
+    redisReply *reply = NULL;
+    for (int i = 0; i < 100000; i++)
+        redis_command_put(&connection.out, (const char *const[]){"PING", NULL});
+    cr_assert_eq(redis_connection_next(&connection, &reply, &err), STRID_EUNREACHABLE);
+    cr_assert(err.flags & STRID_ERROR_RETRIABLE);
+    fault_proxy_stop(proxy);
+}
