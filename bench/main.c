@@ -122,7 +122,7 @@ static int run_workload(const struct workload *workload, const struct arguments 
 int main(int argc, char **argv)
 {
     const char *base = getenv("TMPDIR");
-    struct arguments arguments = {.settings = {.runs = 5, .memory = UINT64_C(2) << 30},
+    struct arguments arguments = {.settings = {.runs = 5, .memory = UINT64_C(4) << 30},
                                   .base = base == NULL || base[0] == '\0' ? "/tmp" : base};
     int result = parse(argc, argv, &arguments);
     if (result != 0)
