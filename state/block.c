@@ -61,19 +61,24 @@ static size_t spare_bytes(const struct key_value *value)
 void block_put_state(struct buffer *block, const struct key_state *key,
                      const struct key_value *value)
 {
-    STRID_DASSERT(key->key.len <= KEY_RECORD_KEY_MAX);
+    STRID_DASSERT(key_is_sound(key));
     /* One check of the room for all of it: this runs once per changed key and block. */
     uint8_t *at = buffer_reserve(block, 32 + key->key.len + value->bytes.len);
     uint8_t *begin = at;
     size_t spare = spare_bytes(value);
     *at++ = (uint8_t)((unsigned)value->kind | (unsigned)spare << SPARE_SHIFT |
-                      (value->expiry_ms != 0 ? KEY_KIND_EXPIRES : 0));
+                      (value->expiry_ms != 0 ? KEY_KIND_EXPIRES : 0) |
+                      (key->sub_len != 0 ? KEY_KIND_SUBKEY : 0));
     *at++ = key->store;
     memcpy(at, &key->hash, 4);
     at += 4;
     if (value->expiry_ms != 0) {
         memcpy(at, &value->expiry_ms, 8);
         at += 8;
+    }
+    if (key->sub_len != 0) {
+        memcpy(at, &key->sub_len, 2);
+        at += 2;
     }
     size_t len = key->key.len;
     for (; len >= 0x80; len >>= 7)
@@ -188,11 +193,13 @@ bool block_read_state(struct cursor *at, struct key_state *key, struct key_value
                       uint8_t number[BLOCK_NUMBER])
 {
     uint8_t kind = cursor_u8(at);
-    size_t spare = (size_t)(kind & ~KEY_KIND_EXPIRES) >> SPARE_SHIFT;
+    size_t spare = (size_t)(kind & ~(KEY_KIND_EXPIRES | KEY_KIND_SUBKEY)) >> SPARE_SHIFT;
     value->kind = (strid_state_kind)(kind & KIND_MASK);
     key->store = cursor_u8(at);
     key->hash = cursor_u32(at);
     value->expiry_ms = (kind & KEY_KIND_EXPIRES) != 0 ? (int64_t)cursor_u64(at) : 0;
+    bool has_subkey = (kind & KEY_KIND_SUBKEY) != 0;
+    key->sub_len = has_subkey ? cursor_u16(at) : 0;
     key->key = cursor_bytes(at, cursor_varint(at));
     switch (value->kind) {
     case STRID_STATE_ABSENT:
@@ -210,14 +217,19 @@ bool block_read_state(struct cursor *at, struct key_state *key, struct key_value
     }
     if (spare != 0 && value->kind != STRID_STATE_I64)
         return false;
-    return !at->failed && key->key.len <= KEY_RECORD_KEY_MAX;
+    return !at->failed && has_subkey == (key->sub_len != 0) && key_is_sound(key);
 }
 
 /* The key of an entry that was read before, so that nothing is checked. */
-static strid_bytes key_of(const uint8_t *entry)
+static strid_bytes key_of(const uint8_t *entry, uint16_t *sub_len)
 {
     const uint8_t *at = entry + 6 + ((entry[0] & KEY_KIND_EXPIRES) != 0 ? 8 : 0);
     size_t len = 0;
+    *sub_len = 0;
+    if ((entry[0] & KEY_KIND_SUBKEY) != 0) {
+        memcpy(sub_len, at, sizeof *sub_len);
+        at += sizeof *sub_len;
+    }
     for (unsigned shift = 0;; shift += 7) {
         len |= (size_t)(*at & 0x7f) << shift;
         if (*at++ < 0x80)
@@ -227,8 +239,9 @@ static strid_bytes key_of(const uint8_t *entry)
 
 bool block_same_key(const uint8_t *a, const uint8_t *b)
 {
-    strid_bytes key = key_of(a), other = key_of(b);
-    if (key.len != other.len)
+    uint16_t sub_len, other_sub_len;
+    strid_bytes key = key_of(a, &sub_len), other = key_of(b, &other_sub_len);
+    if (key.len != other.len || sub_len != other_sub_len)
         return false;
     return key.len == 0 || memcmp(key.data, other.data, key.len) == 0;
 }

@@ -4,9 +4,10 @@
  *   header (BLOCK_HEADER bytes)  magic, format, run, worker, sequence of the worker, counts, length
  * and CRC of the body; number and highest number known synced, which storage fills in; CRC of the
  * header progress                     partition u32, position 2 x u64 state kind u8 (0: deletion;
- * 0x80 set: expires; integers: how many
+ * 0x80 set: expires; 0x40 set: subkey; integers: how many
  * bytes, all zero, were left out at their end, times 4), store u8, hash u32, [expires: milliseconds
- * u64], key length varint, key, [bytes: length varint] value
+ * u64], [subkey: its length u16], length varint of key and subkey, key, subkey, [bytes: length
+ * varint] value
  *
  * Integers are little-endian. A block is packed by one worker, then numbered by storage; a packed
  * block is constant. */

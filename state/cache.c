@@ -3,13 +3,13 @@
 #include <sys/mman.h>
 
 #include "base/assert.h"
+#include "base/crc32c.h"
 #include "base/memory.h"
 #include "base/mutant.h"
 
 enum {
     SLOTS_MIN = 1024,
-    VALUE_INSIDE_MAX =
-        2048, /* larger values lie outside, so that slabs need not be of their sizes */
+    VALUE_INSIDE_MAX = 2048, /* larger values lie outside: slabs need not be of their sizes */
     BLOCK_ENTRY_OVERHEAD = 6,
     PACK_PREFETCH = 8,
     EXPIRE_PREFETCH = 8
@@ -17,8 +17,21 @@ enum {
 
 static uint32_t tag_of(uint32_t hash, uint8_t store)
 {
-    uint32_t tag = hash ^ (uint32_t)store * UINT32_C(0x9e3779b1);
-    return tag;
+    return hash ^ (uint32_t)store * UINT32_C(0x9e3779b1);
+}
+
+static uint32_t tag_of_key(uint32_t hash, uint8_t store, strid_bytes key, uint16_t sub_len)
+{
+    uint32_t tag = tag_of(hash, store);
+    return sub_len == 0 ? tag : tag ^ crc32c(0, key.data + (key.len - sub_len), sub_len);
+}
+
+static uint32_t tag_of_entry(const struct cache_entry *entry)
+{
+    if (__builtin_expect((entry->flags & CACHE_SUBKEY) == 0, 1))
+        return tag_of(entry->hash, entry->store);
+    struct key_state key = cache_key_of(entry);
+    return tag_of_key(key.hash, key.store, key.key, key.sub_len);
 }
 
 static size_t home_of(const struct cache *cache, uint32_t tag)
@@ -74,6 +87,7 @@ void cache_fini(struct cache *cache)
         if (cache->slots[i] != 0)
             drop_value(cache, entry_at(cache, (uint32_t)cache->slots[i] - 1));
     (void)munmap(cache->slots, cache->slot_count * sizeof(uint64_t));
+    sub_index_fini(&cache->subs);
     slab_fini(&cache->slab);
     memory_free(cache->dirty);
     *cache = (struct cache){0};
@@ -96,8 +110,20 @@ static inline bool same_bytes(const uint8_t *a, const uint8_t *b, size_t len)
 
 static inline bool is_key(const struct cache_entry *entry, const struct cache_key *key)
 {
-    return entry->hash == key->hash && entry->store == key->store &&
+    /* Store and flags in one comparison: an entry with a subkey is none of the keys asked for. */
+    uint16_t store;
+    memcpy(&store, &entry->store, sizeof store);
+    return entry->hash == key->hash && (store & (UINT8_MAX | CACHE_SUBKEY << 8)) == key->store &&
            entry->key_len == key->key.len && same_bytes(entry->bytes, key->key.data, key->key.len);
+}
+
+static bool is_sub_key(const struct cache_entry *entry, const struct cache_key *key)
+{
+    return entry->hash == key->hash && entry->store == key->store &&
+           (entry->flags & CACHE_SUBKEY) != 0 &&
+           (size_t)entry->key_len == key->key.len + CACHE_SUBKEY_LEN &&
+           cache_sub_len(entry) == key->sub_len &&
+           memcmp(entry->bytes, key->key.data, key->key.len) == 0;
 }
 
 struct cache_entry *cache_find(struct cache *cache, const struct cache_key *key)
@@ -109,6 +135,24 @@ struct cache_entry *cache_find(struct cache *cache, const struct cache_key *key)
             continue;
         struct cache_entry *entry = entry_at(cache, (uint32_t)cache->slots[at] - 1);
         if (is_key(entry, key)) {
+            entry->flags |= CACHE_REFERENCED;
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+struct cache_entry *cache_find_sub(struct cache *cache, const struct cache_key *key)
+{
+    if (key->sub_len == 0)
+        return cache_find(cache, key);
+    uint32_t tag = tag_of_key(key->hash, key->store, key->key, key->sub_len);
+    size_t mask = cache->slot_count - 1;
+    for (size_t at = home_of(cache, tag); cache->slots[at] != 0; at = (at + 1) & mask) {
+        if (cache->slots[at] >> 32 != tag)
+            continue;
+        struct cache_entry *entry = entry_at(cache, (uint32_t)cache->slots[at] - 1);
+        if (is_sub_key(entry, key)) {
             entry->flags |= CACHE_REFERENCED;
             return entry;
         }
@@ -152,7 +196,7 @@ static void grow_slots(struct cache *cache)
 /* Where the slot of an entry that is here lies. */
 static size_t find_slot(const struct cache *cache, const struct cache_entry *entry)
 {
-    uint32_t tag = tag_of(entry->hash, entry->store);
+    uint32_t tag = tag_of_entry(entry);
     uint64_t slot = slot_of(tag, slab_cell_of(&cache->slab, entry));
     size_t mask = cache->slot_count - 1;
     size_t at = home_of(cache, tag);
@@ -213,17 +257,24 @@ struct cache_entry *cache_add(struct cache *cache, const struct cache_key *key,
 {
     if (3 * (cache->entry_count + 1) > 2 * cache->slot_count)
         grow_slots(cache);
-    uint32_t class = slab_class_of(cell_bytes(key->key.len, value->bytes.len));
+    bool sub = key->sub_len != 0;
+    size_t key_len = key->key.len + (sub ? (size_t)CACHE_SUBKEY_LEN : 0);
+    uint32_t class = slab_class_of(cell_bytes(key_len, value->bytes.len));
     uint32_t cell = slab_alloc(&cache->slab, class, true);
     struct cache_entry *entry = entry_at(cache, cell);
     *entry = (struct cache_entry){.hash = key->hash,
-                                  .key_len = (uint16_t)key->key.len,
+                                  .key_len = (uint16_t)key_len,
                                   .store = key->store,
                                   .flags = CACHE_REFERENCED};
     if (key->key.len > 0)
         memcpy(entry->bytes, key->key.data, key->key.len);
+    if (__builtin_expect(sub, 0)) {
+        memcpy(entry->bytes + key->key.len, &key->sub_len, CACHE_SUBKEY_LEN);
+        entry->flags |= CACHE_SUBKEY;
+        sub_index_add(&cache->subs, &cache->slab, cell);
+    }
     store_value(cache, entry, value);
-    insert_slot(cache, slot_of(tag_of(key->hash, key->store), cell));
+    insert_slot(cache, slot_of(tag_of_entry(entry), cell));
     cache->entry_count++;
     return entry;
 }
@@ -236,7 +287,9 @@ static struct cache_entry *move_entry(struct cache *cache, struct cache_entry *o
     uint32_t cell = slab_alloc(&cache->slab, class, true);
     struct cache_entry *entry = entry_at(cache, cell);
     memcpy(entry, old, sizeof *old + old->key_len);
-    cache->slots[slot] = slot_of(tag_of(entry->hash, entry->store), cell);
+    cache->slots[slot] = slot_of((uint32_t)(cache->slots[slot] >> 32), cell);
+    if ((entry->flags & CACHE_SUBKEY) != 0)
+        sub_index_move(&cache->subs, &cache->slab, slab_cell_of(&cache->slab, old), cell);
     cache->moves++;
     if ((entry->flags & CACHE_DIRTY) != 0)
         cache->dirty[entry->dirty_at] = cell;
@@ -285,6 +338,17 @@ struct cache_entry *cache_put(struct cache *cache, struct cache_entry *entry,
     return entry;
 }
 
+struct cache_entry *cache_set(struct cache *cache, const struct cache_key *key,
+                              const struct key_value *value)
+{
+    struct cache_entry *entry = cache_find_sub(cache, key);
+    if (entry != NULL)
+        return cache_put(cache, entry, value);
+    entry = cache_add(cache, key, value);
+    mark_dirty(cache, entry);
+    return entry;
+}
+
 uint32_t cache_pack(struct cache *cache, struct buffer *block, uint64_t sequence)
 {
     uint32_t count = cache->dirty_count;
@@ -293,9 +357,7 @@ uint32_t cache_pack(struct cache *cache, struct buffer *block, uint64_t sequence
             __builtin_prefetch(entry_at(cache, cache->dirty[i + PACK_PREFETCH]), 1);
         struct cache_entry *entry = entry_at(cache, cache->dirty[i]);
         STRID_DASSERT((entry->flags & CACHE_DIRTY) != 0 && entry->dirty_at == i);
-        struct key_state key = {.hash = entry->hash,
-                                .store = entry->store,
-                                .key = strid_bytes_of(entry->bytes, entry->key_len)};
+        struct key_state key = cache_key_of(entry);
         struct key_value value = {.kind = cache_kind(entry),
                                   .bytes = strid_bytes_of(cache_value(entry), entry->value_len),
                                   .expiry_ms = entry->expiry_ms};
@@ -311,7 +373,8 @@ uint32_t cache_pack(struct cache *cache, struct buffer *block, uint64_t sequence
 static bool over_budget(const struct cache *cache)
 {
     uint64_t pages = (uint64_t)cache->slab.pages_used * SLAB_CELL_MAX;
-    return pages + cache->outside_bytes + cache->slot_count * sizeof(uint64_t) > cache->bytes_max;
+    return pages + cache->outside_bytes + cache->subs.bytes + cache->slot_count * sizeof(uint64_t) >
+           cache->bytes_max;
 }
 
 static void evict(struct cache *cache, struct cache_entry *entry, uint32_t class)
@@ -321,6 +384,8 @@ static void evict(struct cache *cache, struct cache_entry *entry, uint32_t class
         cache->complete[entry->hash >> 30] &= ~(UINT64_C(1) << (entry->hash >> 24 & 63));
     drop_value(cache, entry);
     remove_slot(cache, find_slot(cache, entry));
+    if ((entry->flags & CACHE_SUBKEY) != 0)
+        sub_index_remove(&cache->subs, &cache->slab, cell);
     slab_release(&cache->slab, cell, class);
     cache->entry_count--;
     cache->moves++;

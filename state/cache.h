@@ -8,6 +8,8 @@
  *
  * index: u64 slots { tag: hash mixed with the store | cell + 1 }, linear probing, backward-shift
  * deletion entry: header 32 bytes | key | value (in place, or a pointer where the value is large)
+ * An entry with a subkey has it behind the key, and behind that its length in 2 bytes; the tag is
+ * mixed with it, and a second index has these entries in order.
  *
  * Eviction is CLOCK (Corbató 1968) per size class. One thread: the worker that owns the vshards. */
 #ifndef STATE_CACHE_H
@@ -15,13 +17,16 @@
 
 #include "state/block.h"
 #include "state/slab.h"
+#include "state/sub_index.h"
 
 enum {
     CACHE_KIND = 3, /* mask: strid_state_kind */
     CACHE_REFERENCED = 4,
     CACHE_DIRTY = 8,
     CACHE_OUTSIDE = 16, /* the value lies outside of the slab */
-    CACHE_PINNED = 32   /* a handler holds a view of it */
+    CACHE_PINNED = 32,  /* a handler holds a view of it */
+    CACHE_SUBKEY = 64,  /* of a subkey */
+    CACHE_SUBKEY_LEN = 2
 };
 
 struct cache_entry {
@@ -30,19 +35,23 @@ struct cache_entry {
     uint64_t block;
     int64_t expiry_ms; /* as in struct key_value: from then on as if it were ABSENT */
     uint32_t dirty_at; /* place in the dirty list, while dirty */
-    uint16_t key_len;
+    uint16_t key_len;  /* of all that comes before the value */
     uint8_t store;
     uint8_t flags;
-    uint8_t bytes[]; /* key, value */
+    uint8_t bytes[]; /* key [subkey, its length], value */
 };
+_Static_assert(offsetof(struct cache_entry, flags) == offsetof(struct cache_entry, store) + 1,
+               "both are compared at once");
 _Static_assert(sizeof(struct cache_entry) == 32,
                "16-byte keys with 8-byte values fit one cache line");
 
-/* Which key of which store; `hash` is the upper half of the key's 64-bit hash. */
+/* Which key of which store; `hash` is the upper half of the record key's 64-bit hash, `sub_len` as
+ * in struct key_state. */
 struct cache_key {
     strid_bytes key;
     uint32_t hash;
     uint8_t store;
+    uint16_t sub_len;
 };
 
 struct cache {
@@ -51,6 +60,7 @@ struct cache {
     unsigned shift;
     size_t entry_count;
     struct slab slab;
+    struct sub_index subs;  /* the entries with a subkey, in order */
     uint64_t outside_bytes; /* of values outside of the slab */
     uint64_t bytes_max;
     uint32_t *dirty; /* cells of entries that changed since the last block */
@@ -66,7 +76,8 @@ void cache_init(struct cache *cache, uint64_t bytes_max, bool complete);
 void cache_fini(struct cache *cache);
 
 /* NULL: not here. */
-struct cache_entry *cache_find(struct cache *cache, const struct cache_key *key);
+struct cache_entry *cache_find(struct cache *cache, const struct cache_key *key); /* no subkey */
+struct cache_entry *cache_find_sub(struct cache *cache, const struct cache_key *key); /* any key */
 void cache_prefetch_slot(const struct cache *cache, uint32_t hash, uint8_t store);
 void cache_prefetch_entry(const struct cache *cache, uint32_t hash, uint8_t store);
 
@@ -76,6 +87,10 @@ struct cache_entry *cache_add(struct cache *cache, const struct cache_key *key,
                               const struct key_value *value);
 /* Gives an entry a new value and makes it dirty; the entry may move. */
 struct cache_entry *cache_put(struct cache *cache, struct cache_entry *entry,
+                              const struct key_value *value);
+
+/* The same for any key, here or not. */
+struct cache_entry *cache_set(struct cache *cache, const struct cache_key *key,
                               const struct key_value *value);
 
 /* Packs every dirty entry into the block and calls it clean as of `sequence`; returns how many. */
@@ -97,6 +112,32 @@ static inline bool cache_is_complete(const struct cache *cache, uint32_t hash)
 }
 uint64_t cache_used_bytes(const struct cache *cache); /* of entries and their share of the index */
 void cache_set_complete(struct cache *cache, uint32_t vshard);
+
+static inline uint16_t cache_sub_len(const struct cache_entry *entry)
+{
+    uint16_t len = 0;
+    if (__builtin_expect((entry->flags & CACHE_SUBKEY) != 0, 0))
+        memcpy(&len, entry->bytes + entry->key_len - CACHE_SUBKEY_LEN, sizeof len);
+    return len;
+}
+
+/* Points into the entry. */
+static inline struct key_state cache_key_of(const struct cache_entry *entry)
+{
+    uint16_t sub_len = cache_sub_len(entry);
+    return (struct key_state){
+        .hash = entry->hash,
+        .sub_len = sub_len,
+        .store = entry->store,
+        .key = strid_bytes_of(entry->bytes, (size_t)entry->key_len -
+                                                (sub_len != 0 ? (size_t)CACHE_SUBKEY_LEN : 0))};
+}
+
+static inline struct cache_key cache_key_from(const struct key_state *key)
+{
+    return (struct cache_key){
+        .key = key->key, .hash = key->hash, .store = key->store, .sub_len = key->sub_len};
+}
 
 static inline strid_state_kind cache_kind(const struct cache_entry *entry)
 {

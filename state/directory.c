@@ -142,6 +142,37 @@ strid_status directory_store(struct directory *directory, const char *name, uint
     return STRID_OK;
 }
 
+static bool saw_state(void *user, strid_bytes key, strid_bytes value)
+{
+    (void)key;
+    (void)value;
+    *(bool *)user = false;
+    return false;
+}
+
+strid_status directory_set_ordered(struct directory *directory, uint8_t store, bool ordered,
+                                   strid_error *err)
+{
+    STRID_ASSERT(store >= 1 && store <= DIRECTORY_STORES_MAX && directory->fold != NULL);
+    if (directory->store_ordered[store] == ordered)
+        return STRID_OK;
+    fold_sort(directory->fold);
+    bool empty = fold_count(directory->fold) == 0;
+    if (directory->store_stored[store] && empty)
+        STRID_TRY(directory->ops->scan(directory->store, strid_bytes_of_text("s"),
+                                       strid_bytes_of_text("t"), saw_state, &empty, err));
+    if (directory->store_stored[store] && !empty)
+        return error_set(
+            err, STRID_ESTATE, "state",
+            "%s was made with store \"%s\" %s, the pipeline declares it %s; declare it "
+            "as it was, or give the store another name",
+            directory->url, directory->stores[store], ordered ? "not ordered" : "ordered",
+            ordered ? "ordered" : "not ordered");
+    directory->store_ordered[store] = ordered;
+    directory->store_stored[store] = false; /* the next run writes it anew */
+    return STRID_OK;
+}
+
 /* Progress that lies in blocks becomes part of the tables: each number counts for the vshards its
  * worker owned. */
 static strid_status raise_tables(struct directory *directory, strid_error *err)
@@ -234,6 +265,7 @@ static void put_run(struct directory *directory, struct batch *batch, uint32_t w
             meta_key(&key, "store", strid_bytes_of_text(directory->stores[i]));
             meta_value_begin(&value);
             buffer_put_u32(&value, i);
+            buffer_put_u8(&value, directory->store_ordered[i]);
             put_value(batch, &key, &value);
             directory->store_stored[i] = true;
         }
@@ -259,14 +291,6 @@ static void put_run(struct directory *directory, struct batch *batch, uint32_t w
     put_value(batch, &key, &value);
     buffer_fini(&key);
     buffer_fini(&value);
-}
-
-static bool saw_state(void *user, strid_bytes key, strid_bytes value)
-{
-    (void)key;
-    (void)value;
-    *(bool *)user = false;
-    return false;
 }
 
 static strid_status materialise_rest(struct directory *directory, strid_error *err)

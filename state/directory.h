@@ -11,7 +11,7 @@
  *   m/pipeline               name of the pipeline that the state is of
  *   m/through                highest block number that is materialised
  *   m/run/<run: 8>           worker count, vshard -> worker map
- *   m/store/<name>           number of the store
+ *   m/store/<name>           number of the store, whether it is ordered
  *   m/partition/<identity>   number of the partition
  *   m/fingerprint/<partition: 4>
  *   m/low/<partition: 4>     low position, highest block number known synced when it was written
@@ -28,7 +28,7 @@
 #include "state/key.h"
 #include "state/store.h"
 
-enum { DIRECTORY_FORMAT = 1, DIRECTORY_ID_BYTES = 16, DIRECTORY_STORES_MAX = 127 };
+enum { DIRECTORY_FORMAT = 1, DIRECTORY_ID_BYTES = 16, DIRECTORY_STORES_MAX = KEY_STORE_ENGINE - 1 };
 
 /* How state is addressed; a directory keeps the scope that it was made with. The partition comes
  * first in the keys of a scope per partition, which this version neither writes nor reads. */
@@ -73,6 +73,7 @@ struct directory {
     uint64_t redo_blocks, redo_bytes;
     char *stores[DIRECTORY_STORES_MAX + 1]; /* index: the store's number; NULL: not used */
     bool store_stored[DIRECTORY_STORES_MAX + 1];
+    bool store_ordered[DIRECTORY_STORES_MAX + 1];
     struct directory_partition **partitions;
     uint32_t partition_count;
     struct directory_run *runs;
@@ -107,6 +108,10 @@ struct directory_partition *directory_partition(struct directory *directory, con
  * too many. */
 strid_status directory_store(struct directory *directory, const char *name, uint8_t *number,
                              strid_error *err);
+/* Whether the store's keys have subkeys; stored by begin_run. STRID_ESTATE: it was made otherwise,
+ * and there is state. */
+strid_status directory_set_ordered(struct directory *directory, uint8_t store, bool ordered,
+                                   strid_error *err);
 uint8_t directory_find_store(const struct directory *directory, const char *name); /* 0: unknown */
 
 /* See above. After an error the directory can only be closed. */

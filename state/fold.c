@@ -10,7 +10,8 @@ enum {
     DIGIT_FIRST = 3,
     DIGIT_TOP = 7,
     DIGIT_VALUES = 256,
-    PREFETCH = 16
+    PREFETCH = 16,
+    GROUP_SMALL = 16 /* entries of one place that are told apart one by one */
 };
 
 /* One entry of one block: where it belongs in the order of keys, and where it is. Entries are
@@ -236,13 +237,6 @@ static void radix_sort(struct item *items, struct item *other, size_t count)
         memcpy(items, from, count * sizeof *items);
 }
 
-static int compare_keys(const struct key_state *a, const struct key_state *b)
-{
-    if (a->key.len != b->key.len)
-        return a->key.len < b->key.len ? -1 : 1;
-    return a->key.len == 0 ? 0 : memcmp(a->key.data, b->key.data, a->key.len);
-}
-
 /* Puts an item among the kept ones of the same place, unless a newer one of its key is there. */
 static size_t keep(struct fold *fold, size_t first, size_t end, const struct item *item)
 {
@@ -252,7 +246,7 @@ static size_t keep(struct fold *fold, size_t first, size_t end, const struct ite
     size_t at = end;
     for (; at > first; at--) {
         read_item(fold, &fold->items[at - 1], &other, &value);
-        int order = compare_keys(&other, &key);
+        int order = key_compare_names(&other, &key);
         if (order == 0 && MUTANT(MUTANT_BLOCK_ORDER))
             fold->items[at - 1] = *item;
         if (order == 0)
@@ -263,6 +257,53 @@ static size_t keep(struct fold *fold, size_t first, size_t end, const struct ite
     memmove(&fold->items[at + 1], &fold->items[at], (end - at) * sizeof *fold->items);
     fold->items[at] = *item;
     return end + 1;
+}
+
+static int compare_items(struct fold *fold, const struct item *a, const struct item *b)
+{
+    struct key_state key, other;
+    struct key_value value;
+    read_item(fold, a, &key, &value);
+    read_item(fold, b, &other, &value);
+    return key_compare_names(&key, &other);
+}
+
+/* One pass of a stable merge sort: runs of `width` items become runs of twice that. */
+static void merge_runs(struct fold *fold, const struct item *from, struct item *to, size_t count,
+                       size_t width)
+{
+    for (size_t begin = 0; begin < count; begin += 2 * width) {
+        size_t middle = begin + width < count ? begin + width : count;
+        size_t end = begin + 2 * width < count ? begin + 2 * width : count;
+        size_t left = begin, right = middle;
+        for (size_t at = begin; at < end; at++) {
+            bool takes_left = left < middle &&
+                              (right == end || compare_items(fold, &from[left], &from[right]) <= 0);
+            to[at] = takes_left ? from[left++] : from[right++];
+        }
+    }
+}
+
+/* What keep() does one by one, for many items at the same place: the subkeys of one key. */
+static size_t keep_many(struct fold *fold, size_t begin, size_t end, size_t kept)
+{
+    size_t count = end - begin;
+    struct item *from = &fold->spare[begin], *to = memory_alloc(count * sizeof *to);
+    struct item *scratch = to;
+    for (size_t width = 1; width < count; width *= 2) {
+        merge_runs(fold, from, to, count, width);
+        struct item *swap = from;
+        from = to;
+        to = swap;
+    }
+    for (size_t i = 0; i < count; i++) {
+        bool newest = i + 1 == count || compare_items(fold, &from[i], &from[i + 1]) != 0;
+        bool oldest = i == 0 || compare_items(fold, &from[i - 1], &from[i]) != 0;
+        if (MUTANT(MUTANT_BLOCK_ORDER) ? oldest : newest)
+            fold->items[kept++] = from[i];
+    }
+    memory_free(scratch);
+    return kept;
 }
 
 /* Whether all entries of a place are of one key, as nearly always. */
@@ -286,6 +327,10 @@ static size_t drop_older(struct fold *fold, size_t begin, size_t limit, size_t k
             __builtin_prefetch(entry_at(fold, &fold->spare[ahead]));
         if (end == i + 1 || one_key(fold, i, end)) {
             fold->items[kept++] = fold->spare[end - 1];
+            continue;
+        }
+        if (end - i > GROUP_SMALL) {
+            kept = keep_many(fold, i, end, kept);
             continue;
         }
         size_t first = kept;
@@ -351,21 +396,29 @@ bool fold_get(struct fold *fold, const struct key_state *key, struct key_value *
 {
     sort(fold);
     uint64_t place = place_of(key);
+    struct key_state found;
+    struct key_value held;
     size_t low = 0, high = fold->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (fold->items[middle].place < place)
+        const struct item *item = &fold->items[middle];
+        bool below = item->place < place;
+        if (item->place == place) {
+            read_item(fold, item, &found, &held);
+            below = key_compare_names(&found, key) < 0;
+        }
+        if (below)
             low = middle + 1;
         else
             high = middle;
     }
-    for (; low < fold->count && fold->items[low].place == place; low++) {
-        struct key_state found;
-        read_item(fold, &fold->items[low], &found, value);
-        if (compare_keys(&found, key) == 0)
-            return true;
-    }
-    return false;
+    if (low == fold->count || fold->items[low].place != place)
+        return false;
+    read_item(fold, &fold->items[low], &found, &held);
+    if (key_compare_names(&found, key) != 0)
+        return false;
+    *value = held;
+    return true;
 }
 
 uint32_t fold_progress_count(const struct fold *fold) { return fold->progress_count; }

@@ -50,15 +50,16 @@ uint32_t key_get_u32(const uint8_t *at)
 
 size_t key_put_state(uint8_t *out, const struct key_state *key)
 {
-    STRID_ASSERT(key->key.len <= KEY_RECORD_KEY_MAX);
+    STRID_ASSERT(key_is_sound(key));
+    size_t record_len = key->key.len - key->sub_len;
     out[0] = 's';
     out[1] = (uint8_t)(key->hash >> 24);
     out[2] = key->store;
     out[3] = (uint8_t)(key->hash >> 16);
     out[4] = (uint8_t)(key->hash >> 8);
     out[5] = (uint8_t)key->hash;
-    out[6] = (uint8_t)(key->key.len >> 8);
-    out[7] = (uint8_t)key->key.len;
+    out[6] = (uint8_t)(record_len >> 8);
+    out[7] = (uint8_t)record_len;
     if (key->key.len > 0)
         memcpy(out + KEY_STATE_HEADER, key->key.data, key->key.len);
     return KEY_STATE_HEADER + key->key.len;
@@ -69,14 +70,28 @@ bool key_get_state(strid_bytes encoded, struct key_state *key)
     if (encoded.len < KEY_STATE_HEADER || encoded.data[0] != 's')
         return false;
     const uint8_t *at = encoded.data;
-    size_t len = (size_t)at[6] << 8 | at[7];
-    if (len > KEY_RECORD_KEY_MAX || encoded.len != KEY_STATE_HEADER + len)
+    size_t record_len = (size_t)at[6] << 8 | at[7];
+    size_t len = encoded.len - KEY_STATE_HEADER;
+    if (record_len > KEY_RECORD_KEY_MAX || len < record_len || len - record_len > KEY_SUBKEY_MAX)
         return false;
     *key = (struct key_state){.hash = (uint32_t)at[1] << 24 | (uint32_t)at[3] << 16 |
                                       (uint32_t)at[4] << 8 | at[5],
+                              .sub_len = (uint16_t)(len - record_len),
                               .store = at[2],
                               .key = strid_bytes_of(at + KEY_STATE_HEADER, len)};
     return true;
+}
+
+int key_compare_names(const struct key_state *a, const struct key_state *b)
+{
+    size_t a_record = a->key.len - a->sub_len, b_record = b->key.len - b->sub_len;
+    if (a_record != b_record)
+        return a_record < b_record ? -1 : 1;
+    size_t len = a->key.len < b->key.len ? a->key.len : b->key.len;
+    int order = len == 0 ? 0 : memcmp(a->key.data, b->key.data, len);
+    if (order != 0)
+        return order < 0 ? -1 : 1;
+    return a->key.len == b->key.len ? 0 : (a->key.len < b->key.len ? -1 : 1);
 }
 
 void key_put_value(struct buffer *out, const struct key_value *value)

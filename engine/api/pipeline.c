@@ -134,9 +134,10 @@ strid_status strid_pipeline_add_store_with(strid_pipeline *pipeline, const char 
                          "a time to live of %lld ms for store \"%s\": expected at least 0",
                          (long long)options->ttl_ms, name == NULL ? "" : name);
     strid_status status = definition_add_store(pipeline->definition, name, store, err);
-    return status != STRID_OK
-               ? status
-               : definition_set_ttl(pipeline->definition, *store, options->ttl_ms, err);
+    if (status != STRID_OK)
+        return status;
+    pipeline->definition->store_ordered[*store] = options->ordered;
+    return definition_set_ttl(pipeline->definition, *store, options->ttl_ms, err);
 }
 
 strid_status strid_pipeline_add_sink(strid_pipeline *pipeline, const char *name, const char *url,

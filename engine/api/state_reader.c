@@ -3,6 +3,7 @@
 
 #define XXH_INLINE_ALL
 #include <stdio.h>
+#include <stdlib.h>
 #include <xxhash.h>
 
 #include "base/clock.h"
@@ -44,7 +45,13 @@ void strid_state_reader_close(strid_state_reader *reader)
 static strid_status find_store(const strid_state_reader *reader, const char *name, uint8_t *number,
                                strid_error *err)
 {
+    static const char engine[] = "engine:";
     *number = directory_find_store(reader->directory, name);
+    if (strncmp(name, engine, sizeof engine - 1) == 0) {
+        unsigned long engine_store = strtoul(name + sizeof engine - 1, NULL, 10);
+        if (engine_store >= KEY_STORE_ENGINE && engine_store <= KEY_STORE_MAX)
+            *number = (uint8_t)engine_store;
+    }
     if (*number != 0)
         return STRID_OK;
     char known[256] = "";
@@ -62,6 +69,17 @@ struct get {
     bool found;
 };
 
+/* What is told of a store that the engine keeps for itself is its number. */
+static const char *name_of(const strid_state_reader *reader, uint8_t store)
+{
+    static const char *const names[] = {"engine:112", "engine:113", "engine:114", "engine:115",
+                                        "engine:116", "engine:117", "engine:118", "engine:119",
+                                        "engine:120", "engine:121", "engine:122", "engine:123",
+                                        "engine:124", "engine:125", "engine:126", "engine:127"};
+    return store >= KEY_STORE_ENGINE ? names[store - KEY_STORE_ENGINE]
+                                     : reader->directory->stores[store];
+}
+
 static void got(void *user, size_t index, strid_bytes value)
 {
     struct get *get = user;
@@ -71,37 +89,70 @@ static void got(void *user, size_t index, strid_bytes value)
     buffer_put_bytes(&get->reader->value, value);
 }
 
-/* The vshard of a record's key is that of its hash; the key of a partition is not reached by name.
- */
+static strid_status read_value(strid_state_reader *reader, const struct key_state *state,
+                               struct key_value *value, strid_error *err)
+{
+    struct directory *directory = reader->directory;
+    *value = (struct key_value){.kind = STRID_STATE_ABSENT};
+    if (fold_get(directory->fold, state, value))
+        return STRID_OK;
+    struct buffer encoded = {0};
+    struct get get = {.reader = reader};
+    encoded.len = key_put_state(buffer_reserve(&encoded, KEY_STATE_HEADER + state->key.len), state);
+    strid_bytes encoded_key = buffer_bytes(&encoded);
+    strid_status status =
+        directory->ops->get_many(directory->store, &encoded_key, 1, got, &get, err);
+    buffer_fini(&encoded);
+    if (status == STRID_OK && get.found && !key_get_value(buffer_bytes(&reader->value), value))
+        status = error_set(err, STRID_ECORRUPT, "state", "the value fails its checksum");
+    return status;
+}
+
 strid_status strid_state_reader_get(strid_state_reader *reader, const char *store, strid_bytes key,
                                     strid_state_entry *entry, strid_error *err)
 {
+    return strid_state_reader_get_sub(reader, store, key, strid_bytes_of(NULL, 0), entry, err);
+}
+
+static strid_status check_get(const strid_state_reader *reader, const char *store, uint8_t number,
+                              strid_bytes key, strid_bytes subkey, strid_error *err)
+{
+    if (key.len > KEY_RECORD_KEY_MAX || subkey.len > KEY_SUBKEY_MAX)
+        return error_set(err, STRID_ENOTFOUND, "state",
+                         "a key has at most %d bytes, a subkey at most %d", KEY_RECORD_KEY_MAX,
+                         KEY_SUBKEY_MAX);
+    if (subkey.len > 0 && number <= DIRECTORY_STORES_MAX &&
+        !reader->directory->store_ordered[number])
+        return error_set(err, STRID_EUNSUPPORTED, "state",
+                         "store \"%s\" is not ordered: its keys have no subkeys", store);
+    return STRID_OK;
+}
+
+/* The vshard of a record's key is that of its hash; the key of a partition is not reached by name.
+ */
+strid_status strid_state_reader_get_sub(strid_state_reader *reader, const char *store,
+                                        strid_bytes key, strid_bytes subkey,
+                                        strid_state_entry *entry, strid_error *err)
+{
     struct directory *directory = reader->directory;
-    struct key_state state = {.key = key};
-    strid_status status = find_store(reader, store, &state.store, err);
-    if (status != STRID_OK)
-        return status;
-    if (key.len > KEY_RECORD_KEY_MAX)
-        return error_set(err, STRID_ENOTFOUND, "state", "a key has at most %d bytes",
-                         KEY_RECORD_KEY_MAX);
+    struct key_state state = {.sub_len = (uint16_t)subkey.len};
+    struct key_value value;
+    struct buffer name = {0};
+    STRID_TRY(find_store(reader, store, &state.store, err));
+    STRID_TRY(check_get(reader, store, state.store, key, subkey, err));
+    buffer_put_bytes(&name, key);
+    buffer_put_bytes(&name, subkey);
+    state.key = buffer_bytes(&name);
     state.hash = (uint32_t)(XXH3_64bits_withSeed(key.data, key.len, directory->seed) >> 32);
-    struct key_value value = {.kind = STRID_STATE_ABSENT};
-    if (!fold_get(directory->fold, &state, &value)) {
-        struct buffer encoded = {0};
-        struct get get = {.reader = reader};
-        encoded.len = key_put_state(buffer_reserve(&encoded, KEY_STATE_HEADER + key.len), &state);
-        strid_bytes encoded_key = buffer_bytes(&encoded);
-        status = directory->ops->get_many(directory->store, &encoded_key, 1, got, &get, err);
-        buffer_fini(&encoded);
-        if (status == STRID_OK && get.found && !key_get_value(buffer_bytes(&reader->value), &value))
-            status = error_set(err, STRID_ECORRUPT, "state", "the value fails its checksum");
-    }
+    strid_status status = read_value(reader, &state, &value, err);
+    buffer_fini(&name);
     if (status != STRID_OK)
         return status;
     if (value.kind == STRID_STATE_ABSENT || key_is_expired(value.expiry_ms, reader->now_ms))
         return error_set(err, STRID_ENOTFOUND, "state", "store \"%s\" has no such key", store);
-    *entry = (strid_state_entry){.store = directory->stores[state.store],
+    *entry = (strid_state_entry){.store = name_of(reader, state.store),
                                  .key = key,
+                                 .subkey = subkey.len == 0 ? strid_bytes_of(NULL, 0) : subkey,
                                  .kind = value.kind,
                                  .value = value.bytes,
                                  .expires_ms = value.expiry_ms};
@@ -124,11 +175,13 @@ static bool give(struct scan *scan, const struct key_state *key, const struct ke
     uint8_t store = (uint8_t)(key->store & ~KEY_STORE_KEYLESS);
     if (value->kind == STRID_STATE_ABSENT ||
         key_is_expired(value->expiry_ms, scan->reader->now_ms) ||
-        (scan->store != 0 && scan->store != store))
+        (scan->store != 0 ? scan->store != store : store >= KEY_STORE_ENGINE))
         return true;
     bool keyless = (key->store & KEY_STORE_KEYLESS) != 0;
-    strid_state_entry entry = {.store = scan->reader->directory->stores[store],
-                               .key = keyless ? strid_bytes_of(NULL, 0) : key->key,
+    strid_bytes none = strid_bytes_of(NULL, 0);
+    strid_state_entry entry = {.store = name_of(scan->reader, store),
+                               .key = keyless ? none : key_record_of(key),
+                               .subkey = key->sub_len == 0 ? none : key_subkey_of(key),
                                .kind = value->kind,
                                .value = value->bytes,
                                .expires_ms = value->expiry_ms};

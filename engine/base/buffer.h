@@ -89,6 +89,15 @@ static inline uint8_t cursor_u8(struct cursor *cursor)
     return bytes.data == NULL ? 0 : *bytes.data;
 }
 
+static inline uint16_t cursor_u16(struct cursor *cursor)
+{
+    uint16_t value = 0;
+    strid_bytes bytes = cursor_bytes(cursor, sizeof value);
+    if (bytes.data != NULL)
+        memcpy(&value, bytes.data, sizeof value);
+    return value;
+}
+
 static inline uint32_t cursor_u32(struct cursor *cursor)
 {
     uint32_t value = 0;

@@ -28,7 +28,8 @@
     X(MUTANT_OUTPUT_UNCOVERED, "a block written before its outputs are delivered")                 \
     X(MUTANT_CHUNK_EARLY, "a chunk given back while a worker has it")                              \
     X(MUTANT_NUMBER_REUSED, "block numbers start anew with each run")                              \
-    X(MUTANT_PROGRESS_LOST, "progress left out when blocks are materialised")
+    X(MUTANT_PROGRESS_LOST, "progress left out when blocks are materialised")                      \
+    X(MUTANT_SCAN_STORE_ONLY, "a scan that leaves out what is not yet materialised")
 
 enum mutant {
     MUTANT_NONE = 0,

@@ -61,6 +61,7 @@ struct definition {
     char *state_url;
     char *stores[DEFINITION_STORES_MAX + 1];         /* index = strid_store; [0] unused */
     int64_t store_ttl_ms[DEFINITION_STORES_MAX + 1]; /* by strid_store; 0: ttl_ms; or NEVER */
+    bool store_ordered[DEFINITION_STORES_MAX + 1];   /* by strid_store: it has subkeys */
     uint32_t store_count;
     int64_t ttl_ms;              /* of stores without their own; 0: entries stay */
     strid_durability durability; /* never DEFAULT */

@@ -169,9 +169,12 @@ static strid_status load_store(const struct load *load, const struct yaml_pair *
     strid_status status = fill(load, &pair->value, &layout_store, &options, NULL);
     if (status == STRID_OK)
         status = place(load, &pair->value, options_finish(&options, load->err));
-    if (status == STRID_OK)
+    bool has_ttl = yaml_find(&pair->value, "ttl") != NULL;
+    if (status == STRID_OK && has_ttl)
         status = definition_set_ttl(
             definition, store, values->ttl == 0 ? DEFINITION_TTL_NEVER : values->ttl, load->err);
+    if (status == STRID_OK && values->ordered)
+        definition->store_ordered[store] = true;
     options_fini(&options);
     return status;
 }

@@ -149,9 +149,13 @@ static const strid_option store_options[] = {
      .type = STRID_OPTION_DURATION,
      .min = 0,
      .max = DEFINITION_TTL_MAX_MS,
-     .flags = STRID_OPTION_REQUIRED,
      .offset = offsetof(struct layout_store_values, ttl),
-     .doc = "Time to live of this store's entries. 0: they stay."},
+     .doc = "Time to live of this store's entries. 0: they stay. Not given: that of state."},
+    {.name = "ordered",
+     .type = STRID_OPTION_BOOL,
+     .offset = offsetof(struct layout_store_values, ordered),
+     .doc = "Whether a key of this store has subkeys, which handlers scan in order. It stays as it "
+            "was when the store's state was made."},
     {0},
 };
 

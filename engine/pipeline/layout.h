@@ -47,6 +47,7 @@ struct layout_state_values {
 /* One store under `stores` of the state. */
 struct layout_store_values {
     int64_t ttl;
+    bool ordered;
 };
 
 struct layout_handler_values {

@@ -152,6 +152,17 @@ static void grow_bytes(struct strid_context *context, size_t more)
     context->bytes = grown;
 }
 
+size_t context_keep(struct strid_context *context, strid_bytes bytes)
+{
+    size_t at = context->bytes.len;
+    if (__builtin_expect(context->bytes.capacity - at <= bytes.len, 0))
+        grow_bytes(context, bytes.len + 1);
+    if (bytes.len > 0)
+        memcpy(context->bytes.data + at, bytes.data, bytes.len);
+    context->bytes.len += bytes.len;
+    return at;
+}
+
 void context_free_outgrown(struct strid_context *context)
 {
     for (size_t at = 0; at < context->outgrown.len; at += sizeof(uint8_t *)) {
@@ -167,13 +178,7 @@ strid_status strid_state_put(strid_context *context, strid_store store, strid_by
     if (value.len > STRID_STATE_VALUE_MAX)
         return STRID_ELIMIT;
     struct context_write *write = add_write(context, store, STRID_STATE_BYTES);
-    size_t at = context->bytes.len;
-    if (__builtin_expect(context->bytes.capacity - at <= value.len, 0))
-        grow_bytes(context, value.len + 1);
-    if (value.len > 0)
-        memcpy(context->bytes.data + at, value.data, value.len);
-    context->bytes.len += value.len;
-    write->bytes_at = at;
+    write->bytes_at = context_keep(context, value);
     write->bytes_len = value.len;
     return STRID_OK;
 }
@@ -226,7 +231,7 @@ static void settle_outputs(struct strid_context *context, bool keep)
     context->output_count = 0;
 }
 
-static int64_t expiry_of(const struct worker *worker, uint8_t store)
+int64_t context_expiry(const struct worker *worker, uint8_t store)
 {
     int64_t ttl_ms = worker->run->ttl_ms[store & ~KEY_STORE_KEYLESS];
     return ttl_ms == 0 ? 0 : worker->now_ms + ttl_ms;
@@ -243,7 +248,7 @@ void context_merge(struct strid_context *context)
         else if (write->kind != STRID_STATE_ABSENT)
             value.bytes = strid_bytes_of(&write->number, 8);
         if (value.kind != STRID_STATE_ABSENT)
-            value.expiry_ms = expiry_of(context->worker, write->store);
+            value.expiry_ms = context_expiry(context->worker, write->store);
         struct cache_entry *entry = write->entry;
         if (entry == NULL) {
             struct cache_key key = {
@@ -252,6 +257,8 @@ void context_merge(struct strid_context *context)
         }
         (void)cache_put(cache, entry, &value);
     }
+    if (__builtin_expect(context->subs.count > 0, 0))
+        context_sub_merge(context);
     if (context->output_count > 0)
         settle_outputs(context, true);
 }
@@ -264,4 +271,5 @@ void context_drop(struct strid_context *context)
         return;
     context->write_count = 0;
     context->bytes.len = 0;
+    context_sub_drop(context);
 }

@@ -109,7 +109,7 @@ struct run {
     uint8_t worker_of[KEY_VSHARDS];
     bool state_may_fit; /* all that is materialised may have room in the caches */
     uint8_t store_numbers[DEFINITION_STORES_MAX + 1]; /* strid_store -> number in the directory */
-    int64_t ttl_ms[DIRECTORY_STORES_MAX + 1];         /* by number in the directory; 0: none */
+    int64_t ttl_ms[KEY_STORE_MAX + 1];                /* by number in the directory; 0: none */
     int64_t ttl_min_ms;    /* the shortest of them; 0: no store has one */
     _Atomic uint32_t stop; /* RUN_CONTINUE, RUN_DRAIN, RUN_HALT; only ever rises */
     _Atomic bool finished; /* @thread committer: everything read is durable and told */

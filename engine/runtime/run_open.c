@@ -188,9 +188,13 @@ strid_status run_open(struct run *run, strid_error *err)
     status = check_known(run, err);
     for (uint32_t p = 0; status == STRID_OK && p < run->partition_count; p++)
         status = assign_partition(run, &run->partitions[p], err);
-    for (uint32_t s = 1; status == STRID_OK && s <= definition->store_count; s++)
+    for (uint32_t s = 1; status == STRID_OK && s <= definition->store_count; s++) {
         status =
             directory_store(run->directory, definition->stores[s], &run->store_numbers[s], err);
+        if (status == STRID_OK)
+            status = directory_set_ordered(run->directory, run->store_numbers[s],
+                                           definition->store_ordered[s], err);
+    }
     if (status == STRID_OK)
         set_ttls(run);
     for (uint32_t v = 0; v < KEY_VSHARDS; v++)

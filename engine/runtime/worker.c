@@ -53,6 +53,7 @@ void worker_fini(struct worker *worker)
         cache_fini(&worker->cache);
         route_table_fini(&worker->routes);
     }
+    context_sub_fini(&worker->context);
     context_free_outgrown(&worker->context);
     buffer_fini(&worker->context.outgrown);
     buffer_fini(&worker->context.bytes);
@@ -60,6 +61,7 @@ void worker_fini(struct worker *worker)
     buffer_fini(&worker->fetch_bytes);
     buffer_fini(&worker->fetch_keys);
     buffer_fini(&worker->fetch_misses);
+    buffer_fini(&worker->sub_name);
     memory_free(worker->progress);
     memory_free(worker->from_readers);
 }
@@ -142,7 +144,7 @@ static void seal(struct worker *worker)
     agent_wake(committer_agent(run->committer));
     worker->unsent = 0;
     worker->open_chunks = 0;
-    worker->sweep.dirty = false;
+    worker->dirty = false;
     worker->agent.park_ns = PARK_NS;
 }
 
@@ -158,7 +160,7 @@ static size_t output_bytes(const struct worker *worker)
 static bool is_due(const struct worker *worker, bool idle, int64_t now)
 {
     const struct run_options *options = &worker->run->options;
-    if (worker->block == NULL || (worker->open_chunks == 0 && !worker->sweep.dirty))
+    if (worker->block == NULL || (worker->open_chunks == 0 && !worker->dirty))
         return false;
     if (worker->run->definition->durability == STRID_DURABILITY_STRICT)
         return true;
@@ -336,7 +338,7 @@ static void complete(struct worker *worker, struct chunk *chunk, int64_t now)
     chunk->block = worker->sequence;
     worker->busy_at_ns = now;
     if (worker->open_chunks++ == 0) {
-        if (!worker->sweep.dirty)
+        if (!worker->dirty)
             worker->opened_at_ns = now;
         worker->agent.park_ns = IDLE_NS; /* to see soon that nothing more comes */
     }
@@ -415,9 +417,9 @@ int worker_do_work(void *self)
         work = 1;
     }
     if (may && run->ttl_min_ms > 0) {
-        bool was_dirty = worker->sweep.dirty;
+        bool was_dirty = worker->dirty;
         work += worker_sweep(worker, chunk == NULL);
-        if (worker->sweep.dirty && !was_dirty && worker->open_chunks == 0)
+        if (worker->dirty && !was_dirty && worker->open_chunks == 0)
             worker->opened_at_ns = now;
     }
     if (!run_failed(run) && is_due(worker, chunk == NULL, now)) {

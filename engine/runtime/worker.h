@@ -25,6 +25,25 @@ struct context_write {
     uint8_t store;
 };
 
+/* The same for a subkey. */
+struct context_sub_write {
+    size_t name_at; /* in context->bytes: record key, subkey */
+    size_t value_at, value_len;
+    uint32_t name_len;
+    uint32_t hash; /* of store and subkey, for the table */
+    strid_state_kind kind;
+    uint16_t sub_len;
+    uint8_t store;
+};
+
+/* They are looked for one by one while they are few, then by a hash table. */
+struct context_subs {
+    struct context_sub_write *writes;
+    uint32_t count, capacity;
+    uint32_t *table; /* indexes + 1, open addressing; of table_size, a power of two, or 0 */
+    uint32_t table_size;
+};
+
 /* What the handlers of one record share: its write set and its outputs. Entries of the cache do not
  * move while a record is handled: they move when a write set is merged, and are evicted between
  * chunks. */
@@ -39,6 +58,7 @@ struct strid_context {
     uint32_t attempt;
     uint32_t write_count;
     struct context_write writes[CONTEXT_WRITES_MAX];
+    struct context_subs subs; /* writes of subkeys */
     struct buffer bytes;
     struct buffer outgrown; /* uint8_t *: what `bytes` was before it grew; handlers hold views */
     uint8_t memo_store;     /* the entry that was looked up last */
@@ -64,7 +84,6 @@ struct worker_sweep {
     uint32_t vshard, store; /* of the range of the store that is looked through */
     struct buffer from;     /* key to go on from; empty: the beginning of that range */
     uint32_t seen;
-    bool dirty; /* the open block has deletions of ours */
 };
 
 struct worker_tally {
@@ -102,6 +121,7 @@ struct worker {
     int64_t busy_at_ns;   /* when the last chunk was */
     uint32_t unsent;      /* completions since the committer was woken */
     bool starving;        /* nothing can be evicted: wait for the materialiser */
+    bool dirty;           /* the open block has changes that no chunk made */
     int64_t now_ms;       /* wall clock of the chunk in hand, where a store has a TTL */
     struct worker_sweep sweep;
     struct strid_context context;
@@ -110,6 +130,7 @@ struct worker {
     struct worker_found found[CHUNK_RECORDS_MAX]; /* per slot of the chunk in hand */
     uint64_t fetch_moves; /* cache.moves when the chunk in hand was fetched */
     struct buffer fetch_bytes, fetch_keys, fetch_misses; /* what a chunk misses in the cache */
+    struct buffer sub_name; /* a record key and its subkey, for the look-up in hand */
     /* What the watchdog looks at: the record in hand (NULL: none) and how many calls there were. */
     struct {
         _Alignas(RUN_SPAN) _Atomic(const struct chunk_slot *) slot;
@@ -128,6 +149,8 @@ int worker_do_work(void *worker);
 /* worker_state.c: the state of a chunk's records is brought into the cache before the first is
  * handled. */
 strid_status worker_fetch(struct worker *worker, struct chunk *chunk, strid_error *err);
+/* Whether the cache now holds all of the vshard, which is brought there where all state may fit. */
+bool worker_load(struct worker *worker, uint32_t hash);
 struct cache_entry *worker_fetch_one(struct worker *worker, const struct cache_key *key,
                                      strid_error *err); /* NULL: the store failed */
 /* worker_sweep.c: deletes entries whose time to live is over, a bounded step a call: now and then
@@ -140,6 +163,15 @@ void context_merge(struct strid_context *context); /* STRID_DONE: the writes tak
 void context_free_outgrown(struct strid_context *context);
 void context_drop(struct strid_context *context); /* neither writes nor outputs */
 struct cache_entry *context_entry(struct strid_context *context, uint8_t store);
+/* Copies bytes to where they live until the record is done with; returns where in context->bytes.
+ */
+size_t context_keep(struct strid_context *context, strid_bytes bytes);
+int64_t context_expiry(const struct worker *worker, uint8_t store); /* of a value written now */
+
+/* context_sub.c: the writes of subkeys. */
+void context_sub_merge(struct strid_context *context);
+void context_sub_drop(struct strid_context *context);
+void context_sub_fini(struct strid_context *context);
 
 static inline void worker_count(_Atomic uint64_t *counter, uint64_t more)
 {

@@ -46,7 +46,8 @@ static void prefetch(struct worker *worker, struct chunk *chunk)
 static void add_miss(struct worker *worker, const struct cache_key *key)
 {
     struct miss miss = {.key = *key, .at = worker->fetch_bytes.len};
-    struct key_state state = {.hash = key->hash, .store = key->store, .key = key->key};
+    struct key_state state = {
+        .hash = key->hash, .sub_len = key->sub_len, .store = key->store, .key = key->key};
     uint8_t *to = buffer_reserve(&worker->fetch_bytes, KEY_STATE_HEADER + key->key.len);
     miss.len = key_put_state(to, &state);
     worker->fetch_bytes.len += miss.len;
@@ -58,7 +59,7 @@ static void take_found(void *user, size_t index, strid_bytes bytes)
     struct worker *worker = user;
     struct miss miss;
     memcpy(&miss, worker->fetch_misses.data + index * sizeof miss, sizeof miss);
-    if (cache_find(&worker->cache, &miss.key) != NULL)
+    if (cache_find_sub(&worker->cache, &miss.key) != NULL)
         return; /* the same key twice in one chunk */
     struct key_value value = {.kind = STRID_STATE_ABSENT};
     if (bytes.data != NULL && !key_get_value(bytes, &value)) {
@@ -101,8 +102,8 @@ static bool load_entry(void *user, strid_bytes encoded_key, strid_bytes encoded_
         worker->load_damaged = true;
         return false;
     }
-    struct cache_key key = {.key = state.key, .hash = state.hash, .store = state.store};
-    if (cache_find(&worker->cache, &key) == NULL) /* what is here is newer */
+    struct cache_key key = cache_key_from(&state);
+    if (cache_find_sub(&worker->cache, &key) == NULL) /* what is here is newer */
         (void)cache_add(&worker->cache, &key, &value);
     return true;
 }
@@ -134,6 +135,12 @@ static bool loads_vshards(const struct worker *worker)
     uint32_t owned = KEY_VSHARDS / worker->run->worker_count + 1;
     return worker->loaded_vshards == 0 ||
            cache_used_bytes(cache) / worker->loaded_vshards * owned <= cache->bytes_max / 20 * 19;
+}
+
+bool worker_load(struct worker *worker, uint32_t hash)
+{
+    return cache_is_complete(&worker->cache, hash) ||
+           (loads_vshards(worker) && load_vshard(worker, hash >> 24));
 }
 
 /* What is here is remembered, so that the handler's own look-up finds it at once. */
@@ -175,5 +182,5 @@ struct cache_entry *worker_fetch_one(struct worker *worker, const struct cache_k
     buffer_clear(&worker->fetch_misses);
     buffer_clear(&worker->fetch_bytes);
     add_miss(worker, key);
-    return read_misses(worker, err) == STRID_OK ? cache_find(&worker->cache, key) : NULL;
+    return read_misses(worker, err) == STRID_OK ? cache_find_sub(&worker->cache, key) : NULL;
 }

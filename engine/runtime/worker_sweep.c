@@ -40,14 +40,14 @@ static void end_pass(struct worker *worker)
 static void delete_expired(struct worker *worker, const struct key_state *state)
 {
     static const struct key_value absent = {.kind = STRID_STATE_ABSENT};
-    struct cache_key key = {.key = state->key, .hash = state->hash, .store = state->store};
-    struct cache_entry *entry = cache_find(&worker->cache, &key);
+    struct cache_key key = cache_key_from(state);
+    struct cache_entry *entry = cache_find_sub(&worker->cache, &key);
     if (entry != NULL && !key_is_expired(entry->expiry_ms, worker->now_ms))
         return; /* newer, or deleted already */
     if (entry == NULL)
         entry = cache_add(&worker->cache, &key, &absent);
     (void)cache_put(&worker->cache, entry, &absent);
-    worker->sweep.dirty = true;
+    worker->dirty = true;
 }
 
 static bool look_at(void *user, strid_bytes encoded_key, strid_bytes encoded_value)
@@ -69,7 +69,7 @@ static bool look_at(void *user, strid_bytes encoded_key, strid_bytes encoded_val
 }
 
 /* The next store with a TTL, of the next vshard that is ours and not all in the cache. false: the
- * pass is at its end. Numbers above DIRECTORY_STORES_MAX are the stores' entries without a key. */
+ * pass is at its end. Numbers above KEY_STORE_MAX are the stores' entries without a key. */
 static bool find_range(struct worker *worker)
 {
     const struct run *run = worker->run;
@@ -125,7 +125,7 @@ static int sweep_cache(struct worker *worker)
         return 0;
     sweep->slots_left -= slots;
     if (cache_expire(&worker->cache, worker->now_ms, (uint32_t)slots) > 0)
-        sweep->dirty = true;
+        worker->dirty = true;
     return 1;
 }
 

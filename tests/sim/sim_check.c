@@ -8,6 +8,7 @@
 
 #include "sim_handler.h"
 #include "sim_store.h"
+#include "sim_subs.h"
 
 /* Chunks that are home, and those on their way through the rings. */
 static void count_chunks(struct run *run, uint32_t *home, uint32_t *away, uint32_t *all)
@@ -42,15 +43,21 @@ void sim_check_step(struct sim_world *world)
     SIM_CHECK("chunk_owner", home + away == all, "%u home and %u away of %u", home, away, all);
 }
 
+enum { NAME_MAX = 320 };
+
 /* What a directory holds of a key: in its blocks, where it was opened to be read, or else in the
  * store. */
 static strid_bytes stored_value(const struct directory *directory, const struct sim_key *key,
-                                uint8_t store, struct key_value *value)
+                                uint8_t store, strid_bytes subkey, struct key_value *value)
 {
-    uint8_t bytes[KEY_STATE_HEADER + 256];
+    uint8_t bytes[KEY_STATE_HEADER + NAME_MAX], name[NAME_MAX];
     struct key_state state = {.hash = key->hash,
+                              .sub_len = (uint16_t)subkey.len,
                               .store = (uint8_t)(store | (key->keyless ? KEY_STORE_KEYLESS : 0)),
-                              .key = key->bytes};
+                              .key = strid_bytes_of(name, key->bytes.len + subkey.len)};
+    memcpy(name, key->bytes.data, key->bytes.len);
+    if (subkey.len > 0)
+        memcpy(name + key->bytes.len, subkey.data, subkey.len);
     *value = (struct key_value){.kind = STRID_STATE_ABSENT};
     if (directory->fold != NULL && fold_get(directory->fold, &state, value))
         return value->bytes;
@@ -62,15 +69,41 @@ static strid_bytes stored_value(const struct directory *directory, const struct 
     return value->bytes;
 }
 
+static size_t check_subkeys(const struct directory *directory, const struct sim_key *key,
+                            uint32_t k, uint64_t done)
+{
+    struct sim_subs expected;
+    size_t count = 0;
+    sim_subs_of(done, &expected);
+    for (uint32_t slot = 0; slot < SIM_SUBS; slot++) {
+        struct key_value value;
+        struct buffer bytes = {0};
+        bool there = expected.by[slot] != 0;
+        strid_bytes stored =
+            stored_value(directory, key, SIM_INPUT_STORE_SUBS, sim_subs_name(slot), &value);
+        if (there)
+            sim_subs_value(slot, expected.by[slot], &bytes);
+        SIM_CHECK("state_is_progress",
+                  value.kind == (there ? sim_subs_kind(slot) : STRID_STATE_ABSENT) &&
+                      strid_bytes_equal(stored, buffer_bytes(&bytes)),
+                  "key %u: subkey %u is not that of %llu records", k, slot,
+                  (unsigned long long)done);
+        buffer_fini(&bytes);
+        count += there;
+    }
+    return count;
+}
+
 /* What there is of a key against the model; returns how many entries there are. */
 static size_t check_key(const struct sim_world *world, const struct directory *directory,
                         uint32_t k, const uint32_t *applied)
 {
     const struct sim_key *key = &world->input.keys[k];
+    const strid_bytes plain = strid_bytes_of(NULL, 0);
     struct sim_state state;
     struct key_value value;
     sim_input_state(&world->input, k, applied, &state);
-    strid_bytes chains = stored_value(directory, key, SIM_INPUT_STORE_CHAIN, &value);
+    strid_bytes chains = stored_value(directory, key, SIM_INPUT_STORE_CHAIN, plain, &value);
     struct buffer expected = {0};
     if (state.done > 0)
         sim_input_put_chains(&world->input, &state, &expected);
@@ -80,7 +113,7 @@ static size_t check_key(const struct sim_world *world, const struct directory *d
               "key %u: the chains are not those of the records that progress covers", k);
     buffer_fini(&expected);
     int64_t count = 0;
-    strid_bytes number = stored_value(directory, key, SIM_INPUT_STORE_COUNT, &value);
+    strid_bytes number = stored_value(directory, key, SIM_INPUT_STORE_COUNT, plain, &value);
     if (value.kind == STRID_STATE_I64)
         memcpy(&count, number.data, sizeof count);
     SIM_CHECK("state_is_progress",
@@ -90,14 +123,15 @@ static size_t check_key(const struct sim_world *world, const struct directory *d
               (unsigned long long)state.done);
     double half = 0;
     bool has_half = state.done > 0 && sim_handler_has_half(state.done);
-    number = stored_value(directory, key, SIM_INPUT_STORE_HALF, &value);
+    number = stored_value(directory, key, SIM_INPUT_STORE_HALF, plain, &value);
     if (value.kind == STRID_STATE_F64)
         memcpy(&half, number.data, sizeof half);
     SIM_CHECK("state_is_progress",
               value.kind == (has_half ? STRID_STATE_F64 : STRID_STATE_ABSENT) &&
                   (!has_half || half == (double)state.done * 0.5),
               "key %u: half of %llu", k, (unsigned long long)state.done);
-    return state.done > 0 ? 2 + (size_t)has_half : 0;
+    return (state.done > 0 ? 2 + (size_t)has_half : 0) +
+           check_subkeys(directory, key, k, state.done);
 }
 
 /* Records that progress covers, per vshard and partition: index + 1. */

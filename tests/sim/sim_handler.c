@@ -3,6 +3,7 @@
 #include "runtime/worker.h"
 
 #include "sim_step.h"
+#include "sim_subs.h"
 #include "sim_world.h"
 
 static const char *const sink_names[SIM_SINKS] = {"out0", "out1"};
@@ -187,6 +188,9 @@ strid_outcome sim_handler_count(strid_context *ctx, const strid_record *record, 
               "partition %u, record %u: the half of %lld", payload.partition, payload.index,
               (long long)done);
     use_aged(ctx, &payload, of, outcome_of(of, strid_attempt(ctx)) == STRID_DONE);
+    if (ctx->failed)
+        return STRID_DONE;
+    sim_subs_handle(ctx, SIM_INPUT_STORE_SUBS, (uint64_t)done);
     if (ctx->failed)
         return STRID_DONE;
     SIM_CHECK("state_seen",

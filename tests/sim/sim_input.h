@@ -18,7 +18,8 @@ enum {
     SIM_INPUT_STORE_CHAIN = 1, /* numbers of the stores in the directory */
     SIM_INPUT_STORE_COUNT = 2,
     SIM_INPUT_STORE_HALF = 3,
-    SIM_INPUT_STORE_AGED = 4 /* with a time to live in some seeds */
+    SIM_INPUT_STORE_AGED = 4, /* with a time to live in some seeds */
+    SIM_INPUT_STORE_SUBS = 5  /* ordered */
 };
 
 enum sim_kind { SIM_DONE = 0, SIM_SKIP, SIM_RETRY, SIM_REJECT, SIM_FAULT };

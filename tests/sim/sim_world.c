@@ -101,7 +101,7 @@ static void make_sink(struct sim_world *world, uint32_t index, struct sink_defin
 
 static void make_definition(struct sim_world *world)
 {
-    static const char *const stores[] = {"chain", "count", "half", "aged"};
+    static const char *const stores[] = {"chain", "count", "half", "aged", "subs"};
     struct definition *definition = definition_create("sim", NULL);
     strid_status status = STRID_OK;
     uint32_t field;
@@ -115,9 +115,10 @@ static void make_definition(struct sim_world *world)
     definition->max_attempts = world->input.max_attempts;
     definition->source = (struct source_definition){
         .ops = &sim_source_ops, .url = memory_copy_text("sim:"), .target = memory_copy_text("")};
-    for (uint32_t s = 0; s < 4 && status == STRID_OK; s++) {
+    for (uint32_t s = 0; s < sizeof stores / sizeof stores[0] && status == STRID_OK; s++) {
         strid_store store;
         status = definition_add_store(definition, stores[s], &store, NULL);
+        definition->store_ordered[store] = store == SIM_INPUT_STORE_SUBS;
     }
     if (status == STRID_OK && world->knobs.ttl_ms > 0)
         status = definition_set_ttl(definition, SIM_INPUT_STORE_AGED, world->knobs.ttl_ms, NULL);

@@ -35,12 +35,14 @@ static const strid_option run_flags[] = {
      "How many workers run handlers; wins over the pipeline file. Default: one per core."},
     {0}};
 
-static const strid_option get_flags[] = {{"store", STRID_OPTION_STRING, NULL, 0, 0, NULL,
-                                          MEMBER(store), STRID_OPTION_REQUIRED,
-                                          "The store to read."},
-                                         {"key", STRID_OPTION_STRING, NULL, 0, 0, NULL, MEMBER(key),
-                                          STRID_OPTION_REQUIRED, "The key to look up."},
-                                         {0}};
+static const strid_option get_flags[] = {
+    {"store", STRID_OPTION_STRING, NULL, 0, 0, NULL, MEMBER(store), STRID_OPTION_REQUIRED,
+     "The store to read."},
+    {"key", STRID_OPTION_STRING, NULL, 0, 0, NULL, MEMBER(key), STRID_OPTION_REQUIRED,
+     "The key to look up."},
+    {"subkey", STRID_OPTION_STRING, NULL, 0, 0, NULL, MEMBER(subkey), 0,
+     "The subkey to look up, in a store that is ordered."},
+    {0}};
 
 static const strid_option scan_flags[] = {
     {"store", STRID_OPTION_STRING, NULL, 0, 0, NULL, MEMBER(store), 0,

@@ -29,6 +29,7 @@ struct command_call {
     int64_t workers;
     const char *store;
     const char *key;
+    const char *subkey;
     int32_t help_format; /* enum help_format */
 };
 

@@ -28,6 +28,8 @@ static void put_entry(const strid_state_entry *entry, bool with_store, bool json
         if (with_store)
             output_text("store", entry->store);
         output_bytes("key", entry->key);
+        if (entry->subkey.data != NULL)
+            output_bytes("subkey", entry->subkey);
         output_value("value", entry->kind, entry->value);
         put_expiry(entry);
         buffer_put_u8(&output_buffer, '}');
@@ -36,6 +38,10 @@ static void put_entry(const strid_state_entry *entry, bool with_store, bool json
             buffer_printf(&output_buffer, "%s\t", entry->store);
         output_plain(entry->key);
         buffer_put_u8(&output_buffer, '\t');
+        if (entry->subkey.data != NULL) {
+            output_plain(entry->subkey);
+            buffer_put_u8(&output_buffer, '\t');
+        }
         output_plain_value(entry->kind, entry->value);
     }
     output_line();
@@ -48,8 +54,10 @@ enum command_exit state_get(const struct command_call *call)
     if (reader == NULL)
         return failed(&err);
     strid_state_entry entry;
-    strid_status status =
-        strid_state_reader_get(reader, call->store, strid_bytes_of_text(call->key), &entry, &err);
+    strid_bytes subkey =
+        call->subkey == NULL ? strid_bytes_of(NULL, 0) : strid_bytes_of_text(call->subkey);
+    strid_status status = strid_state_reader_get_sub(
+        reader, call->store, strid_bytes_of_text(call->key), subkey, &entry, &err);
     enum command_exit code = COMMAND_FINE;
     if (status == STRID_OK)
         put_entry(&entry, false, call->json);
@@ -100,6 +108,8 @@ static bool export_entry(void *user, const strid_state_entry *entry)
     output_text("store", entry->store);
     if (entry->key.data != NULL)
         output_bytes("key", entry->key);
+    if (entry->subkey.data != NULL)
+        output_bytes("subkey", entry->subkey);
     output_text("kind", kinds[entry->kind]);
     put_export_value(entry);
     put_expiry(entry);

@@ -29,6 +29,7 @@ typedef struct strid_state_entry {
     strid_state_kind kind;
     strid_bytes value;  /* bytes, or the 8 bytes of an integer or double in host order */
     int64_t expires_ms; /* when its time to live ends, milliseconds since 1970; 0: never */
+    strid_bytes subkey; /* absent: the key's plain value */
 } strid_state_entry;
 
 /**
@@ -40,12 +41,20 @@ STRID_API STRID_NODISCARD strid_status strid_state_reader_get(strid_state_reader
                                                               strid_state_entry *entry,
                                                               strid_error *err);
 
+/**
+ * @brief The same for a subkey. @retval STRID_EUNSUPPORTED the store is not ordered.
+ */
+STRID_API STRID_NODISCARD strid_status
+strid_state_reader_get_sub(strid_state_reader *reader, const char *store, strid_bytes key,
+                           strid_bytes subkey, strid_state_entry *entry, strid_error *err);
+
 /* Returns false to end the scan. `entry` lives until the call returns. */
 typedef bool (*strid_state_entry_fn)(void *user, const strid_state_entry *entry);
 
 /**
- * @brief Calls `fn` for each entry of `store` (NULL: of all stores), each key once, in no
- * meaningful order; entries whose time to live is over are passed over.
+ * @brief Calls `fn` for each entry of `store` (NULL: of all stores that handlers have), each key
+ * and subkey once, in no meaningful order; entries whose time to live is over are passed over.
+ * "engine:112" to "engine:127" are the stores that the engine keeps for itself.
  * @retval STRID_ENOTFOUND no such store.
  */
 STRID_API STRID_NODISCARD strid_status strid_state_reader_scan(strid_state_reader *reader,

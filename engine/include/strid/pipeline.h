@@ -88,6 +88,7 @@ STRID_API STRID_NODISCARD strid_status strid_pipeline_add_store(strid_pipeline *
 typedef struct strid_store_options {
     uint32_t struct_size;
     int64_t ttl_ms; /* an entry is gone so long after its last write; 0: the pipeline's, or never */
+    bool ordered;   /* its keys have subkeys: strid_state_put_sub(), strid_state_scan() */
 } strid_store_options;
 
 #define STRID_STORE_OPTIONS_INIT .struct_size = sizeof(strid_store_options)
