@@ -59,26 +59,14 @@
         .doc = "rediss: whether the server's certificate and name are checked."                    \
     }
 
-static const char *const format_words[] = {"value", "flat", NULL};
-
 const strid_option redis_sink_config[] = {
     SERVER_OPTIONS(redis_sink_options),
-    {
-        .name = "format",
-        .type = STRID_OPTION_ENUM,
-        .fallback = "value",
-        .choices = format_words,
-        .offset = offsetof(struct redis_sink_options, format),
-        .doc = "What an entry holds: value, the output in one field; or flat, a field for each "
-               "member of the output, which is a JSON object. Dead letters have a form of their "
-               "own.",
-    },
     {
         .name = "field",
         .type = STRID_OPTION_STRING,
         .fallback = "value",
         .offset = offsetof(struct redis_sink_options, field),
-        .doc = "The field that holds the output.",
+        .doc = "The field that holds the output. Dead letters have a form of their own.",
     },
     {
         .name = "key_field",

@@ -21,8 +21,6 @@ struct redis_server_config {
     bool verify;
 };
 
-enum redis_sink_format { REDIS_SINK_VALUE = 0, REDIS_SINK_FLAT };
-
 struct redis_sink_options {
     struct redis_server_config server;
     const char *field;
@@ -30,7 +28,6 @@ struct redis_sink_options {
     const char *id_field;
     int64_t maxlen;
     int64_t keep_ms;
-    int32_t format; /* enum redis_sink_format */
 };
 
 extern const strid_option redis_sink_config[];

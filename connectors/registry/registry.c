@@ -7,6 +7,7 @@
 #include "connectors/generator/generator_source.h"
 #include "connectors/memory/memory_sink.h"
 #include "connectors/memory/memory_source.h"
+#include "connectors/redis/redis_sink.h"
 
 const strid_source_ops *const registry_sources[] = {
     &file_source_ops,
@@ -16,7 +17,5 @@ const strid_source_ops *const registry_sources[] = {
 };
 
 const strid_sink_ops *const registry_sinks[] = {
-    &file_sink_ops,
-    &memory_sink_ops,
-    NULL,
+    &file_sink_ops, &memory_sink_ops, &redis_sink_ops, &redis_sink_tls_ops, NULL,
 };

@@ -126,6 +126,8 @@ static void put_target(struct buffer *out, const char *target)
     const char *authority = strncmp(target, "//", 2) == 0 ? target + 2 : NULL;
     const char *end = authority == NULL ? NULL : strchrnul(authority, '/');
     const char *at = authority == NULL ? NULL : memrchr(authority, '@', (size_t)(end - authority));
+    if (authority != NULL && at == NULL) /* a password with a '/' that should have been encoded */
+        at = strrchr(authority, '@');
     const char *colon = at == NULL ? NULL : memchr(authority, ':', (size_t)(at - authority));
     if (colon == NULL) {
         buffer_put(out, target, strlen(target));

@@ -5,15 +5,20 @@
 #include "base/buffer.h"
 #include "pipeline/registry.h"
 
+#include <hiredis/hiredis.h>
+
+#include "support/redis_server.h"
+
 #include "connector_case.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SINK_CASES = 2, FILE_SINK = 0, MEMORY_SINK = 1 };
+enum { SINK_CASES = 3, FILE_SINK = 0, MEMORY_SINK = 1, REDIS_SINK = 2 };
 
 struct sink_case {
     struct support_directory directory;
+    struct redis_server redis; /* of REDIS_SINK */
     struct opened_sink sink;
     strid_error err;
     int index;
@@ -21,21 +26,27 @@ struct sink_case {
     char url[SUPPORT_PATH_MAX + 64];
 };
 
-static int indexes[SINK_CASES] = {FILE_SINK, MEMORY_SINK};
+static int indexes[SINK_CASES] = {FILE_SINK, MEMORY_SINK, REDIS_SINK};
 
 static void open_case(struct sink_case *at, int index)
 {
     *at = (struct sink_case){.index = index};
     support_directory_create(&at->directory);
     support_path(&at->directory, "out.jsonl", at->path);
-    (void)snprintf(at->url, sizeof at->url,
-                   index == FILE_SINK ? "file:%s?format=value" : "memory:%s", at->path);
+    if (index == REDIS_SINK) {
+        redis_server_start(&at->redis, &(struct redis_server_options){0});
+        (void)snprintf(at->url, sizeof at->url, "redis:///out?socket=%s", at->redis.socket);
+    } else {
+        (void)snprintf(at->url, sizeof at->url,
+                       index == FILE_SINK ? "file:%s?format=value" : "memory:%s", at->path);
+    }
     STRID_CHECK_OK(sink_open_url(&at->sink, at->url, &at->err), at->err);
 }
 
 static void close_case(struct sink_case *at)
 {
     sink_close(&at->sink);
+    redis_server_remove(&at->redis);
     support_directory_remove(&at->directory);
 }
 
@@ -73,6 +84,22 @@ static strid_status flush(struct sink_case *at)
     return at->sink.ops->flush(at->sink.self, &at->err);
 }
 
+/* The last field of each entry is its value. */
+static void put_entries(struct redis_server *redis, struct buffer *text)
+{
+    redisContext *context = redisConnectUnix(redis->socket);
+    redisReply *entries = redisCommand(context, "XRANGE out - +");
+    cr_assert(entries != NULL && entries->type == REDIS_REPLY_ARRAY);
+    for (size_t i = 0; i < entries->elements; i++) {
+        const redisReply *fields = entries->element[i]->element[1];
+        const redisReply *value = fields->element[fields->elements - 1];
+        buffer_put(text, value->str, value->len);
+        buffer_put_u8(text, '\n');
+    }
+    freeReplyObject(entries);
+    redisFree(context);
+}
+
 /* What has arrived, one value a line; freed by the caller. The memory sink gives it only once. */
 static char *arrived(struct sink_case *at)
 {
@@ -82,7 +109,9 @@ static char *arrived(struct sink_case *at)
     }
     struct buffer text = {0};
     strid_output output;
-    while (at->sink.ops->take(at->sink.self, &output) == STRID_OK) {
+    if (at->index == REDIS_SINK)
+        put_entries(&at->redis, &text);
+    while (at->index == MEMORY_SINK && at->sink.ops->take(at->sink.self, &output) == STRID_OK) {
         buffer_put_bytes(&text, output.value);
         buffer_put_u8(&text, '\n');
     }

@@ -185,6 +185,7 @@ Test(url, secrets_are_not_shown)
     static const char *const shown[][2] = {
         {"fake:t?secret=abc&text=%41", "fake:t?secret=***&text=%41"},
         {"fake://user:pa@ss@host/x?number=1", "fake://user:***@host/x?number=1"},
+        {"fake://user:pa/ss@host/x", "fake://user:***@host/x"},
         {"fake://user@host:1/x", "fake://user@host:1/x"},
         {"fake:a:b@c", "fake:a:b@c"},
     };

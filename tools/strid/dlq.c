@@ -27,7 +27,7 @@ static void put_json(const strid_output *letter)
     output_text("source", origin->source);
     output_bytes("topic", origin->topic);
     output_number("partition", origin->partition);
-    output_position("position", origin->position);
+    output_position("position", origin->position, output_is_pair(origin->source));
     output_bytes("reason", origin->reason);
     if (origin->type.len > 0)
         output_bytes("type", origin->type);
@@ -56,7 +56,7 @@ static void put_short(const strid_output *letter)
     const strid_dead_letter *origin = letter->dead_letter;
     output_plain(origin->topic);
     buffer_put_u8(&output_buffer, '\t');
-    output_plain_position(origin->position);
+    output_plain_position(origin->position, output_is_pair(origin->source));
     buffer_put_u8(&output_buffer, '\t');
     output_plain(origin->reason);
     buffer_put_u8(&output_buffer, '\t');
@@ -99,7 +99,7 @@ static void put_long(const strid_output *letter)
     put_part("topic", origin->topic);
     buffer_printf(&output_buffer, "%-14s %" PRIu32 "\n%-14s ", "partition", origin->partition,
                   "position");
-    output_plain_position(origin->position);
+    output_plain_position(origin->position, output_is_pair(origin->source));
     output_line();
     put_part("reason", origin->reason);
     if (origin->type.len > 0)
@@ -117,7 +117,7 @@ static bool is_wanted(const strid_output *letter, const char *wanted)
 {
     char position[48];
     strid_position at = letter->dead_letter->position;
-    if (at.high != 0)
+    if (at.high != 0 || output_is_pair(letter->dead_letter->source))
         (void)snprintf(position, sizeof position, "%" PRIu64 "-%" PRIu64, at.high, at.low);
     else
         (void)snprintf(position, sizeof position, "%" PRIu64, at.low);

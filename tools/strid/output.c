@@ -81,21 +81,27 @@ void output_number(const char *name, uint64_t value)
     buffer_printf(&output_buffer, "%" PRIu64, value);
 }
 
-void output_plain_position(strid_position position)
+bool output_is_pair(const char *source)
 {
-    if (position.high != 0)
+    return source != NULL && strncmp(source, "redis", 5) == 0;
+}
+
+void output_plain_position(strid_position position, bool is_pair)
+{
+    if (is_pair || position.high != 0)
         buffer_printf(&output_buffer, "%" PRIu64 "-", position.high);
     buffer_printf(&output_buffer, "%" PRIu64, position.low);
 }
 
 /* A number where it is one; else text, as no JSON number holds 128 bits. */
-void output_position(const char *name, strid_position position)
+void output_position(const char *name, strid_position position, bool is_pair)
 {
     output_name(name);
-    if (position.high != 0)
+    is_pair = is_pair || position.high != 0;
+    if (is_pair)
         buffer_put_u8(&output_buffer, '"');
-    output_plain_position(position);
-    if (position.high != 0)
+    output_plain_position(position, is_pair);
+    if (is_pair)
         buffer_put_u8(&output_buffer, '"');
 }
 

@@ -22,13 +22,15 @@ bool output_close(void);
 void output_bytes(const char *name, strid_bytes value); /* NAME or NAME_base64 */
 void output_text(const char *name, const char *value);
 void output_number(const char *name, uint64_t value);
-void output_position(const char *name, strid_position position);
+void output_position(const char *name, strid_position position, bool is_pair);
 void output_value(const char *name, strid_state_kind kind, strid_bytes value);
 void output_name(const char *name); /* "NAME": for what the caller appends */
 
 /* For text: one line, safe for a terminal: JSON escapes without the quotes, or base64:... */
 void output_plain(strid_bytes bytes);
-void output_plain_position(strid_position position);
+void output_plain_position(strid_position position, bool is_pair);
+/* Whether positions of this source, named by its URL, are two numbers: 0-5 is then not 5. */
+bool output_is_pair(const char *source);
 void output_plain_value(strid_state_kind kind, strid_bytes value);
 /* 1234567 as 1,234,567 */
 void output_grouped(struct buffer *out, uint64_t value);

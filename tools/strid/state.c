@@ -159,7 +159,8 @@ static void put_stats_json(const strid_state_stats *stats)
     for (uint32_t i = 0; i < stats->partition_count; i++) {
         buffer_printf(&output_buffer, "%s{", i == 0 ? "" : ",");
         output_text("identity", stats->partitions[i].identity);
-        output_position("low", stats->partitions[i].low);
+        output_position("low", stats->partitions[i].low,
+                        output_is_pair(stats->partitions[i].identity));
         buffer_put_u8(&output_buffer, '}');
     }
     buffer_put_u8(&output_buffer, ']');
@@ -203,7 +204,8 @@ static void put_stats_text(const strid_state_stats *stats)
     for (uint32_t i = 0; i < stats->partition_count; i++) {
         buffer_printf(&output_buffer, "%-16s %s goes on at ", "partition",
                       stats->partitions[i].identity);
-        output_plain_position(stats->partitions[i].low);
+        output_plain_position(stats->partitions[i].low,
+                              output_is_pair(stats->partitions[i].identity));
         output_line();
     }
     put_figure("last block", stats->last_block, "");

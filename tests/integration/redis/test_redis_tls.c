@@ -112,6 +112,7 @@ Test(redis_tls, missing_files_are_refused)
 
 Test(redis_tls, server_without_tls_is_no_endless_wait)
 {
+    config.timeout_ms = 300;
     cr_assert_neq(try_connect("localhost", redis.port), STRID_OK);
     cr_assert(!connection.is_open);
 }

@@ -1,0 +1,14 @@
+/* The dead letters of a stream, oldest first, for tools. Opens a connection of its own. */
+#ifndef REDIS_BROWSE_H
+#define REDIS_BROWSE_H
+
+#include <strid/sink.h>
+
+strid_status redis_browse(const strid_connector_args *args,
+                          bool (*fn)(void *user, const strid_output *letter), void *user,
+                          strid_error *err);
+strid_status redis_browse_tls(const strid_connector_args *args,
+                              bool (*fn)(void *user, const strid_output *letter), void *user,
+                              strid_error *err);
+
+#endif

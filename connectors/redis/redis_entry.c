@@ -1,0 +1,121 @@
+#include "redis_entry.h"
+
+#include "redis_command.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { NUMBER_TEXT_MAX = 48, FIXED_WORDS = 3 /* XADD, the stream, the id */, TRIM_WORDS = 3 };
+
+struct entry {
+    struct buffer *words;
+    uint32_t count;
+};
+
+static void put(struct entry *entry, const char *name, strid_bytes value)
+{
+    redis_command_text(entry->words, name);
+    redis_command_word(entry->words, value);
+    entry->count += 2;
+}
+
+static void put_present(struct entry *entry, const char *name, strid_bytes value)
+{
+    if (value.data != NULL && name[0] != '\0')
+        put(entry, name, value);
+}
+
+static void put_text(struct entry *entry, const char *name, const char *value)
+{
+    put_present(entry, name, strid_bytes_of_text(value));
+}
+
+static void put_integer(struct entry *entry, const char *name, int64_t value)
+{
+    char text[NUMBER_TEXT_MAX];
+    (void)snprintf(text, sizeof text, "%" PRId64, value);
+    put_text(entry, name, text);
+}
+
+static void put_position(struct entry *entry, strid_position position)
+{
+    char text[NUMBER_TEXT_MAX];
+    (void)snprintf(text, sizeof text, "%" PRIu64 "-%" PRIu64, position.high, position.low);
+    put_text(entry, "position", text);
+}
+
+/* The field's name is a prefix and the header's, which may be any bytes. */
+static void put_header(struct entry *entry, const strid_header *header)
+{
+    const char *prefix =
+        header->value.data == NULL ? REDIS_ENTRY_HEADER_ABSENT : REDIS_ENTRY_HEADER;
+    struct buffer name = {0};
+    buffer_printf(&name, "%s", prefix);
+    buffer_put_bytes(&name, header->name);
+    redis_command_word(entry->words, buffer_bytes(&name));
+    redis_command_word(entry->words, header->value);
+    buffer_fini(&name);
+    entry->count += 2;
+}
+
+static void put_letter(struct entry *entry, const strid_output *output)
+{
+    const strid_dead_letter *letter = output->dead_letter;
+    put_present(entry, "id", output->id);
+    put_text(entry, "source", letter->source);
+    put(entry, "topic", letter->topic);
+    put_integer(entry, "partition", letter->partition);
+    put_position(entry, letter->position);
+    put(entry, "reason", letter->reason);
+    if (letter->type.len > 0)
+        put(entry, "type", letter->type);
+    put_present(entry, "key", output->key);
+    put_present(entry, "value", output->value);
+    if (output->timestamp_ms != STRID_TIMESTAMP_NONE)
+        put_integer(entry, "timestamp", output->timestamp_ms);
+    put_integer(entry, "first_failure", letter->first_failure_ms);
+    put_integer(entry, "last_failure", letter->last_failure_ms);
+    put_integer(entry, "attempts", letter->attempts);
+    put_text(entry, "pipeline", letter->pipeline);
+    put_text(entry, "node", letter->node);
+    for (uint32_t i = 0; i < output->header_count; i++)
+        put_header(entry, &output->headers[i]);
+}
+
+static void put_output(struct entry *entry, const struct redis_sink_options *options,
+                       const strid_output *output)
+{
+    put_present(entry, options->id_field, output->id);
+    put_present(entry, options->key_field, output->key);
+    put_present(entry, options->field, output->value);
+    if (entry->count == 0) /* an entry has a field at least */
+        put(entry, options->field, strid_bytes_of("", 0));
+}
+
+static void put_trim(struct buffer *out, const struct redis_sink_options *options, int64_t now_ms)
+{
+    redis_command_text(out, options->maxlen > 0 ? "MAXLEN" : "MINID");
+    redis_command_text(out, "~");
+    int64_t oldest_ms = now_ms > options->keep_ms ? now_ms - options->keep_ms : 0;
+    redis_command_number(out, (uint64_t)(options->maxlen > 0 ? options->maxlen : oldest_ms));
+}
+
+void redis_entry_put(struct buffer *out, struct buffer *fields, const char *stream,
+                     const struct redis_sink_options *options, int64_t now_ms,
+                     const strid_output *output)
+{
+    struct entry entry = {.words = fields};
+    bool trims = options->maxlen > 0 || options->keep_ms > 0;
+    buffer_clear(fields);
+    if (output->dead_letter != NULL)
+        put_letter(&entry, output);
+    else
+        put_output(&entry, options, output);
+    redis_command_begin(out, entry.count + (trims ? FIXED_WORDS + TRIM_WORDS : FIXED_WORDS));
+    redis_command_text(out, "XADD");
+    redis_command_text(out, stream);
+    if (trims)
+        put_trim(out, options, now_ms);
+    redis_command_text(out, "*");
+    buffer_put_bytes(out, buffer_bytes(fields));
+}

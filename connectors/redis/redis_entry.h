@@ -1,0 +1,23 @@
+/* How an output or a dead letter stands in a stream: the XADD that puts it there. Fields hold any
+ * bytes, so nothing is encoded; what is absent has no field. */
+#ifndef REDIS_ENTRY_H
+#define REDIS_ENTRY_H
+
+#include <strid/sink.h>
+
+#include "base/buffer.h"
+
+#include "redis_config.h"
+
+/* Fields of a dead letter; headers follow as "header:NAME", or "header_absent:NAME" where the value
+ * was absent, in their order. */
+#define REDIS_ENTRY_HEADER "header:"
+#define REDIS_ENTRY_HEADER_ABSENT "header_absent:"
+
+/* Puts one command into `out`; `fields` is room that is used again. `now_ms` is what "keep" counts
+ * from. */
+void redis_entry_put(struct buffer *out, struct buffer *fields, const char *stream,
+                     const struct redis_sink_options *options, int64_t now_ms,
+                     const strid_output *output);
+
+#endif

@@ -1,0 +1,31 @@
+/* An entry of a dead-letter stream read back: our own, and those that PSPF and
+ * RobustStreamProcessor write. One thread. */
+#ifndef REDIS_LETTER_H
+#define REDIS_LETTER_H
+
+#include <strid/sink.h>
+
+#include "base/buffer.h"
+
+struct redisReply;
+
+/* Memory that is used again for each entry. Zero is empty. */
+struct redis_letter {
+    struct buffer text;  /* C strings, and the id of an entry without one */
+    struct buffer value; /* JSON of the fields of an entry that is not ours */
+    strid_header *headers;
+    uint32_t header_capacity;
+    strid_dead_letter letter;
+    strid_output output;
+};
+
+void redis_letter_fini(struct redis_letter *letter);
+
+/* Fills letter->output from one entry of XRANGE; it lives as long as the reply and until the next
+ * call. False: the entry is no dead letter. */
+bool redis_letter_parse(struct redis_letter *letter, const struct redisReply *entry);
+
+/* "ms-seq", or "ms" alone; false: neither. */
+bool redis_letter_position(strid_bytes text, strid_position *out);
+
+#endif

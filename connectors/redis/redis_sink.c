@@ -1,0 +1,152 @@
+/* The Redis sinks. Outputs wait in memory as commands until a flush sends them all and awaits every
+ * answer, so that nothing arrives of what is offered again only because it was not flushed. A flush
+ * that failed midway may have put some of them there: repeats carry the same id. */
+#include "redis_sink.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+
+#include "redis_browse.h"
+#include "redis_connection.h"
+#include "redis_entry.h"
+
+#include <inttypes.h>
+
+#define COMPONENT "redis"
+
+struct redis_sink {
+    const struct redis_sink_options *options;
+    struct redis_address address;
+    struct redis_connection connection;
+    struct buffer commands;
+    struct buffer fields;
+    uint64_t waiting; /* how many commands */
+};
+
+static struct redis_sink *of(strid_sink *self) { return (struct redis_sink *)self; }
+
+static void drop_waiting(struct redis_sink *sink)
+{
+    buffer_clear(&sink->commands);
+    sink->waiting = 0;
+}
+
+static void sink_close(strid_sink *self)
+{
+    struct redis_sink *sink = of(self);
+    redis_connection_fini(&sink->connection);
+    redis_address_fini(&sink->address);
+    buffer_fini(&sink->commands);
+    buffer_fini(&sink->fields);
+    sink->waiting = 0;
+}
+
+static strid_status check_options(const struct redis_sink_options *options, strid_error *err)
+{
+    if (options->maxlen > 0 && options->keep_ms > 0)
+        return error_set(err, STRID_ECONFIG, COMPONENT,
+                         "a stream is trimmed by \"maxlen\" or by \"keep\", not by both");
+    if (options->field[0] == '\0')
+        return error_set(err, STRID_ECONFIG, COMPONENT, "\"field\" is empty: name a field");
+    return STRID_OK;
+}
+
+static strid_status open_scheme(struct redis_sink *sink, const char *scheme,
+                                const strid_connector_args *args, strid_error *err)
+{
+    sink->options = args->options;
+    STRID_TRY(check_options(sink->options, err));
+    STRID_TRY(
+        redis_address_parse(&sink->address, scheme, args->target, &sink->options->server, err));
+    redis_connection_init(&sink->connection, &sink->address, args->pipeline);
+    strid_status status = redis_connection_open(&sink->connection, err);
+    if (status != STRID_OK)
+        sink_close((strid_sink *)sink);
+    return status;
+}
+
+static strid_status sink_open(strid_sink *self, const strid_connector_args *args, strid_error *err)
+{
+    return open_scheme(of(self), "redis", args, err);
+}
+
+static strid_status sink_open_tls(strid_sink *self, const strid_connector_args *args,
+                                  strid_error *err)
+{
+    return open_scheme(of(self), "rediss", args, err);
+}
+
+static strid_status sink_write(strid_sink *self, const strid_output *outputs, uint32_t count,
+                               strid_error *err)
+{
+    struct redis_sink *sink = of(self);
+    int64_t now_ms = clock_wall_ms(&clock_system);
+    (void)err;
+    for (uint32_t i = 0; i < count; i++)
+        redis_entry_put(&sink->commands, &sink->fields, sink->address.stream, sink->options, now_ms,
+                        &outputs[i]);
+    sink->waiting += count;
+    return STRID_OK;
+}
+
+/* An answer that is no entry's id is the first of possibly many: the connection is given up, rather
+ * than the rest awaited. */
+static strid_status take_answers(struct redis_sink *sink, strid_error *err)
+{
+    strid_status status = STRID_OK;
+    for (uint64_t i = 0; i < sink->waiting && status == STRID_OK; i++) {
+        struct redisReply *reply = NULL;
+        STRID_TRY(redis_connection_next(&sink->connection, &reply, err));
+        status = redis_reply_check(reply, "XADD", err);
+        redis_reply_free(reply);
+    }
+    if (status != STRID_OK) {
+        (void)error_wrap(err, status, "stream %s of %s", sink->address.stream, sink->address.shown);
+        redis_connection_close(&sink->connection);
+    }
+    return status;
+}
+
+static strid_status sink_flush(strid_sink *self, strid_error *err)
+{
+    struct redis_sink *sink = of(self);
+    if (sink->waiting == 0)
+        return STRID_OK;
+    strid_status status = redis_connection_open(&sink->connection, err);
+    if (status == STRID_OK) {
+        buffer_put_bytes(&sink->connection.out, buffer_bytes(&sink->commands));
+        status = take_answers(sink, err);
+    }
+    drop_waiting(sink); /* all of it is offered again where the flush failed */
+    return status;
+}
+
+const strid_sink_ops redis_sink_ops = {
+    .abi_version = STRID_SINK_ABI_VERSION,
+    .flags = 0,
+    .name = "redis",
+    .summary = "Adds entries to a stream of Redis or Valkey",
+    .options = redis_sink_config,
+    .options_size = sizeof(struct redis_sink_options),
+    .instance_size = sizeof(struct redis_sink),
+    .open = sink_open,
+    .write = sink_write,
+    .flush = sink_flush,
+    .close = sink_close,
+    .browse = redis_browse,
+};
+
+const strid_sink_ops redis_sink_tls_ops = {
+    .abi_version = STRID_SINK_ABI_VERSION,
+    .flags = 0,
+    .name = "rediss",
+    .summary = "Adds entries to a stream of Redis or Valkey, over TLS",
+    .options = redis_sink_config,
+    .options_size = sizeof(struct redis_sink_options),
+    .instance_size = sizeof(struct redis_sink),
+    .open = sink_open_tls,
+    .write = sink_write,
+    .flush = sink_flush,
+    .close = sink_close,
+    .browse = redis_browse_tls,
+};
