@@ -2,19 +2,22 @@
 
 #include <strid/inspect.h>
 
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "runtime/budget.h"
 
+enum { TIMEOUT_MAX_MS = 24 * 60 * 60 * 1000 };
+
 static strid_pipeline *make(struct definition *definition, const strid_pipeline_options *options)
 {
     strid_pipeline *pipeline = memory_alloc_zeroed(sizeof *pipeline);
     pipeline->definition = definition;
-    log_init(&pipeline->log, options == NULL ? NULL : options->log,
-             options == NULL ? NULL : options->log_user);
+    log_init(&pipeline->log, options->log, options->log_user);
     pthread_mutex_init(&pipeline->lock, NULL);
     pipeline->totals.struct_size = sizeof pipeline->totals;
     return pipeline;
@@ -30,44 +33,72 @@ static void override(struct definition *definition, const strid_pipeline_options
         definition->memory_bytes = options->memory_bytes;
     if (options->durability != STRID_DURABILITY_DEFAULT)
         definition->durability = options->durability;
+    if (options->timeout_ms != 0)
+        definition->timeout_ms = options->timeout_ms;
+    if (options->on_timeout != STRID_ON_TIMEOUT_DEFAULT)
+        definition->on_timeout = options->on_timeout == STRID_ON_TIMEOUT_ABORT
+                                     ? DEFINITION_ON_TIMEOUT_ABORT
+                                     : DEFINITION_ON_TIMEOUT_RETRY;
+    if (options->unrouted != STRID_UNROUTED_DEFAULT)
+        definition->unrouted = options->unrouted == STRID_UNROUTED_DLQ ? DEFINITION_UNROUTED_DLQ
+                                                                       : DEFINITION_UNROUTED_SKIP;
 }
 
-static bool options_are_valid(const strid_pipeline_options *options, strid_error *err)
+static bool refuse_number(strid_error *err, int number, const char *what, const char *known)
 {
-    if (options != NULL && options->struct_size == sizeof *options) {
-        if ((unsigned)options->durability <= STRID_DURABILITY_REPLAY)
-            return true;
-        (void)error_set(err, STRID_ECONFIG, "pipeline",
-                        "%d is no durability; use one of STRID_DURABILITY_*",
-                        (int)options->durability);
-        return false;
-    }
-    (void)error_set(err, STRID_EINVAL, "pipeline",
-                    "options have the wrong size; begin them with STRID_PIPELINE_OPTIONS_INIT");
+    (void)error_set(err, STRID_ECONFIG, "pipeline", "%d is no %s; use one of %s", number, what,
+                    known);
     return false;
 }
 
-strid_pipeline *strid_pipeline_create(const strid_pipeline_options *options, strid_error *err)
+/* Takes what the caller's header knew of; the rest, which came later, is zero: the default. */
+static bool take_options(const strid_pipeline_options *given, strid_pipeline_options *options,
+                         strid_error *err)
 {
-    if (!options_are_valid(options, err))
+    *options = (strid_pipeline_options){.struct_size = 0};
+    if (given == NULL || given->struct_size < offsetof(strid_pipeline_options, timeout_ms) ||
+        given->struct_size > sizeof *options) {
+        (void)error_set(err, STRID_EINVAL, "pipeline",
+                        "options have the wrong size; begin them with STRID_PIPELINE_OPTIONS_INIT, "
+                        "and use a library that is not older than the headers");
+        return false;
+    }
+    memcpy(options, given, given->struct_size);
+    if ((unsigned)options->durability > STRID_DURABILITY_REPLAY)
+        return refuse_number(err, (int)options->durability, "durability", "STRID_DURABILITY_*");
+    if ((unsigned)options->on_timeout > STRID_ON_TIMEOUT_ABORT)
+        return refuse_number(err, (int)options->on_timeout, "on_timeout", "STRID_ON_TIMEOUT_*");
+    if ((unsigned)options->unrouted > STRID_UNROUTED_DLQ)
+        return refuse_number(err, (int)options->unrouted, "unrouted", "STRID_UNROUTED_*");
+    if (options->timeout_ms >= 0 && options->timeout_ms <= TIMEOUT_MAX_MS)
+        return true;
+    (void)error_set(err, STRID_ECONFIG, "pipeline",
+                    "a timeout of %lld ms: expected at least 0 and at most a day",
+                    (long long)options->timeout_ms);
+    return false;
+}
+
+strid_pipeline *strid_pipeline_create(const strid_pipeline_options *given, strid_error *err)
+{
+    strid_pipeline_options options;
+    if (!take_options(given, &options, err))
         return NULL;
-    struct definition *definition = definition_create(options->name, err);
+    struct definition *definition = definition_create(options.name, err);
     if (definition == NULL)
         return NULL;
-    strid_status status = definition_set_source(definition, options->source, err);
-    if (status == STRID_OK && options->state != NULL)
-        status = definition_set_state(definition, options->state, err);
+    strid_status status = definition_set_source(definition, options.source, err);
+    if (status == STRID_OK && options.state != NULL)
+        status = definition_set_state(definition, options.state, err);
     if (status == STRID_OK &&
-        (options->format != NULL || options->key != NULL || options->type != NULL))
-        status =
-            definition_set_decode(definition, options->format, options->key, options->type, err);
+        (options.format != NULL || options.key != NULL || options.type != NULL))
+        status = definition_set_decode(definition, options.format, options.key, options.type, err);
     if (status != STRID_OK) {
         definition_destroy(definition);
         return NULL;
     }
-    definition->dlq_url = memory_copy_text(options->dlq);
-    override(definition, options);
-    return make(definition, options);
+    definition->dlq_url = memory_copy_text(options.dlq);
+    override(definition, &options);
+    return make(definition, &options);
 }
 
 /* A file speaks of the whole process, which takes something by itself and for each thread. */
@@ -89,17 +120,17 @@ strid_pipeline *strid_pipeline_load(const char *path, const strid_pipeline_optio
                                     strid_error *err)
 {
     struct definition *definition = NULL;
-    if (overrides != NULL && !options_are_valid(overrides, err))
+    strid_pipeline_options options = {.struct_size = 0};
+    if (overrides != NULL && !take_options(overrides, &options, err))
         return NULL;
     if (definition_load(path, &definition, err) != STRID_OK)
         return NULL;
-    if (overrides != NULL)
-        override(definition, overrides);
+    override(definition, &options);
     if (check_memory(definition, err) != STRID_OK) {
         definition_destroy(definition);
         return NULL;
     }
-    return make(definition, overrides);
+    return make(definition, &options);
 }
 
 void strid_pipeline_destroy(strid_pipeline *pipeline)

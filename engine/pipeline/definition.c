@@ -240,6 +240,7 @@ strid_status definition_add_route(struct definition *definition, const char *typ
     definition->routes[count] = (struct route_definition){.type_glob = memory_copy_text(type_glob),
                                                           .name = memory_copy_text(name),
                                                           .handler = handler,
+                                                          .timeout_ms = -1,
                                                           .user = user,
                                                           .destroy_user = destroy_user};
     definition->route_count++;

@@ -33,6 +33,8 @@ struct sink_definition {
 enum decode_format { DECODE_RAW = 0, DECODE_JSONL, DECODE_TEXT };
 /* What becomes of records that no handler wants: counted and passed over, or dead-lettered. */
 enum definition_unrouted { DEFINITION_UNROUTED_SKIP = 0, DEFINITION_UNROUTED_DLQ };
+/* When a handler runs too long: its attempt failed once it returns, or the process ends. */
+enum definition_on_timeout { DEFINITION_ON_TIMEOUT_RETRY = 0, DEFINITION_ON_TIMEOUT_ABORT };
 enum decode_unmatched { DECODE_UNMATCHED_DLQ = 0, DECODE_UNMATCHED_SKIP };
 
 /* How key, type and fields are found in a record's value. */
@@ -50,6 +52,7 @@ struct route_definition {
     char *type_glob;
     char *name; /* for messages: "count orders", "handler 3" */
     strid_handler handler;
+    int64_t timeout_ms; /* of a call; 0: none; negative: the definition's */
     void *user;
     void (*destroy_user)(void *user); /* NULL: the host's */
 };
@@ -72,6 +75,8 @@ struct definition {
     char *dlq_url; /* NULL: the source's default */
     uint32_t max_attempts;
     enum definition_unrouted unrouted;
+    enum definition_on_timeout on_timeout;
+    int64_t timeout_ms;    /* of a handler's call; 0: none */
     uint32_t workers;      /* 0: one per core */
     uint64_t memory_bytes; /* 0: default */
     int64_t watchdog_ms;   /* a handler that runs longer is reported; default 30 s */

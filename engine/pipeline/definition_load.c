@@ -92,6 +92,8 @@ static strid_status load_pipeline(struct load *load, struct options *options)
     definition->watchdog_ms = values->watchdog;
     definition->drain_timeout_ms = values->drain_timeout;
     definition->unrouted = (enum definition_unrouted)values->unrouted;
+    definition->timeout_ms = values->timeout;
+    definition->on_timeout = (enum definition_on_timeout)values->on_timeout;
     return load_workers(load, yaml_find(root, "workers"));
 }
 
@@ -323,7 +325,13 @@ static strid_status load_handler(const struct load *load, const struct yaml_node
                            known);
     }
     const struct layout_handler_values *values = own->values;
-    return add_builtin(load, found, values->on, yaml_find(node, found->name));
+    struct definition *definition = load->definition;
+    uint32_t first = definition->route_count;
+    STRID_TRY(add_builtin(load, found, values->on, yaml_find(node, found->name)));
+    for (uint32_t i = first; i < definition->route_count; i++)
+        if (yaml_find(node, "timeout") != NULL)
+            definition->routes[i].timeout_ms = values->timeout;
+    return STRID_OK;
 }
 
 static strid_status load_handlers(const struct load *load, const struct yaml_node *node)

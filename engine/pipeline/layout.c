@@ -13,6 +13,7 @@ static const char *const deliveries[] = {"at_least_once", "exactly_once", NULL};
 static const char *const durabilities[] = {"durable", "strict", "replay", NULL};
 static const char *const unmatched_words[] = {"dlq", "skip", NULL};
 static const char *const unrouted_words[] = {"skip", "dlq", NULL};
+static const char *const on_timeout_words[] = {"retry", "abort", NULL};
 
 static const strid_option pipeline_options[] = {
     {.name = "name",
@@ -57,6 +58,21 @@ static const strid_option pipeline_options[] = {
      .offset = PIPELINE(unrouted),
      .doc = "What becomes of records whose type no handler wants: skip, counted and passed over; "
             "dlq, dead-lettered (unrouted)."},
+    {.name = "timeout",
+     .type = STRID_OPTION_DURATION,
+     .min = 0,
+     .max = DAY_MS,
+     .offset = PIPELINE(timeout),
+     .doc = "How long a handler may take for a record; see on_timeout. It is looked at every 10 "
+            "ms. 0 or not given: as long as it wants."},
+    {.name = "on_timeout",
+     .type = STRID_OPTION_ENUM,
+     .fallback = "retry",
+     .choices = on_timeout_words,
+     .offset = PIPELINE(on_timeout),
+     .doc = "What happens when a handler takes longer than its timeout. It cannot be stopped. "
+            "retry: it is reported, and when it returns its changes and outputs are dropped and "
+            "the attempt has failed; abort: it is reported and the process ends at once."},
     {0},
 };
 
@@ -179,6 +195,13 @@ static const strid_option handler_options[] = {
      .fallback = "*",
      .offset = offsetof(struct layout_handler_values, on),
      .doc = "Type of the records that are handled, as a glob: * is any text, ? any character."},
+    {.name = "timeout",
+     .type = STRID_OPTION_DURATION,
+     .min = 0,
+     .max = DAY_MS,
+     .offset = offsetof(struct layout_handler_values, timeout),
+     .doc = "How long this handler may take for a record; wins over the pipeline's. 0: as long as "
+            "it wants."},
     {0},
 };
 

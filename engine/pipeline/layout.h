@@ -29,6 +29,8 @@ struct layout_pipeline_values {
     int64_t watchdog;
     int64_t drain_timeout;
     int32_t unrouted; /* enum definition_unrouted */
+    int64_t timeout;
+    int32_t on_timeout; /* enum definition_on_timeout */
 };
 
 struct layout_source_values {
@@ -52,6 +54,7 @@ struct layout_store_values {
 
 struct layout_handler_values {
     const char *on;
+    int64_t timeout;
 };
 
 struct layout_retry_values {

@@ -169,6 +169,7 @@ void run_add_stats(struct run *run, strid_pipeline_stats *stats)
         stats->dead_lettered += relaxed(&counters->dead_lettered);
         stats->replayed += relaxed(&counters->replayed);
         stats->outputs += relaxed(&counters->outputs);
+        stats->timed_out += relaxed(&counters->timed_out);
         uint64_t lookups = relaxed(&counters->lookups), misses = relaxed(&counters->misses);
         stats->cache_misses += misses;
         stats->cache_hits += lookups > misses ? lookups - misses : 0;

@@ -1,6 +1,8 @@
-/* Names the handler and the record that do not come back. A plain C handler cannot be stopped, only
- * reported. */
+/* Names the handler and the record that do not come back, and tells the worker which call exceeded
+ * its time-out. A plain C handler cannot be stopped, only reported. */
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "base/memory.h"
 #include "runtime/worker.h"
@@ -8,7 +10,7 @@
 struct watched {
     uint64_t calls;
     int64_t since_ns;
-    bool reported;
+    bool reported, expired;
 };
 
 struct watchdog {
@@ -35,37 +37,73 @@ void watchdog_destroy(struct watchdog *watchdog)
 }
 
 static void report(struct watchdog *watchdog, struct worker *worker, const struct chunk_slot *slot,
-                   int64_t for_ns)
+                   const char *what)
 {
     const struct definition *definition = watchdog->run->definition;
     uint32_t route = atomic_load_explicit(&worker->hand.route, memory_order_relaxed);
     log_warn(watchdog->run->log, "watchdog",
-             "worker %u: handler \"%s\" has not come back for %" PRId64 " s from the record at %s "
-             "partition %u position %" PRIu64 "-%" PRIu64,
-             worker->index, definition->routes[route].name, for_ns / 1000000000,
-             slot->record.origin->topic, slot->record.origin->partition, slot->record.position.high,
-             slot->record.position.low);
+             "worker %u: handler \"%s\" %s the record at %s partition %u position %" PRIu64
+             "-%" PRIu64,
+             worker->index, definition->routes[route].name, what, slot->record.origin->topic,
+             slot->record.origin->partition, slot->record.position.high, slot->record.position.low);
+}
+
+/* The number of the call tells the worker which one is meant: it may have gone on to the next. */
+static void expire(struct watchdog *watchdog, struct worker *worker, const struct chunk_slot *slot,
+                   int64_t timeout_ms)
+{
+    char what[128];
+    bool ends = watchdog->run->definition->on_timeout == DEFINITION_ON_TIMEOUT_ABORT;
+    (void)snprintf(what, sizeof what, "exceeded its timeout of %" PRId64 " ms, %s with", timeout_ms,
+                   ends ? "the process ends (on_timeout: abort),"
+                        : "its attempt has failed once it returns,");
+    atomic_store_explicit(&worker->hand.overdue, watchdog->watched[worker->index].calls,
+                          memory_order_relaxed);
+    report(watchdog, worker, slot, what);
+    if (ends)
+        abort();
+}
+
+static int64_t timeout_of(const struct definition *definition, const struct worker *worker)
+{
+    uint32_t route = atomic_load_explicit(&worker->hand.route, memory_order_relaxed);
+    int64_t own_ms = definition->routes[route].timeout_ms;
+    return own_ms < 0 ? definition->timeout_ms : own_ms;
+}
+
+static void look_at(struct watchdog *watchdog, struct worker *worker, int64_t now)
+{
+    const struct definition *definition = watchdog->run->definition;
+    struct watched *watched = &watchdog->watched[worker->index];
+    const struct chunk_slot *slot = atomic_load_explicit(&worker->hand.slot, memory_order_acquire);
+    uint64_t calls = atomic_load_explicit(&worker->hand.calls, memory_order_relaxed);
+    if (slot == NULL || calls != watched->calls || calls == 0) {
+        *watched = (struct watched){.calls = calls, .since_ns = now};
+        return;
+    }
+    /* The same call since the last look: where it is over a limit, the slot is not about to change
+     * under us. */
+    int64_t for_ns = now - watched->since_ns;
+    int64_t timeout_ms = timeout_of(definition, worker);
+    bool tell = definition->watchdog_ms > 0 && for_ns >= definition->watchdog_ms * 1000000;
+    bool late = timeout_ms > 0 && for_ns >= timeout_ms * 1000000;
+    if (tell && !watched->reported) {
+        char what[64];
+        (void)snprintf(what, sizeof what, "has not come back for %" PRId64 " s from",
+                       for_ns / 1000000000);
+        report(watchdog, worker, slot, what);
+        watched->reported = true;
+    }
+    if (late && !watched->expired) {
+        watched->expired = true;
+        expire(watchdog, worker, slot, timeout_ms);
+    }
 }
 
 void watchdog_look(struct watchdog *watchdog)
 {
     struct run *run = watchdog->run;
     int64_t now = clock_monotonic_ns(run->clock);
-    if (run->definition->watchdog_ms == 0)
-        return;
-    for (uint32_t w = 0; w < run->worker_count; w++) {
-        struct worker *worker = &run->workers[w];
-        struct watched *watched = &watchdog->watched[w];
-        const struct chunk_slot *slot =
-            atomic_load_explicit(&worker->hand.slot, memory_order_acquire);
-        uint64_t calls = atomic_load_explicit(&worker->hand.calls, memory_order_relaxed);
-        if (slot == NULL || calls != watched->calls) {
-            *watched = (struct watched){.calls = calls, .since_ns = now};
-        } else if (!watched->reported &&
-                   now - watched->since_ns >= run->definition->watchdog_ms * 1000000) {
-            /* The same call for that long: the slot is not about to change under us. */
-            report(watchdog, worker, slot, now - watched->since_ns);
-            watched->reported = true;
-        }
-    }
+    for (uint32_t w = 0; w < run->worker_count; w++)
+        look_at(watchdog, &run->workers[w], now);
 }

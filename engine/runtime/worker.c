@@ -198,6 +198,17 @@ static void dead_letter(struct worker *worker, struct chunk_slot *slot, const ch
     worker_count(&worker->counters.dead_lettered, 1);
 }
 
+/* A call that the watchdog told ran too long: what it did may be half done or late, so it counts as
+ * a failed attempt; a rejection stays one. */
+static strid_outcome outcome_of_late(struct worker *worker, strid_outcome outcome)
+{
+    worker_count(&worker->counters.timed_out, 1);
+    if (outcome >= STRID_REJECT)
+        return outcome;
+    strid_set_reason(&worker->context, "timeout");
+    return STRID_RETRY;
+}
+
 /* Every handler of the record's type, in one write set; the outcome is the worst of theirs. */
 static strid_outcome call_handlers(struct worker *worker, struct chunk_slot *slot)
 {
@@ -209,6 +220,11 @@ static strid_outcome call_handlers(struct worker *worker, struct chunk_slot *slo
         atomic_store_explicit(&worker->hand.route, handlers->handlers[i], memory_order_relaxed);
         atomic_store_explicit(&worker->hand.calls, ++worker->call_count, memory_order_relaxed);
         strid_outcome outcome = route->handler(&worker->context, &slot->record, route->user);
+        /* relaxed: only the number matters, and a call that is told too late was in time */
+        if (__builtin_expect(atomic_load_explicit(&worker->hand.overdue, memory_order_relaxed) ==
+                                 worker->call_count,
+                             0))
+            outcome = outcome_of_late(worker, outcome);
         if (outcome > worst)
             worst = outcome;
         if (worst >= STRID_REJECT)
@@ -237,6 +253,7 @@ static bool settle(struct worker *worker, struct chunk_slot *slot, strid_outcome
         context_drop(context);
         if (++context->attempt < worker->run->definition->max_attempts) {
             worker_count(&worker->counters.retried, 1);
+            context->reason[0] = '\0'; /* of the attempt that failed */
             return true;
         }
         break;

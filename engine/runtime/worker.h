@@ -92,7 +92,7 @@ struct worker_tally {
 
 struct worker_counters { /* written by the worker only, relaxed: figures */
     _Atomic uint64_t records, done, skipped, unrouted, retried, dead_lettered, replayed, outputs;
-    _Atomic uint64_t lookups, misses;
+    _Atomic uint64_t lookups, misses, timed_out;
 };
 
 /* What the fetch of a chunk found out about one of its records. */
@@ -136,6 +136,7 @@ struct worker {
         _Alignas(RUN_SPAN) _Atomic(const struct chunk_slot *) slot;
         _Atomic uint64_t calls; /* stored only: it counts on from `call_count` */
         _Atomic uint32_t route;
+        _Atomic uint64_t overdue; /* @thread control: number of the call that ran too long */
     } hand;
     uint64_t call_count;
     struct worker_tally tally; /* of the chunk in hand, added to the counters behind it */

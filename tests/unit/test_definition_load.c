@@ -74,6 +74,9 @@ Test(definition_load, a_small_file_gets_the_documented_defaults)
     cr_assert_eq(definition->watchdog_ms, 30000);
     cr_assert_eq(definition->drain_timeout_ms, 30000);
     cr_assert_eq(definition->unrouted, DEFINITION_UNROUTED_SKIP);
+    cr_assert_eq(definition->timeout_ms, 0);
+    cr_assert_eq(definition->on_timeout, DEFINITION_ON_TIMEOUT_RETRY);
+    cr_assert_lt(definition->routes[0].timeout_ms, 0, "the pipeline's");
     cr_assert_null(definition->dlq_url);
     cr_assert_eq(definition->sink_count, 0);
     cr_assert_eq(definition->route_count, 1);
@@ -88,6 +91,8 @@ static const char whole[] = "name: all\n"
                             "watchdog: 5m\n"
                             "drain_timeout: 1500ms\n"
                             "unrouted: dlq\n"
+                            "timeout: 90s\n"
+                            "on_timeout: abort\n"
                             "workers: 3\n"
                             "source:\n"
                             "  url: fake:a/b?number=9\n"
@@ -107,7 +112,7 @@ static const char whole[] = "name: all\n"
                             "  one: sunk:first\n"
                             "  two: { url: sunk:second, number: 4 }\n"
                             "handlers:\n"
-                            "  - { on: 'a*', count: { store: counts } }\n"
+                            "  - { on: 'a*', timeout: 2s, count: { store: counts } }\n"
                             "  - { sum: { store: sums, field: n } }\n"
                             "  - { filter: { field: k, equals: 5, exists: true } }\n"
                             "  - { on: b, forward: { to: two } }\n"
@@ -122,6 +127,10 @@ Test(definition_load, every_key_arrives)
     cr_assert_eq(definition->watchdog_ms, 300000);
     cr_assert_eq(definition->drain_timeout_ms, 1500);
     cr_assert_eq(definition->unrouted, DEFINITION_UNROUTED_DLQ);
+    cr_assert_eq(definition->timeout_ms, 90000);
+    cr_assert_eq(definition->on_timeout, DEFINITION_ON_TIMEOUT_ABORT);
+    cr_assert_eq(definition->routes[0].timeout_ms, 2000);
+    cr_assert_lt(definition->routes[1].timeout_ms, 0);
     cr_assert_eq(definition->workers, 3);
     cr_assert_str_eq(definition->state_url, "rocksdb:./state");
     cr_assert_eq(definition->max_attempts, 7);
@@ -206,7 +215,7 @@ Test(definition_load, an_unknown_key_names_the_nearest)
         {WHOLE "  \n# a comment\nrety: {}\n", "6:1: unknown key \"rety\"; did you mean \"retry\"?"},
         {"zzzzzz: 1\n" WHOLE,
          "1:1: unknown key \"zzzzzz\"; known are name, delivery, memory, watchdog, drain_timeout, "
-         "unrouted, source, state, handlers, sink, dlq, retry, workers"},
+         "unrouted, timeout, on_timeout, source, state, handlers, sink, dlq, retry, workers"},
         {NAME "source: { url: fake:x, fromat: raw }\n" HANDLERS,
          "2:24: unknown key \"fromat\" in \"source\"; did you mean \"format\"?"},
         {NAME "source:\n  url: fake:x\n  nubmer: 4\n" HANDLERS,
@@ -290,6 +299,10 @@ Test(definition_load, bad_values_are_refused)
         {WHOLE "watchdog: 2d\n",
          "4:11: \"watchdog\": 2d is out of bounds, expected 0 to 86400000 ms"},
         {WHOLE "unrouted: drop\n", "4:11: \"unrouted\": expected one of skip, dlq, got \"drop\""},
+        {WHOLE "timeout: 2d\n",
+         "4:10: \"timeout\": 2d is out of bounds, expected 0 to 86400000 ms"},
+        {WHOLE "on_timeout: stop\n",
+         "4:13: \"on_timeout\": expected one of retry, abort, got \"stop\""},
         {WHOLE "drain_timeout: soon\n", "4:16: \"drain_timeout\": expected a duration such as "
                                         "100ms, 30s, 5m, 1h or 7d, got \"soon\""},
         {WHOLE "retry: { max_attempts: 0 }\n",

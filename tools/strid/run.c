@@ -66,6 +66,7 @@ static void put_summary_json(const struct command_call *call, const strid_pipeli
     output_number("skipped", stats->skipped);
     output_number("unrouted", stats->unrouted);
     output_number("retried", stats->retried);
+    output_number("timed_out", stats->timed_out);
     output_number("dead_lettered", stats->dead_lettered);
     output_number("replayed", stats->replayed);
     output_number("outputs", stats->outputs);

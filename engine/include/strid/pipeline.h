@@ -35,6 +35,21 @@ typedef enum strid_durability {
     STRID_DURABILITY_REPLAY       /* rarely: the source replays what was not synced */
 } strid_durability;
 
+/* What becomes of records whose type no handler wants. */
+typedef enum strid_unrouted {
+    STRID_UNROUTED_DEFAULT = 0, /* the pipeline file's, or skip */
+    STRID_UNROUTED_SKIP,        /* counted and passed over */
+    STRID_UNROUTED_DLQ          /* dead-lettered */
+} strid_unrouted;
+
+/* What happens when a handler runs longer than its time-out. It cannot be stopped. */
+typedef enum strid_on_timeout {
+    STRID_ON_TIMEOUT_DEFAULT = 0, /* the pipeline file's, or retry */
+    STRID_ON_TIMEOUT_RETRY,       /* once it returns its changes are dropped: a failed attempt */
+    STRID_ON_TIMEOUT_ABORT        /* the process ends at once, by abort() */
+} strid_on_timeout;
+
+/* Grows at its end: a program that was built with an older header hands over a smaller one. */
 typedef struct strid_pipeline_options {
     uint32_t struct_size;
     const char *name;      /* required; [A-Za-z0-9_-]{1,64} */
@@ -50,6 +65,9 @@ typedef struct strid_pipeline_options {
     strid_log_fn log;      /* NULL: silent */
     void *log_user;
     strid_durability durability;
+    int64_t timeout_ms; /* of a handler's call; 0: the pipeline file's, or none */
+    strid_on_timeout on_timeout;
+    strid_unrouted unrouted;
 } strid_pipeline_options;
 
 #define STRID_PIPELINE_OPTIONS_INIT .struct_size = sizeof(strid_pipeline_options)
@@ -162,6 +180,7 @@ typedef struct strid_pipeline_stats {
     uint64_t cache_misses;
     uint64_t restarts;     /* after store errors */
     uint64_t backpressure; /* polls that were put off for want of credit */
+    uint64_t timed_out;    /* calls of handlers that ran longer than their time-out */
 } strid_pipeline_stats;
 
 /** @brief Figures of the current or last run; a snapshot, not exact while running. Thread safety:
