@@ -29,7 +29,12 @@
     X(MUTANT_CHUNK_EARLY, "a chunk given back while a worker has it")                              \
     X(MUTANT_NUMBER_REUSED, "block numbers start anew with each run")                              \
     X(MUTANT_PROGRESS_LOST, "progress left out when blocks are materialised")                      \
-    X(MUTANT_SCAN_STORE_ONLY, "a scan that leaves out what is not yet materialised")
+    X(MUTANT_SCAN_STORE_ONLY, "a scan that leaves out what is not yet materialised")               \
+    X(MUTANT_EXPIRED_READ, "an entry that outlived its time to live is read")                      \
+    X(MUTANT_SWEEP_NEWER, "the sweep of the store deletes newer entries")                          \
+    X(MUTANT_OLD_EPOCH, "a chunk of an older epoch handled")                                       \
+    X(MUTANT_DROPPED_COUNTS, "a dropped chunk counts as handled")                                  \
+    X(MUTANT_NEVER_DUE, "a block is sealed only when it is full")
 
 enum mutant {
     MUTANT_NONE = 0,

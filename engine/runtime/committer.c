@@ -128,7 +128,7 @@ static int take_chunks(struct committer *committer)
                 break;
             /* Of a dropped chunk nothing was applied: its round never completes, and the low
              * position stays. */
-            if (!chunk->dropped)
+            if (!chunk->dropped || MUTANT(MUTANT_DROPPED_COUNTS))
                 push_completion(&committer->completions[w],
                                 &(struct completion){.round = chunk->round,
                                                      .block = chunk->block,

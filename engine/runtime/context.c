@@ -88,7 +88,7 @@ strid_state_kind strid_state_get(strid_context *context, strid_store handle, str
     }
     const struct cache_entry *entry = context_entry(context, store);
     if (entry == NULL || cache_kind(entry) == STRID_STATE_ABSENT ||
-        key_is_expired(entry->expiry_ms, context->worker->now_ms))
+        (key_is_expired(entry->expiry_ms, context->worker->now_ms) && !MUTANT(MUTANT_EXPIRED_READ)))
         return STRID_STATE_ABSENT;
     *value = strid_bytes_of(cache_value(entry), entry->value_len);
     return cache_kind(entry);

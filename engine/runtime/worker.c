@@ -165,11 +165,11 @@ static bool is_due(const struct worker *worker, bool idle, int64_t now)
     if (worker->run->definition->durability == STRID_DURABILITY_STRICT)
         return true;
     bool all_back = worker->free_count == WORKER_BLOCKS - 1;
-    if ((idle && all_back && now - worker->busy_at_ns >= IDLE_NS) || worker->starving ||
-        worker->cache.dirty_bytes >= options->block_bytes ||
+    if ((idle && all_back && !MUTANT(MUTANT_NEVER_DUE) && now - worker->busy_at_ns >= IDLE_NS) ||
+        worker->starving || worker->cache.dirty_bytes >= options->block_bytes ||
         output_bytes(worker) >= options->output_bytes)
         return true;
-    return now - worker->opened_at_ns >= options->seal_interval_ns;
+    return now - worker->opened_at_ns >= options->seal_interval_ns && !MUTANT(MUTANT_NEVER_DUE);
 }
 
 static void dead_letter(struct worker *worker, struct chunk_slot *slot, const char *reason,
@@ -419,7 +419,7 @@ int worker_do_work(void *self)
         uint32_t epoch =
             atomic_load_explicit(&run->partitions[chunk->partition].epoch, memory_order_acquire);
         strid_error err = STRID_ERROR_INIT;
-        chunk->dropped = chunk->epoch != epoch;
+        chunk->dropped = chunk->epoch != epoch && !MUTANT(MUTANT_OLD_EPOCH);
         if (!chunk->dropped && worker_fetch(worker, chunk, &err) != STRID_OK) {
             run_fail(run, &err);
             return 0;

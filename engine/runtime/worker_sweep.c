@@ -7,6 +7,7 @@
  * began; whatever is newer than that is still in the cache, since only materialised entries leave
  * it, and only between two calls of this. So the cache is asked first.
  * @thread worker */
+#include "base/mutant.h"
 #include "runtime/worker.h"
 
 enum {
@@ -42,7 +43,8 @@ static void delete_expired(struct worker *worker, const struct key_state *state)
     static const struct key_value absent = {.kind = STRID_STATE_ABSENT};
     struct cache_key key = cache_key_from(state);
     struct cache_entry *entry = cache_find_sub(&worker->cache, &key);
-    if (entry != NULL && !key_is_expired(entry->expiry_ms, worker->now_ms))
+    if (entry != NULL && !key_is_expired(entry->expiry_ms, worker->now_ms) &&
+        !MUTANT(MUTANT_SWEEP_NEWER))
         return; /* newer, or deleted already */
     if (entry == NULL)
         entry = cache_add(&worker->cache, &key, &absent);

@@ -76,6 +76,7 @@ static bool print_figures(const struct sim_figures *figures)
                  {"power losses", figures->power_losses},
                  {"writes lost", figures->unsynced},
                  {"failed openings", figures->failed_opens},
+                 {"partitions taken", figures->taken},
                  {"drains", figures->drained},
                  {"halts", figures->halted},
                  {"evictions", figures->evictions},

@@ -7,8 +7,11 @@
 #include "runtime/worker.h"
 
 #include "sim_handler.h"
+#include "sim_step.h"
 #include "sim_store.h"
 #include "sim_subs.h"
+
+enum { SWEPT_STEPS_MAX = 20000 };
 
 /* Chunks that are home, and those on their way through the rings. */
 static void count_chunks(struct run *run, uint32_t *home, uint32_t *away, uint32_t *all)
@@ -237,6 +240,31 @@ void sim_check_recovered(struct sim_world *world, bool complete)
     check_arrived(world, applied, complete);
 }
 
+/* Whether each worker has all of its blocks, or could take them. */
+static bool blocks_are_back(const struct run *run)
+{
+    bool all = true;
+    for (uint32_t w = 0; w < run->worker_count; w++) {
+        const struct worker *worker = &run->workers[w];
+        uint32_t blocks = worker->free_count + (worker->block != NULL) +
+                          ring_size(storage_to_worker(run->storage, w));
+        all = all && blocks == WORKER_BLOCKS;
+        SIM_CHECK("block_owner", blocks <= WORKER_BLOCKS, "worker %u: %u blocks", w, blocks);
+    }
+    return all;
+}
+
+/* Nobody waits for a block that only deletes what is over: it is under way for a while. */
+static void check_blocks(struct sim_world *world)
+{
+    struct run *run = world->run;
+    uint32_t left = world->knobs.ttl_ms > 0 ? SWEPT_STEPS_MAX : 0;
+    for (; left > 0 && !blocks_are_back(run) && !run_failed(run); left--)
+        (void)sim_step(world);
+    SIM_CHECK("block_owner", run_failed(run) || blocks_are_back(run),
+              "a worker's block does not come back");
+}
+
 void sim_check_finished(struct sim_world *world)
 {
     struct run *run = world->run;
@@ -249,15 +277,7 @@ void sim_check_finished(struct sim_world *world)
                 SIM_CHECK("chunk_owner",
                           run->readers[r].free_chunks[i] != run->readers[r].free_chunks[j],
                           "reader %u holds a chunk twice", r);
-    for (uint32_t w = 0; w < run->worker_count; w++) {
-        const struct worker *worker = &run->workers[w];
-        uint32_t blocks = worker->free_count + (worker->block != NULL) +
-                          ring_size(storage_to_worker(run->storage, w));
-        /* Nobody waits for a block that only deletes what is over: it may still be under way. */
-        bool swept = world->knobs.ttl_ms > 0;
-        SIM_CHECK("block_owner", swept ? blocks <= WORKER_BLOCKS : blocks == WORKER_BLOCKS,
-                  "worker %u: %u blocks are back", w, blocks);
-    }
+    check_blocks(world);
     strid_pipeline_stats stats = {0};
     run_add_stats(run, &stats);
     SIM_CHECK("one_outcome",

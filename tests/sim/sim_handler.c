@@ -31,6 +31,9 @@ static struct sim_record *record_of(const strid_record *record, struct sim_paylo
             sim_input_place(input, record->position) == of->place &&
             (key->keyless ? record->key.data == NULL : strid_bytes_equal(record->key, key->bytes)),
         "partition %u, record %u: not its place or key", payload->partition, payload->index);
+    SIM_CHECK("epoch_is_current", !sim_world->source.partitions[payload->partition].taken,
+              "partition %u was taken away, and record %u is handled", payload->partition,
+              payload->index);
     return of;
 }
 

@@ -139,6 +139,18 @@ static void heal(struct sim_world *world, uint64_t *healed_at)
               "%d steps after everything healed there is still work", HEALED_STEPS_MAX);
 }
 
+/* Another node gets the partition: what was read of it and not yet handled is void. The source
+ * gives no more of it, and this run ends before long. */
+static void take_partition(struct sim_world *world)
+{
+    uint32_t index = sim_random_below(&world->random, world->run->partition_count);
+    struct partition *partition = &world->run->partitions[index];
+    world->source.partitions[partition->origin.partition].taken = true;
+    (void)atomic_fetch_add_explicit(&partition->epoch, 1, memory_order_release);
+    world->figures.taken++;
+    sim_world_note("take", partition->origin.partition, 0, 0);
+}
+
 static enum ending step_through(struct sim_world *world, uint64_t *healed_at)
 {
     struct sim_random *random = &world->random;
@@ -146,6 +158,8 @@ static enum ending step_through(struct sim_world *world, uint64_t *healed_at)
     sim_step_begin(world);
     uint64_t crash_at = sim_random_log(random, 1, CRASH_STEPS_MAX);
     uint64_t stop_at = sim_random_chance(random, 4) ? sim_random_log(random, 1, 4000) : UINT64_MAX;
+    uint64_t take_at = sim_random_chance(random, 4) ? sim_random_log(random, 1, 4000) : UINT64_MAX;
+    uint64_t leave_at = UINT64_MAX; /* for other partitions than it has now */
     uint32_t stop = sim_random_chance(random, 3) ? RUN_HALT : RUN_DRAIN;
     while (!is_over(world)) {
         (void)sim_step(world);
@@ -161,6 +175,12 @@ static enum ending step_through(struct sim_world *world, uint64_t *healed_at)
             return draw_ending(random, false);
         if (world->faults && world->run_steps == stop_at)
             atomic_store_explicit(&run->stop, stop, memory_order_release);
+        if (world->faults && world->run_steps == take_at) {
+            take_partition(world);
+            leave_at = take_at + sim_random_log(random, 1, 4000);
+        }
+        if (world->run_steps >= leave_at)
+            return ENDING_REOPEN;
         if (run_stop(run) == RUN_HALT && world->idle > 2 * world->agent_count)
             return ENDING_KILL; /* as the host would: nothing moves any more */
         world->run_steps++;

@@ -90,11 +90,20 @@ static void check_dead_letter(const strid_output *output, const struct sim_paylo
     check_id(output, payload, "dlq");
 }
 
+/* A slow sink: the clock moves, and others go on. */
+static void wait_for_sink(void)
+{
+    for (uint32_t left = sim_world->knobs.sink_waits; left > 0; left--)
+        sim_step_yield();
+    if (sim_world->knobs.sink_waits > 1)
+        sim_world->now_ns += (int64_t)sim_random_below(&sim_world->random, 50000) * 1000;
+}
+
 static strid_status sink_write(strid_sink *self, const strid_output *outputs, uint32_t count,
                                strid_error *err)
 {
     struct buffer *waiting = waiting_of(self);
-    sim_step_yield();
+    wait_for_sink();
     for (uint32_t i = 0; i < count; i++) {
         struct sim_payload payload;
         SIM_CHECK("output_takes_effect", outputs[i].value.len >= sizeof payload,
@@ -164,7 +173,7 @@ void sim_sink_crash(uint32_t index)
 
 static strid_status sink_flush(strid_sink *self, strid_error *err)
 {
-    sim_step_yield();
+    wait_for_sink();
     size_t count = waiting_of(self)->len / sizeof(struct sim_payload);
     bool fails = sim_world_strikes(sim_world->knobs.sink_rate);
     sim_world_note("flush", self->index, count, fails);

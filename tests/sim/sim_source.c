@@ -55,6 +55,7 @@ static strid_status source_assign(strid_source *self, uint32_t partition,
               (unsigned long long)place, (unsigned long long)source->partitions[partition].acked);
     source->partitions[partition].cursor = sim_input_before(&input->partitions[partition], place);
     source->partitions[partition].assigned = true;
+    source->partitions[partition].taken = false;
     sim_world_note("assign", partition, place, 0);
     return STRID_OK;
 }
@@ -106,7 +107,7 @@ static strid_status source_poll(strid_source *self, uint32_t partition, strid_in
     (void)err;
     SIM_CHECK("one_owner", source->partitions[partition].assigned, "partition %u is polled",
               partition);
-    if (sim_world_strikes(sim_world->knobs.again_rate))
+    if (source->partitions[partition].taken || sim_world_strikes(sim_world->knobs.again_rate))
         return STRID_AGAIN;
     sim_step_yield();
     uint32_t wanted = sim_random_between(&sim_world->random, 1, records_max);

@@ -12,6 +12,7 @@ struct sim_source {
     struct {
         uint32_t cursor; /* next record to be delivered */
         bool assigned;
+        bool taken;        /* away, in this run: its epoch was raised, and nothing more comes */
         bool acknowledged; /* in any run */
         uint64_t acked;    /* place */
     } partitions[SIM_INPUT_PARTITIONS_MAX];

@@ -81,6 +81,7 @@ static void pick_knobs(struct sim_knobs *knobs, struct sim_random *random)
         .store_rate = pick_rate(random),
         .read_rate = pick_rate(random) * 2,
         .sink_rate = pick_rate(random),
+        .sink_waits = sim_random_chance(random, 4) ? sim_random_log(random, 1, 30) : 1,
         .again_rate = sim_random_log(random, 2, 100),
         .yield_rate = sim_random_chance(random, 4) ? 0 : sim_random_log(random, 1, 30),
         .crashes_wanted = sim_random_between(random, 1, 20)};

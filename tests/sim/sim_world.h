@@ -27,13 +27,14 @@ struct sim_knobs {
     uint32_t readers, chunks_per_reader, chunk_records, vshards_used, workers;
     uint64_t cache_bytes, redo_bytes, block_bytes;
     int64_t seal_interval_ns;
-    int64_t ttl_ms;          /* of the store of aged entries; 0: they stay */
-    uint32_t clock_step_us;  /* the clock moves up to so far between two steps */
-    uint32_t store_rate;     /* writes, syncs and loads that fail with an unknown outcome */
-    uint32_t read_rate;      /* reads that fail */
-    uint32_t sink_rate;      /* writes and flushes that fail */
-    uint32_t again_rate;     /* polls that give nothing */
-    uint32_t yield_rate;     /* calls in which other agents go on */
+    int64_t ttl_ms;         /* of the store of aged entries; 0: they stay */
+    uint32_t clock_step_us; /* the clock moves up to so far between two steps */
+    uint32_t store_rate;    /* writes, syncs and loads that fail with an unknown outcome */
+    uint32_t read_rate;     /* reads that fail */
+    uint32_t sink_rate;     /* writes and flushes that fail */
+    uint32_t sink_waits; /* others go on so often while a sink writes or flushes, and time does */
+    uint32_t again_rate; /* polls that give nothing */
+    uint32_t yield_rate; /* calls in which other agents go on */
     uint32_t crashes_wanted; /* besides those that faults bring about */
 };
 
@@ -41,6 +42,7 @@ struct sim_knobs {
 struct sim_figures {
     uint64_t steps, runs, reopened, killed, power_losses, drained, halted, failed_opens;
     uint64_t unsynced; /* writes that a power loss took */
+    uint64_t taken;    /* partitions */
     uint64_t nested;   /* steps within a call of another agent */
     uint64_t evictions, replayed, retried, dead_letters, outputs, materialised, backpressure;
 };
