@@ -10,12 +10,12 @@
 #include "raw/database.h"
 #include "raw/rocksdb_loop.h"
 #include "report.h"
+#include "share.h"
 #include "workload.h"
 
 enum {
     VALUE_BYTES = 100,
     PREPARE_PER_KEY = 3, /* records a key that make the state; uniform: 95 % of the keys exist */
-    RAW_MEMTABLES = 2
 };
 
 struct count {
@@ -26,9 +26,8 @@ struct count {
     char state[MEASURE_PATH_MAX + 16];
     char state_directory[MEASURE_PATH_MAX];
     char raw_directory[MEASURE_PATH_MAX];
-    uint64_t
-        block_cache; /* of the raw database: what the engine's memory leaves beside memtables */
-    int64_t handled; /* by the engine, all runs together */
+    struct database_memory memory; /* of the raw database */
+    int64_t handled;               /* by the engine, all runs together */
     int64_t raw_handled;
     double sync_every_s; /* as the engine's last run synced */
     struct keys keys;
@@ -125,7 +124,7 @@ static int make_raw(struct count *count)
     else if (sum != count->handled)
         (void)measure_failed(count->state, "could not be copied whole");
     else
-        result = database_make(count->raw_directory, copy.entries, copy.count, count->block_cache);
+        result = database_make(count->raw_directory, copy.entries, copy.count, &count->memory);
     count->raw_handled = sum;
     free(copy.entries);
     return result;
@@ -137,12 +136,12 @@ static int run_side(void *user, uint32_t side, double seconds, struct bench_run 
 {
     struct count *count = user;
     const char *directory = side == SIDE_ENGINE ? count->state_directory : count->raw_directory;
-    if (database_compact(directory, count->block_cache) != 0)
+    if (database_compact(directory, &count->memory) != 0)
         return -1;
     if (side == SIDE_ENGINE)
         return run_engine(count, seconds, 0, false, out);
     const struct rocksdb_loop loop = {.path = directory,
-                                      .block_cache = count->block_cache,
+                                      .memory = &count->memory,
                                       .sync_every_s = count->sync_every_s,
                                       .keys = &count->keys};
     int result = side == SIDE_BATCHED ? rocksdb_loop_batched(&loop, seconds, out)
@@ -154,7 +153,6 @@ static int run_side(void *user, uint32_t side, double seconds, struct bench_run 
 static void init(struct count *count, uint64_t keys)
 {
     const struct bench_settings *settings = count->settings;
-    uint64_t memtables = RAW_MEMTABLES * ROCKSDB_TUNING_WRITE_BUFFER;
     (void)snprintf(count->source, sizeof count->source,
                    "generator:?seed=1&records=0&keys=%" PRIu64 "&size=%d&dist=%s", keys,
                    VALUE_BYTES, count->workload->zipf ? "zipf:1.0" : "uniform");
@@ -163,9 +161,7 @@ static void init(struct count *count, uint64_t keys)
     (void)snprintf(count->state, sizeof count->state, "rocksdb:%s", count->state_directory);
     (void)snprintf(count->raw_directory, sizeof count->raw_directory, "%s/%s.raw",
                    settings->directory, count->workload->name);
-    count->block_cache = settings->memory > memtables + ROCKSDB_TUNING_BLOCK_CACHE
-                             ? settings->memory - memtables
-                             : ROCKSDB_TUNING_BLOCK_CACHE;
+    share_divide(settings, &count->memory);
     count->sync_every_s = 0.1;
     keys_init(&count->keys, 2, keys, count->workload->zipf);
 }
@@ -173,7 +169,7 @@ static void init(struct count *count, uint64_t keys)
 static int check_raw(const struct count *count)
 {
     int64_t sum = 0;
-    if (database_sum(count->raw_directory, count->block_cache, &sum) != 0)
+    if (database_sum(count->raw_directory, &count->memory, &sum) != 0)
         return -1;
     return sum == count->raw_handled
                ? 0

@@ -199,7 +199,7 @@ static bool add_entry(void *user, const strid_state_entry *entry)
 {
     struct sum *sum = user;
     int64_t value = 0;
-    if (entry->kind == STRID_STATE_I64)
+    if (entry->value.len >= sizeof value)
         memcpy(&value, entry->value.data, sizeof value);
     else
         sum->others++;
@@ -220,7 +220,7 @@ int engine_run_sum(const char *state, const char *store, int64_t *out, uint64_t 
     if (status != STRID_OK)
         return measure_failed(state, error.message);
     if (sum.others != 0)
-        return measure_failed(state, "holds values that are no integers");
+        return measure_failed(state, "holds values without a number");
     *out = sum.total;
     *keys = sum.keys;
     return 0;

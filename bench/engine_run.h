@@ -29,7 +29,7 @@ struct engine_run {
  * the call of strid_pipeline_run to its return. `stats` may be NULL. */
 int engine_run(const struct engine_run *run, struct bench_run *out, strid_pipeline_stats *stats);
 
-/* Adds up the integers of a store of a stopped node. */
+/* Adds up the integers of a store of a stopped node; of longer values those they begin with. */
 int engine_run_sum(const char *state, const char *store, int64_t *sum, uint64_t *keys);
 
 #endif

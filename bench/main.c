@@ -19,6 +19,7 @@ static const struct workload workloads[] = {
     {"engine_count_1m", "a durable count per key, uniform keys", 1000000, false, engine_count},
     {"engine_count_10m", "a durable count per key, uniform keys", 10000000, false, engine_count},
     {"engine_count_10m_zipf", "a durable count per key, Zipf keys", 10000000, true, engine_count},
+    {"engine_bytes_1k", "values of 1 KiB rewritten", 1000000, false, engine_bytes},
     {"file_count", "lines of a JSON file, counted by key", 100000, false, file_count},
 };
 

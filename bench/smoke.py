@@ -45,7 +45,7 @@ class SmokeTest(unittest.TestCase):
 
     def test_list_names_the_workloads(self):
         for name in ("engine_noop", "engine_count_100k", "engine_count_1m", "engine_count_10m",
-                     "engine_count_10m_zipf", "file_count"):
+                     "engine_count_10m_zipf", "engine_bytes_1k", "file_count"):
             self.assertIn(name, names())
 
     def test_every_workload_measures_itself_beside_its_raw_loop(self):

@@ -17,10 +17,10 @@ int database_failed(const char *what, char *text)
     return -1;
 }
 
-int database_open(struct database *database, const char *path, uint64_t block_cache)
+int database_open(struct database *database, const char *path, const struct database_memory *memory)
 {
     *database = (struct database){0};
-    rocksdb_tuning_init(&database->tuning, 0, block_cache);
+    rocksdb_tuning_init(&database->tuning, memory->write_buffer, memory->block_cache);
     rocksdb_options_set_create_if_missing(database->tuning.options, 1);
     const char *const names[] = {"default"};
     const rocksdb_options_t *const options[] = {database->tuning.options};
@@ -97,11 +97,11 @@ static int load(const struct database *database, const char *path,
 }
 
 int database_make(const char *path, struct database_entry *entries, uint64_t count,
-                  uint64_t block_cache)
+                  const struct database_memory *memory)
 {
     qsort(entries, count, sizeof *entries, compare_entries);
     struct database database;
-    if (database_open(&database, path, block_cache) != 0)
+    if (database_open(&database, path, memory) != 0)
         return -1;
     int result = load(&database, path, entries, count);
     rocksdb_compact_range(database.db, NULL, 0, NULL, 0);
@@ -109,20 +109,20 @@ int database_make(const char *path, struct database_entry *entries, uint64_t cou
     return result;
 }
 
-int database_compact(const char *path, uint64_t block_cache)
+int database_compact(const char *path, const struct database_memory *memory)
 {
     struct database database;
-    if (database_open(&database, path, block_cache) != 0)
+    if (database_open(&database, path, memory) != 0)
         return -1;
     rocksdb_compact_range(database.db, NULL, 0, NULL, 0);
     database_close(&database);
     return 0;
 }
 
-int database_sum(const char *path, uint64_t block_cache, int64_t *sum)
+int database_sum(const char *path, const struct database_memory *memory, int64_t *sum)
 {
     struct database database;
-    if (database_open(&database, path, block_cache) != 0)
+    if (database_open(&database, path, memory) != 0)
         return -1;
     *sum = 0;
     rocksdb_iterator_t *at = rocksdb_create_iterator(database.db, database.read_options);

@@ -7,6 +7,12 @@
 
 #include "state/rocksdb/rocksdb_tuning.h"
 
+/* Of a raw database. */
+struct database_memory {
+    uint64_t write_buffer; /* of one memtable; there are two */
+    uint64_t block_cache;
+};
+
 struct database {
     struct rocksdb_tuning tuning;
     rocksdb_t *db;
@@ -16,7 +22,8 @@ struct database {
 };
 
 /* Each returns 0, or -1 with a message on stderr. */
-int database_open(struct database *database, const char *path, uint64_t block_cache);
+int database_open(struct database *database, const char *path,
+                  const struct database_memory *memory);
 void database_close(struct database *database);
 
 struct database_entry {
@@ -26,13 +33,13 @@ struct database_entry {
 
 /* Makes a database that holds `entries`, sorted here, bulk-loaded as sorted files, compacted. */
 int database_make(const char *path, struct database_entry *entries, uint64_t count,
-                  uint64_t block_cache);
+                  const struct database_memory *memory);
 
 /* Compacts a whole database that nobody has open, the engine's as well as a raw one. */
-int database_compact(const char *path, uint64_t block_cache);
+int database_compact(const char *path, const struct database_memory *memory);
 
 /* Adds up all values of 8 bytes. */
-int database_sum(const char *path, uint64_t block_cache, int64_t *sum);
+int database_sum(const char *path, const struct database_memory *memory, int64_t *sum);
 
 /* Prints and frees what RocksDB said; 0 if it said nothing. */
 int database_failed(const char *what, char *text);

@@ -6,12 +6,13 @@
 #ifndef RAW_ROCKSDB_LOOP_H
 #define RAW_ROCKSDB_LOOP_H
 
+#include "database.h"
 #include "keys.h"
 #include "measure.h"
 
 struct rocksdb_loop {
     const char *path;
-    uint64_t block_cache;
+    const struct database_memory *memory;
     double sync_every_s;
     struct keys *keys;
 };

@@ -1,0 +1,17 @@
+#include "share.h"
+
+#include <unistd.h>
+
+#include "runtime/budget.h"
+
+enum { MEMTABLES = 2 };
+
+void share_divide(const struct bench_settings *settings, struct database_memory *out)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t workers = settings->workers != 0 ? settings->workers : cores < 1 ? 1 : (uint32_t)cores;
+    struct budget budget;
+    budget_divide(settings->memory, workers, 1, &budget);
+    out->write_buffer = budget.write_buffer;
+    out->block_cache = settings->memory - budget.base - MEMTABLES * budget.write_buffer;
+}

@@ -1,0 +1,13 @@
+/* How the memory of a workload is shared out on the raw side. @thread any */
+#ifndef BENCH_SHARE_H
+#define BENCH_SHARE_H
+
+#include "measure.h"
+#include "raw/database.h"
+
+/* What a raw loop makes of as much memory as the engine has: memtables of the same size, and all
+ * that the engine spends on chunks, blocks, folding and its own caches as block cache. What the
+ * process takes for itself is left out on both sides. */
+void share_divide(const struct bench_settings *settings, struct database_memory *out);
+
+#endif
