@@ -13,8 +13,11 @@
 #include "share.h"
 #include "workload.h"
 
+#define PREPARE_MEMORY (UINT64_C(2) << 30)
+
 enum {
     VALUE_BYTES = 100,
+    SPILL_TIMES = 10,    /* so many times the memory are the keys and counts alone */
     PREPARE_PER_KEY = 3, /* records a key that make the state; uniform: 95 % of the keys exist */
 };
 
@@ -31,6 +34,7 @@ struct count {
     int64_t raw_handled;
     double sync_every_s; /* as the engine's last run synced */
     struct keys keys;
+    bool spills; /* more state than memory */
 };
 
 static strid_outcome count_record(strid_context *ctx, const strid_record *record, void *user)
@@ -130,7 +134,7 @@ static int make_raw(struct count *count)
     return result;
 }
 
-enum { SIDE_ENGINE = 0, SIDE_BATCHED, SIDE_CLASSIC, SIDES };
+enum { SIDE_ENGINE = 0, SIDE_BATCHED, SIDE_OTHER, SIDES }; /* other: get and put, or reads */
 
 static int run_side(void *user, uint32_t side, double seconds, struct bench_run *out)
 {
@@ -143,10 +147,13 @@ static int run_side(void *user, uint32_t side, double seconds, struct bench_run 
     const struct rocksdb_loop loop = {.path = directory,
                                       .memory = &count->memory,
                                       .sync_every_s = count->sync_every_s,
-                                      .keys = &count->keys};
-    int result = side == SIDE_BATCHED ? rocksdb_loop_batched(&loop, seconds, out)
-                                      : rocksdb_loop_classic(&loop, seconds, out);
-    count->raw_handled += (int64_t)out->records;
+                                      .keys = &count->keys,
+                                      .reads_only = side == SIDE_OTHER && count->spills};
+    int result = side == SIDE_BATCHED || loop.reads_only
+                     ? rocksdb_loop_batched(&loop, seconds, out)
+                     : rocksdb_loop_classic(&loop, seconds, out);
+    if (!loop.reads_only)
+        count->raw_handled += (int64_t)out->records;
     return result;
 }
 
@@ -176,33 +183,65 @@ static int check_raw(const struct count *count)
                : measure_failed(count->workload->name, "the raw counters do not add up");
 }
 
+/* Both databases. State that spills is made with the memory that it would take not to, since making
+ * it is not what is measured. */
+static int prepare(struct count *count, uint64_t keys)
+{
+    const struct bench_settings *settings = count->settings;
+    struct bench_settings roomy = *settings;
+    if (count->spills && roomy.memory < PREPARE_MEMORY)
+        roomy.memory = PREPARE_MEMORY;
+    count->settings = &roomy;
+    struct bench_run run;
+    int result = run_engine(count, 0, keys * PREPARE_PER_KEY, false, &run);
+    count->settings = settings;
+    return result == 0 && settings->hold_seconds == 0 ? make_raw(count) : result;
+}
+
+static void report_side(const struct count *count, const struct measure_figures *figures,
+                        uint32_t side, const char *suffix)
+{
+    char name[64];
+    (void)snprintf(name, sizeof name, "%s%s", count->workload->name, suffix);
+    const char *other = count->spills ? "raw_rocksdb_multi_get" : "raw_rocksdb_get_put";
+    const struct report_line line = {.name = name,
+                                     .baseline_name = side == SIDE_OTHER ? other : "raw_rocksdb",
+                                     .unit = "records/s",
+                                     .engine = figures[SIDE_ENGINE],
+                                     .baseline = figures[side]};
+    report_line(count->settings, &line);
+}
+
+static int run_workload(struct count *count, uint64_t keys)
+{
+    const struct bench_settings *settings = count->settings;
+    init(count, keys);
+    if (prepare(count, keys) != 0)
+        return -1;
+    struct bench_run run;
+    if (settings->hold_seconds != 0)
+        return run_engine(count, settings->hold_seconds, 0, true, &run);
+    const struct measure_plan plan = {.user = count, .run = run_side, .side_count = SIDES};
+    struct measure_figures figures[MEASURE_SIDES_MAX];
+    if (measure(&plan, settings, figures) != 0 || check_raw(count) != 0)
+        return -1;
+    report_side(count, figures, count->spills ? SIDE_OTHER : SIDE_BATCHED, "");
+    if (count->spills)
+        report_side(count, figures, SIDE_BATCHED, "_vs_count");
+    else
+        report_side(count, figures, SIDE_OTHER, "_vs_get_put");
+    return 0;
+}
+
 int engine_count(const struct workload *workload, const struct bench_settings *settings)
 {
     struct count count = {.workload = workload, .settings = settings};
-    uint64_t keys = settings->keys != 0 ? settings->keys : workload->keys;
-    init(&count, keys);
-    struct bench_run run;
-    if (run_engine(&count, 0, keys * PREPARE_PER_KEY, false, &run) != 0)
-        return -1;
-    if (settings->hold_seconds != 0)
-        return run_engine(&count, settings->hold_seconds, 0, true, &run);
-    if (make_raw(&count) != 0)
-        return -1;
-    const struct measure_plan plan = {.user = &count, .run = run_side, .side_count = SIDES};
-    struct measure_figures figures[MEASURE_SIDES_MAX];
-    if (measure(&plan, settings, figures) != 0 || check_raw(&count) != 0)
-        return -1;
-    char classic_name[64];
-    (void)snprintf(classic_name, sizeof classic_name, "%s_vs_get_put", workload->name);
-    struct report_line line = {.name = workload->name,
-                               .baseline_name = "raw_rocksdb",
-                               .unit = "records/s",
-                               .engine = figures[SIDE_ENGINE],
-                               .baseline = figures[SIDE_BATCHED]};
-    report_line(settings, &line);
-    line.name = classic_name;
-    line.baseline_name = "raw_rocksdb_get_put";
-    line.baseline = figures[SIDE_CLASSIC];
-    report_line(settings, &line);
-    return 0;
+    return run_workload(&count, settings->keys != 0 ? settings->keys : workload->keys);
+}
+
+int engine_spill(const struct workload *workload, const struct bench_settings *settings)
+{
+    struct count count = {.workload = workload, .settings = settings, .spills = true};
+    uint64_t keys = SPILL_TIMES * settings->memory / (KEYS_BYTES + sizeof(int64_t));
+    return run_workload(&count, settings->keys != 0 ? settings->keys : keys);
 }

@@ -14,14 +14,19 @@
 #include "workload.h"
 
 static const struct workload workloads[] = {
-    {"engine_noop", "records through the engine, no state", 100000, false, engine_noop},
-    {"engine_count_100k", "a durable count per key, uniform keys", 100000, false, engine_count},
-    {"engine_count_1m", "a durable count per key, uniform keys", 1000000, false, engine_count},
-    {"engine_count_10m", "a durable count per key, uniform keys", 10000000, false, engine_count},
-    {"engine_count_10m_zipf", "a durable count per key, Zipf keys", 10000000, true, engine_count},
-    {"engine_bytes_1k", "values of 1 KiB rewritten", 1000000, false, engine_bytes},
-    {"file_count", "lines of a JSON file, counted by key", 100000, false, file_count},
+    {"engine_noop", "records through the engine, no state", 100000, false, 0, engine_noop},
+    {"engine_count_100k", "a durable count per key, uniform keys", 100000, false, 0, engine_count},
+    {"engine_count_1m", "a durable count per key, uniform keys", 1000000, false, 0, engine_count},
+    {"engine_count_10m", "a durable count per key, uniform keys", 10000000, false, 0, engine_count},
+    {"engine_count_10m_zipf", "a durable count per key, Zipf keys", 10000000, true, 0,
+     engine_count},
+    {"engine_count_spill", "a durable count per key, ten times more of them than memory holds", 0,
+     false, UINT64_C(64) << 20, engine_spill},
+    {"engine_bytes_1k", "values of 1 KiB rewritten", 1000000, false, 0, engine_bytes},
+    {"file_count", "lines of a JSON file, counted by key", 100000, false, 0, file_count},
 };
+
+#define MEMORY_DEFAULT (UINT64_C(4) << 30)
 
 enum { WORKLOADS = sizeof workloads / sizeof workloads[0], HOLD_SECONDS = 60, RUN_SECONDS = 10 };
 
@@ -113,6 +118,8 @@ static int run_workload(const struct workload *workload, const struct arguments 
         return -1;
     struct bench_settings settings = arguments->settings;
     settings.directory = directory;
+    if (settings.memory == 0)
+        settings.memory = workload->memory != 0 ? workload->memory : MEMORY_DEFAULT;
     if (arguments->hold)
         settings.hold_seconds = (uint32_t)(settings.seconds + 0.999);
     int result = workload->run(workload, &settings);
@@ -123,7 +130,7 @@ static int run_workload(const struct workload *workload, const struct arguments 
 int main(int argc, char **argv)
 {
     const char *base = getenv("TMPDIR");
-    struct arguments arguments = {.settings = {.runs = 5, .memory = UINT64_C(4) << 30},
+    struct arguments arguments = {.settings = {.runs = 5},
                                   .base = base == NULL || base[0] == '\0' ? "/tmp" : base};
     int result = parse(argc, argv, &arguments);
     if (result != 0)

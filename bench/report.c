@@ -35,8 +35,7 @@ void report_begin(const struct bench_settings *settings)
     print_text("kernel", machine.kernel, ",");
     print_text("compiler", machine.compiler, ",");
     print_text("flags", machine.flags, ",");
-    printf("\"seconds\":%g,\"engine_memory_bytes\":%" PRIu64 "}\n", settings->seconds,
-           settings->memory);
+    printf("\"seconds\":%g}\n", settings->seconds);
     (void)fflush(stdout);
 }
 
@@ -51,11 +50,11 @@ void report_line(const struct bench_settings *settings, const struct report_line
             "\"baseline_name\":\"%s\",\"ratio\":%.4f,\"cpu_s_per_million\":%.6f,\"runs\":%" PRIu32
             ",\"min\":%.0f,\"max\":%.0f,\"syncs_per_s\":%.2f,\"baseline_min\":%.0f,"
             "\"baseline_max\":%.0f,\"baseline_cpu_s_per_million\":%.6f,"
-            "\"baseline_syncs_per_s\":%.2f}\n",
+            "\"baseline_syncs_per_s\":%.2f,\"engine_memory_bytes\":%" PRIu64 "}\n",
             line->name, line->unit, engine->median, baseline, line->baseline_name, ratio,
             engine->cpu_s_per_million, engine->runs, engine->min, engine->max, engine->syncs_per_s,
             line->baseline.min, line->baseline.max, line->baseline.cpu_s_per_million,
-            line->baseline.syncs_per_s);
+            line->baseline.syncs_per_s, settings->memory);
     } else {
         printf("%-28s %12.0f %s (%.0f to %.0f, %" PRIu32 " runs), %.3f cpu s/million, %.1f "
                "syncs/s\n%-28s %12.0f %s (%.0f to %.0f), ratio %.3f, %.1f syncs/s\n",

@@ -45,7 +45,8 @@ class SmokeTest(unittest.TestCase):
 
     def test_list_names_the_workloads(self):
         for name in ("engine_noop", "engine_count_100k", "engine_count_1m", "engine_count_10m",
-                     "engine_count_10m_zipf", "engine_bytes_1k", "file_count"):
+                     "engine_count_10m_zipf", "engine_bytes_1k",
+                     "engine_count_spill", "file_count"):
             self.assertIn(name, names())
 
     def test_every_workload_measures_itself_beside_its_raw_loop(self):
@@ -55,6 +56,7 @@ class SmokeTest(unittest.TestCase):
                 self.check_members(first, FIRST)
                 self.assertIn(name, [item["name"] for item in lines])
                 for item in lines:
+                    self.assertEqual(item["engine_memory_bytes"], 512 << 20)
                     self.check_line(item)
                     self.assertTrue(item["name"].startswith(name))
                     self.assertTrue(item["baseline_name"].startswith("raw_"))

@@ -9,7 +9,8 @@ struct workload {
     const char *name;
     const char *summary;
     uint64_t keys;
-    bool zipf; /* exponent 1, else uniform */
+    bool zipf;       /* exponent 1, else uniform */
+    uint64_t memory; /* 0: the usual */
     /* Returns 0, or -1 with a message on stderr. */
     int (*run)(const struct workload *workload, const struct bench_settings *settings);
 };
@@ -17,6 +18,7 @@ struct workload {
 int engine_noop(const struct workload *workload, const struct bench_settings *settings);
 int engine_bytes(const struct workload *workload, const struct bench_settings *settings);
 int engine_count(const struct workload *workload, const struct bench_settings *settings);
+int engine_spill(const struct workload *workload, const struct bench_settings *settings);
 int file_count(const struct workload *workload, const struct bench_settings *settings);
 
 #endif

@@ -46,7 +46,7 @@ static size_t draw(struct batch *batch, struct keys *keys)
     return count;
 }
 
-static int update(const struct database *database, struct batch *batch, size_t count)
+static int update(const struct database *database, struct batch *batch, size_t count, bool writes)
 {
     rocksdb_batched_multi_get_cf(database->db, database->read_options, database->family, count,
                                  batch->key_list, batch->key_sizes, batch->values, batch->errors,
@@ -64,9 +64,12 @@ static int update(const struct database *database, struct batch *batch, size_t c
         }
         result |= database_failed("multi-get", batch->errors[i]);
         value += batch->counts[i];
-        rocksdb_writebatch_put(batch->writes, batch->keys[i], KEYS_BYTES, (const char *)&value,
-                               sizeof value);
+        if (writes)
+            rocksdb_writebatch_put(batch->writes, batch->keys[i], KEYS_BYTES, (const char *)&value,
+                                   sizeof value);
     }
+    if (!writes)
+        return result;
     char *text = NULL;
     rocksdb_write(database->db, database->write_options, batch->writes, &text);
     return result | database_failed("write", text);
@@ -118,17 +121,18 @@ static int run(const struct rocksdb_loop *loop, struct batch *batch, double seco
     int result = 0;
     while (result == 0 && now_s - start_s < seconds) {
         if (batch != NULL)
-            result = update(&database, batch, draw(batch, loop->keys));
+            result = update(&database, batch, draw(batch, loop->keys), !loop->reads_only);
         for (size_t i = 0; batch == NULL && result == 0 && i < BATCH; i++)
             result = count_one(&database, keys_next(loop->keys));
         out->records += BATCH;
         now_s = measure_wall_s();
-        if (now_s - synced_s < loop->sync_every_s)
+        if (loop->reads_only || now_s - synced_s < loop->sync_every_s)
             continue;
         result |= sync_log(&database, out);
         synced_s = now_s;
     }
-    result |= sync_log(&database, out);
+    if (!loop->reads_only)
+        result |= sync_log(&database, out);
     out->wall_s = measure_wall_s() - start_s;
     out->cpu_s = measure_cpu_s() - cpu_s;
     database_close(&database);

@@ -2,7 +2,8 @@
  *
  * batched: 1,000 records at a time, those of the same key counted together, one sorted batched
  * multi-get, one write batch. classic: a get and a put for each record. Both sync the log as often
- * as they are told, and at their end. @thread one */
+ * as they are told, and at their end. reads: the multi-gets of batched alone; nothing is written.
+ * @thread one */
 #ifndef RAW_ROCKSDB_LOOP_H
 #define RAW_ROCKSDB_LOOP_H
 
@@ -15,6 +16,7 @@ struct rocksdb_loop {
     const struct database_memory *memory;
     double sync_every_s;
     struct keys *keys;
+    bool reads_only; /* batched */
 };
 
 int rocksdb_loop_batched(const struct rocksdb_loop *loop, double seconds, struct bench_run *out);
