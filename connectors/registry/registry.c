@@ -5,6 +5,7 @@
 #include "connectors/file/file_sink.h"
 #include "connectors/file/file_source.h"
 #include "connectors/generator/generator_source.h"
+#include "connectors/kafka/kafka_sink.h"
 #include "connectors/memory/memory_sink.h"
 #include "connectors/memory/memory_source.h"
 #include "connectors/redis/redis_sink.h"
@@ -17,5 +18,5 @@ const strid_source_ops *const registry_sources[] = {
 };
 
 const strid_sink_ops *const registry_sinks[] = {
-    &file_sink_ops, &memory_sink_ops, &redis_sink_ops, &redis_sink_tls_ops, NULL,
+    &file_sink_ops, &kafka_sink_ops, &memory_sink_ops, &redis_sink_ops, &redis_sink_tls_ops, NULL,
 };

@@ -32,6 +32,17 @@ void *options_take(struct options *options)
     return values;
 }
 
+static void free_properties(strid_property *property)
+{
+    while (property != NULL) {
+        strid_property *next = property->next;
+        memory_free(property->name);
+        memory_free(property->value);
+        memory_free(property);
+        property = next;
+    }
+}
+
 void options_free(const strid_option *table, void *values)
 {
     if (values == NULL)
@@ -39,13 +50,23 @@ void options_free(const strid_option *table, void *values)
     for (const strid_option *option = table; option != NULL && option->name != NULL; option++)
         if (option->type == STRID_OPTION_STRING)
             memory_free(*(char **)(void *)((char *)values + option->offset));
+        else if (option->type == STRID_OPTION_PROPERTIES)
+            free_properties(*(strid_property **)(void *)((char *)values + option->offset));
     memory_free(values);
+}
+
+static bool has_name(const strid_option *option, const char *name)
+{
+    if (option->type != STRID_OPTION_PROPERTIES)
+        return strcmp(option->name, name) == 0;
+    size_t len = strlen(option->name);
+    return strncmp(option->name, name, len) == 0 && name[len] != '\0';
 }
 
 const strid_option *options_find(const strid_option *table, const char *name)
 {
     for (const strid_option *option = table; option != NULL && option->name != NULL; option++)
-        if (strcmp(option->name, name) == 0)
+        if (has_name(option, name))
             return option;
     return NULL;
 }
@@ -73,6 +94,8 @@ const char *options_expected(strid_option_type type)
         return "a number";
     case STRID_OPTION_ENUM:
         return "one of the listed words";
+    case STRID_OPTION_PROPERTIES:
+        return "a plain value";
     }
     STRID_ASSERT(false && "an option type");
     return "";
@@ -196,9 +219,27 @@ static strid_status put_value(const strid_option *option, const char *value, voi
         return put_float(option, value, member, err);
     case STRID_OPTION_ENUM:
         return put_enum(option, value, member, err);
+    case STRID_OPTION_PROPERTIES:
+        break; /* put_property() */
     }
     STRID_ASSERT(false && "an option type");
     return STRID_EINTERNAL;
+}
+
+static strid_status put_property(const strid_option *option, const char *name, const char *value,
+                                 void *member, strid_error *err)
+{
+    const char *rest = name + strlen(option->name);
+    strid_property **end = member;
+    for (; *end != NULL; end = &(*end)->next)
+        if (strcmp((*end)->name, rest) == 0)
+            return error_set(err, STRID_ECONFIG, "config", "\"%s\" is given twice", name);
+    if (option->check != NULL)
+        STRID_TRY(option->check(rest, value, err));
+    *end = memory_alloc_zeroed(sizeof **end);
+    (*end)->name = memory_copy_text(rest);
+    (*end)->value = memory_copy_text(value);
+    return STRID_OK;
 }
 
 strid_status options_put(struct options *options, const char *name, const char *value,
@@ -212,6 +253,8 @@ strid_status options_put(struct options *options, const char *name, const char *
         return error_set(err, STRID_ECONFIG, "config", "unknown option \"%s\"; %s", name,
                          spelling_hint(&known, name, hint, sizeof hint));
     }
+    if (option->type == STRID_OPTION_PROPERTIES)
+        return put_property(option, name, value, (char *)options->values + option->offset, err);
     size_t index = (size_t)(option - options->table);
     STRID_ASSERT(index < TABLE_MAX);
     if ((options->given >> index & 1) != 0)

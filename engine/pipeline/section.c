@@ -65,6 +65,7 @@ static bool kind_fits(const strid_option *option, enum yaml_kind kind)
     case STRID_OPTION_FLOAT:
         return kind == YAML_KIND_INT || kind == YAML_KIND_FLOAT;
     case STRID_OPTION_ENUM:
+    case STRID_OPTION_PROPERTIES:
         return scalar;
     }
     return false;

@@ -11,7 +11,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const strid_option table[] = {
-        {"password", STRID_OPTION_STRING, NULL, 0, 0, NULL, 0, STRID_OPTION_SECRET, ""}, {0}};
+        {"password", STRID_OPTION_STRING, NULL, 0, 0, NULL, 0, STRID_OPTION_SECRET, "", NULL}, {0}};
     struct url url = {0}, again = {0};
     strid_error err = STRID_ERROR_INIT;
     char *text = memory_alloc(size + 1);

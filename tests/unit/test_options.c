@@ -2,7 +2,9 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/error.h"
 #include "pipeline/options.h"
 #include "pipeline/url.h"
 
@@ -112,6 +114,35 @@ Test(options, the_extremes_of_an_integer_are_read)
     cr_assert_eq(options_put(&wide, "n", "9223372036854775807", &err), STRID_OK);
     cr_assert_eq(*(int64_t *)wide.values, INT64_MAX);
     options_fini(&wide);
+}
+
+static strid_status no_zero(const char *name, const char *value, strid_error *at)
+{
+    return strcmp(value, "0") == 0 ? error_set(at, STRID_ECONFIG, "test", "%s is 0", name)
+                                   : STRID_OK;
+}
+
+Test(options, properties_are_kept_in_order_and_checked_by_their_owner)
+{
+    static const strid_option table[] = {
+        {.name = "any.", .type = STRID_OPTION_PROPERTIES, .check = no_zero}, {0}};
+    struct options set;
+    options_init(&set, table, sizeof(strid_property *));
+    cr_assert_eq(options_put(&set, "any.b.c", "1", &err), STRID_OK);
+    cr_assert_eq(options_put(&set, "any.a", "", &err), STRID_OK);
+    cr_assert_eq(options_put(&set, "any.a", "2", &err), STRID_ECONFIG);
+    cr_assert_str_eq(err.message, "\"any.a\" is given twice");
+    cr_assert_eq(options_put(&set, "any.d", "0", &err), STRID_ECONFIG);
+    cr_assert_str_eq(err.message, "d is 0");
+    cr_assert_eq(options_put(&set, "any.", "1", &err), STRID_ECONFIG);
+    cr_assert_eq(options_finish(&set, &err), STRID_OK);
+    const strid_property *first = *(strid_property **)set.values;
+    cr_assert_str_eq(first->name, "b.c");
+    cr_assert_str_eq(first->value, "1");
+    cr_assert_str_eq(first->next->name, "a");
+    cr_assert_str_eq(first->next->value, "");
+    cr_assert_null(first->next->next);
+    options_fini(&set);
 }
 
 Test(options, given_twice_is_refused)

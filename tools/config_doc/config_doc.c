@@ -46,7 +46,8 @@ static void print_bounds(const strid_option *option)
 
 static void print_option(const strid_option *option)
 {
-    (void)printf("| `%s` | ", option->name);
+    (void)printf("| `%s%s` | ", option->name,
+                 option->type == STRID_OPTION_PROPERTIES ? "NAME" : "");
     if (option->type == STRID_OPTION_ENUM) {
         for (size_t i = 0; option->choices[i] != NULL; i++)
             (void)printf("%s`%s`", i == 0 ? "" : ", ", option->choices[i]);

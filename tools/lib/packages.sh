@@ -3,7 +3,7 @@
 
 STRID_PACKAGES_BUILD="cmake ninja-build pkg-config gcc g++ python3 ca-certificates
     librocksdb-dev libck-dev libsimdjson-dev libyaml-dev libpcre2-dev libxxhash-dev
-    libhiredis-dev libssl-dev"
+    libhiredis-dev libssl-dev librdkafka-dev"
 STRID_PACKAGES_TEST="libcriterion-dev clang clang-format clang-tidy libclang-rt-14-dev binutils
     redis-server maven openjdk-17-jre-headless"
 

@@ -22,36 +22,38 @@ static const char *const help_formats[] = {"text", "markdown", "man", NULL};
 
 const strid_option command_common_flags[] = {
     {"json", STRID_OPTION_BOOL, NULL, 0, 0, NULL, MEMBER(json), 0,
-     "Print data as JSON on standard output, one object a line."},
+     "Print data as JSON on standard output, one object a line.", NULL},
     {"log-level", STRID_OPTION_ENUM, "info", 0, 0, log_levels, MEMBER(log_level), 0,
-     "The least level of messages that are shown."},
+     "The least level of messages that are shown.", NULL},
     {"log-format", STRID_OPTION_ENUM, "text", 0, 0, log_formats, MEMBER(log_format), 0,
-     "How messages are written on standard error."},
-    {"help", STRID_OPTION_BOOL, NULL, 0, 0, NULL, MEMBER(help), 0, "Show help for the command."},
+     "How messages are written on standard error.", NULL},
+    {"help", STRID_OPTION_BOOL, NULL, 0, 0, NULL, MEMBER(help), 0, "Show help for the command.",
+     NULL},
     {0}};
 
 static const strid_option run_flags[] = {
     {"workers", STRID_OPTION_INT, NULL, 1, 64, NULL, MEMBER(workers), 0,
-     "How many workers run handlers; wins over the pipeline file. Default: one per core."},
+     "How many workers run handlers; wins over the pipeline file. Default: one per core.", NULL},
     {0}};
 
 static const strid_option get_flags[] = {
     {"store", STRID_OPTION_STRING, NULL, 0, 0, NULL, MEMBER(store), STRID_OPTION_REQUIRED,
-     "The store to read."},
+     "The store to read.", NULL},
     {"key", STRID_OPTION_STRING, NULL, 0, 0, NULL, MEMBER(key), STRID_OPTION_REQUIRED,
-     "The key to look up."},
+     "The key to look up.", NULL},
     {"subkey", STRID_OPTION_STRING, NULL, 0, 0, NULL, MEMBER(subkey), 0,
-     "The subkey to look up, in a store that is ordered."},
+     "The subkey to look up, in a store that is ordered.", NULL},
     {0}};
 
 static const strid_option scan_flags[] = {
     {"store", STRID_OPTION_STRING, NULL, 0, 0, NULL, MEMBER(store), 0,
-     "Only this store. Without it all stores are listed, each entry with its store's name."},
+     "Only this store. Without it all stores are listed, each entry with its store's name.", NULL},
     {0}};
 
 static const strid_option help_flags[] = {
     {"format", STRID_OPTION_ENUM, "text", 0, 0, help_formats, MEMBER(help_format), 0,
-     "markdown and man print the whole manual, from which docs/cli.md and strid(1) are made."},
+     "markdown and man print the whole manual, from which docs/cli.md and strid(1) are made.",
+     NULL},
     {0}};
 
 static const strid_option no_flags[] = {{0}};

@@ -1,0 +1,12 @@
+/* Writes outputs and dead letters to Kafka topics. */
+#ifndef KAFKA_SINK_H
+#define KAFKA_SINK_H
+
+#include <strid/sink.h>
+
+/* Whether `topic` is what `pattern`, which may hold "{topic}" once, stands for. */
+bool kafka_sink_topic_matches(const char *pattern, const char *topic);
+
+extern const strid_sink_ops kafka_sink_ops;
+
+#endif
