@@ -37,8 +37,7 @@ void file_appender_fini(struct file_appender *appender)
     appender->path = NULL;
 }
 
-/* A new name is durable when its directory is synced. */
-static strid_status sync_directory(const char *path, strid_error *err)
+strid_status file_appender_sync_directory(const char *path, strid_error *err)
 {
     const char *slash = strrchr(path, '/');
     char *directory = memory_copy_text(slash == NULL ? "." : path);
@@ -125,7 +124,7 @@ static strid_status prepare(struct file_appender *appender, strid_error *err)
     appender->flushed_bytes = (uint64_t)info.st_size;
     appender->attempted_bytes = appender->flushed_bytes;
     if (info.st_size == 0)
-        return sync_directory(appender->path, err);
+        return file_appender_sync_directory(appender->path, err);
     return end_last_line(appender, err);
 }
 

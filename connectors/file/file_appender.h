@@ -35,4 +35,7 @@ strid_status file_appender_flush(struct file_appender *appender, strid_error *er
  * again there, it would succeed without the data. */
 void file_appender_rollback(struct file_appender *appender);
 
+/* Syncs the directory that a file is in: a new name is durable only then. */
+strid_status file_appender_sync_directory(const char *path, strid_error *err);
+
 #endif

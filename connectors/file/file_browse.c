@@ -33,8 +33,11 @@ static void report_passed_over(const struct browse *browse, const char *path, ui
                  "%s: %" PRIu64 " lines are no dead letters and were passed over", path, count);
 }
 
-static strid_status browse_file(struct browse *browse, const char *path, strid_error *err)
+static strid_status browse_file(void *user, const char *path, strid_error *err)
 {
+    struct browse *browse = user;
+    if (browse->ended)
+        return STRID_OK;
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return errno == ENOENT
@@ -63,7 +66,7 @@ static strid_status browse_file(struct browse *browse, const char *path, strid_e
 static int is_dead_letter_file(const struct dirent *item)
 {
     size_t len = strlen(item->d_name);
-    return len > 4 && strcmp(item->d_name + len - 4, ".dlq") == 0;
+    return item->d_name[0] != '.' && len > 4 && strcmp(item->d_name + len - 4, ".dlq") == 0;
 }
 
 static int compare_names(const struct dirent **a, const struct dirent **b)
@@ -71,7 +74,8 @@ static int compare_names(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static strid_status browse_directory(struct browse *browse, const char *directory, strid_error *err)
+static strid_status browse_directory(const char *directory, file_browse_path_fn fn, void *user,
+                                     strid_error *err)
 {
     struct dirent **items = NULL;
     int count = scandir(directory, &items, is_dead_letter_file, compare_names);
@@ -79,11 +83,11 @@ static strid_status browse_directory(struct browse *browse, const char *director
         return error_set_errno(err, errno, COMPONENT, "directory %s cannot be listed", directory);
     strid_status status = STRID_OK;
     for (int i = 0; i < count; i++) {
-        if (status == STRID_OK && !browse->ended) {
+        if (status == STRID_OK) {
             size_t size = strlen(directory) + strlen(items[i]->d_name) + 2;
             char *path = memory_alloc(size);
             (void)snprintf(path, size, "%s/%s", directory, items[i]->d_name);
-            status = browse_file(browse, path, err);
+            status = fn(user, path, err);
             memory_free(path);
         }
         free(items[i]); /* scandir's own */
@@ -92,14 +96,20 @@ static strid_status browse_directory(struct browse *browse, const char *director
     return status;
 }
 
+strid_status file_browse_paths(const strid_connector_args *args, file_browse_path_fn fn, void *user,
+                               strid_error *err)
+{
+    const struct file_sink_options *options = args->options;
+    return options->per_source ? browse_directory(args->target, fn, user, err)
+                               : fn(user, args->target, err);
+}
+
 strid_status file_browse(const strid_connector_args *args,
                          bool (*fn)(void *user, const strid_output *letter), void *user,
                          strid_error *err)
 {
-    const struct file_sink_options *options = args->options;
     struct browse browse = {.args = args, .fn = fn, .user = user, .parser = json_parser_create()};
-    strid_status status = options->per_source ? browse_directory(&browse, args->target, err)
-                                              : browse_file(&browse, args->target, err);
+    strid_status status = file_browse_paths(args, browse_file, &browse, err);
     json_parser_destroy(browse.parser);
     file_letter_fini(&browse.letter);
     return status;

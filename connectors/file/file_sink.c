@@ -12,6 +12,7 @@
 #include "file_browse.h"
 #include "file_config.h"
 #include "file_line.h"
+#include "file_purge.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -181,4 +182,5 @@ const strid_sink_ops file_sink_ops = {
     .flush = sink_flush,
     .close = sink_close,
     .browse = file_browse,
+    .purge = file_purge,
 };

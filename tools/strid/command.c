@@ -56,6 +56,37 @@ static const strid_option help_flags[] = {
      NULL},
     {0}};
 
+#define FILTER(name, member, doc)                                                                  \
+    {                                                                                              \
+        name, STRID_OPTION_STRING, NULL, 0, 0, NULL, MEMBER(member), 0, doc                        \
+    }
+#define SWITCH(name, member, doc)                                                                  \
+    {                                                                                              \
+        name, STRID_OPTION_BOOL, NULL, 0, 0, NULL, MEMBER(member), 0, doc                          \
+    }
+#define DLQ_FILTERS                                                                                \
+    FILTER("since", since,                                                                         \
+           "Only what failed last at this time or later: 2026-11-21, 2026-11-21T14:30:00 (UTC), "  \
+           "an age such as 2h, or milliseconds since 1970."),                                      \
+        FILTER("until", until, "Only what failed last before this time."),                         \
+        FILTER("reason", reason, "Only this reason; rejected means each \"rejected: why\", too."), \
+        FILTER("type", type, "Only records of this type."),                                        \
+        FILTER("key", key, "Only records with this key."),                                         \
+        FILTER("position", position, "Only this position, or id."),                                \
+    {                                                                                              \
+        "limit", STRID_OPTION_INT, NULL, 1, INT64_MAX, NULL, MEMBER(limit), 0,                     \
+            "At most so many, the oldest first."                                                   \
+    }
+
+static const strid_option dlq_flags[] = {DLQ_FILTERS, {0}};
+
+static const strid_option purge_flags[] = {
+    DLQ_FILTERS,
+    SWITCH("all", all, "All dead letters, instead of a filter."),
+    SWITCH("yes", yes, "Really: without it nothing is deleted."),
+    SWITCH("dry-run", dry_run, "List what would be deleted, and delete nothing."),
+    {0}};
+
 static const strid_option no_flags[] = {{0}};
 
 const struct command command_table[] = {
@@ -88,15 +119,19 @@ const struct command command_table[] = {
      "Stores with their keys and bytes, where each partition goes on, blocks that still wait to be "
      "materialised, files by level. Counts by a whole scan.",
      "strid state stats rocksdb:./state", state_stats},
-    {"dlq list", "FILE", 1, 1, no_flags, "List the dead letters of a pipeline.",
+    {"dlq list", "FILE", 1, 1, dlq_flags, "List the dead letters of a pipeline.",
      "FILE is the pipeline file. Oldest first; the pipeline may be running. Each has `source`, "
      "`topic`, `partition`, `position`, `reason`, `attempts` and the original `value` (or "
      "`value_base64`).",
-     "strid dlq list totals.yaml --json", dlq_list},
-    {"dlq show", "FILE ID", 2, 2, no_flags, "Show one dead letter whole.",
-     "ID is the dead letter's id or its position, as `dlq list` prints them. Exit 1 where there is "
-     "none.",
+     "strid dlq list totals.yaml --since 2h --json", dlq_list},
+    {"dlq show", "FILE [ID]", 1, 2, dlq_flags, "Show dead letters whole.",
+     "ID is the dead letter's id or its position, as `dlq list` prints them; without it all that "
+     "the filters leave. Exit 1 where there is none.",
      "strid dlq show totals.yaml 1048576", dlq_show},
+    {"dlq purge", "FILE", 1, 1, purge_flags, "Delete dead letters for good.",
+     "The pipeline must not be running. Which ones is said by filters or by --all. A crash leaves "
+     "each dead-letter file as it was or without them.",
+     "strid dlq purge totals.yaml --reason not_json --yes", dlq_purge},
     {"version", "", 0, 0, no_flags, "Print the version.", "", "strid version", run_version},
     {"help", "[COMMAND]", 0, 2, help_flags, "Show help, for all commands or one.", "",
      "strid help run", help_run},

@@ -24,8 +24,11 @@ struct command_call {
     int argument_count;
     bool json;
     bool help;
-    int32_t log_level;  /* strid_log_level */
-    int32_t log_format; /* enum talk_format */
+    bool all, yes, dry_run;
+    const char *since, *until, *reason, *type, *position; /* dlq_filter.h */
+    int64_t limit;                                        /* 0: none */
+    int32_t log_level;                                    /* strid_log_level */
+    int32_t log_format;                                   /* enum talk_format */
     int64_t workers;
     const char *store;
     const char *key;

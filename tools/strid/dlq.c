@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "dlq_filter.h"
 #include "output.h"
 #include "run.h"
 #include "talk.h"
@@ -15,7 +16,9 @@ enum { VALUE_SHOWN_MAX = 60 };
 
 struct listing {
     const struct command_call *call;
+    bool whole;
     const char *wanted; /* NULL: all; else an id or a position */
+    struct dlq_filter filter;
     uint64_t found;
 };
 
@@ -113,42 +116,48 @@ static void put_long(const strid_output *letter)
     put_part("value", letter->value);
 }
 
-static bool is_wanted(const strid_output *letter, const char *wanted)
-{
-    char position[48];
-    strid_position at = letter->dead_letter->position;
-    if (at.high != 0 || output_is_pair(letter->dead_letter->source))
-        (void)snprintf(position, sizeof position, "%" PRIu64 "-%" PRIu64, at.high, at.low);
-    else
-        (void)snprintf(position, sizeof position, "%" PRIu64, at.low);
-    return strcmp(position, wanted) == 0 ||
-           strid_bytes_equal(letter->id, strid_bytes_of_text(wanted)) != 0;
-}
-
 static bool take_letter(void *user, const strid_output *letter)
 {
     struct listing *listing = user;
-    if (letter->dead_letter == NULL ||
-        (listing->wanted != NULL && !is_wanted(letter, listing->wanted)))
-        return true;
+    if ((listing->wanted != NULL &&
+         (letter->dead_letter == NULL || !dlq_filter_is_named(letter, listing->wanted))) ||
+        !dlq_filter_take(&listing->filter, letter))
+        return listing->filter.left > 0;
     if (listing->call->json)
         put_json(letter);
-    else if (listing->wanted == NULL)
-        put_short(letter);
-    else
+    else if (listing->whole)
         put_long(letter);
+    else
+        put_short(letter);
     listing->found++;
     return true;
 }
 
-static enum command_exit browse(struct listing *listing)
+static bool choose_letter(void *user, const strid_output *letter)
+{
+    struct listing *listing = user;
+    bool goes = dlq_filter_take(&listing->filter, letter);
+    listing->found += goes ? 1 : 0;
+    return goes;
+}
+
+typedef strid_status (*letters_fn)(strid_pipeline *pipeline, strid_dead_letter_fn fn, void *user,
+                                   strid_error *err);
+
+static enum command_exit go_through(struct listing *listing, letters_fn walk,
+                                    strid_dead_letter_fn fn)
 {
     enum command_exit code = COMMAND_FINE;
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    if (!dlq_filter_init(&listing->filter, listing->call,
+                         (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000))
+        return COMMAND_USAGE;
     strid_pipeline *pipeline = run_load(listing->call, &code);
     if (pipeline == NULL)
         return code;
     strid_error err = STRID_ERROR_INIT;
-    strid_status status = strid_dlq_list(pipeline, take_letter, listing, &err);
+    strid_status status = walk(pipeline, fn, listing, &err);
     if (status != STRID_OK) {
         talk_error("%s", err.message);
         code = command_exit_of(status);
@@ -159,18 +168,43 @@ static enum command_exit browse(struct listing *listing)
 
 enum command_exit dlq_list(const struct command_call *call)
 {
-    return browse(&(struct listing){.call = call});
+    return go_through(&(struct listing){.call = call}, strid_dlq_list, take_letter);
 }
 
 enum command_exit dlq_show(const struct command_call *call)
 {
-    struct listing listing = {.call = call, .wanted = call->arguments[1]};
-    enum command_exit code = browse(&listing);
-    if (code == COMMAND_FINE && listing.found == 0) {
+    struct listing listing = {.call = call, .whole = true, .wanted = call->arguments[1]};
+    enum command_exit code = go_through(&listing, strid_dlq_list, take_letter);
+    if (code != COMMAND_FINE || listing.found > 0)
+        return code;
+    if (listing.wanted != NULL && !dlq_filter_is_any(call))
         talk_error("no dead letter of %s has the id or position '%s': 'strid dlq list %s' lists "
                    "them",
                    call->arguments[0], listing.wanted, call->arguments[0]);
-        code = COMMAND_FAILED;
+    else
+        talk_error("no dead letter of %s is like that: 'strid dlq list %s' lists them",
+                   call->arguments[0], call->arguments[0]);
+    return COMMAND_FAILED;
+}
+
+enum command_exit dlq_purge(const struct command_call *call)
+{
+    struct listing listing = {.call = call};
+    bool filtered = dlq_filter_is_any(call);
+    if (filtered == call->all) {
+        talk_error(filtered ? "--all and a filter contradict each other: give one of them"
+                            : "which dead letters? give a filter such as --reason not_json, or "
+                              "--all");
+        return COMMAND_USAGE;
     }
+    if (!call->dry_run && !call->yes) {
+        talk_error("this deletes dead letters for good: add --yes, or --dry-run to see which");
+        return COMMAND_USAGE;
+    }
+    enum command_exit code = call->dry_run ? go_through(&listing, strid_dlq_list, take_letter)
+                                           : go_through(&listing, strid_dlq_purge, choose_letter);
+    if (code == COMMAND_FINE)
+        talk_say("%" PRIu64 " dead letters %s", listing.found,
+                 call->dry_run ? "would be deleted" : "deleted");
     return code;
 }

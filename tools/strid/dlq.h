@@ -6,5 +6,6 @@
 
 enum command_exit dlq_list(const struct command_call *call);
 enum command_exit dlq_show(const struct command_call *call);
+enum command_exit dlq_purge(const struct command_call *call);
 
 #endif

@@ -110,6 +110,16 @@ STRID_API STRID_NODISCARD strid_status strid_dlq_list(strid_pipeline *pipeline,
                                                       strid_dead_letter_fn fn, void *user,
                                                       strid_error *err);
 
+/**
+ * @brief Takes dead letters out of the queue for good: those for which `fn` returns true. A crash
+ * leaves each file of the queue as it was or without them.
+ * @retval STRID_EBUSY the node is running. @retval STRID_EUNSUPPORTED its dead-letter queue cannot
+ * be purged.
+ */
+STRID_API STRID_NODISCARD strid_status strid_dlq_purge(strid_pipeline *pipeline,
+                                                       strid_dead_letter_fn fn, void *user,
+                                                       strid_error *err);
+
 STRID_END_DECLS
 
 #endif

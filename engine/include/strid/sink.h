@@ -74,6 +74,13 @@ typedef struct strid_sink_ops {
     strid_status (*browse)(const strid_connector_args *args,
                            bool (*fn)(void *user, const strid_output *letter), void *user,
                            strid_error *err);
+
+    /** Takes out dead letters that stand where `args` points to, for tools; needs no open sink. Any
+     * thread. May block: yes. `fn` returns true for those that go. On error each letter is there or
+     * gone, as before. STRID_EBUSY: they are being written to. NULL: not supported. */
+    strid_status (*purge)(const strid_connector_args *args,
+                          bool (*fn)(void *user, const strid_output *letter), void *user,
+                          strid_error *err);
 } strid_sink_ops;
 
 #endif

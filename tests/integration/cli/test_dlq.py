@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""`strid dlq`: filters, purge, purges that are killed, and the worked example of docs/dlq.md."""
+import fcntl
+import os
+import re
+import signal
+import subprocess
+
+from command_case import STRID, TOTALS, CommandCase, main
+
+ORDERS = ('{"customer": "a", "kind": "order", "amount": 5}\n'
+          'oops\n'
+          '{"kind": "order", "amount": 7}\n'
+          '{"customer": "b", "kind": "order", "amount": "many"}\n'
+          '{"customer": "c", "kind": "order", "amount": "few"}\n')
+POINTS = ("dlq_purge_written", "dlq_purge_synced", "dlq_purge_renamed")
+
+
+class Dlq(CommandCase):
+    def setUp(self):
+        super().setUp()
+        self.write("totals.yaml", TOTALS + "workers: 1\n")  # so that the order is known
+        self.write("orders.jsonl", ORDERS)
+        self.strid("run", "totals.yaml")
+        self.file = "orders.jsonl.dlq"
+
+    def letters(self, *words):
+        return self.json_lines(self.strid("dlq", "list", "totals.yaml", "--json", *words).out)
+
+    def found(self, *words):
+        return [letter.get("key") or letter["reason"] for letter in self.letters(*words)]
+
+    def lines(self):
+        with open(self.path(self.file), "rb") as file:
+            return file.read().splitlines(keepends=True)
+
+    def test_filters(self):
+        everything = ["not_json", "key_missing", "b", "c"]
+        self.assertEqual(self.found(), everything)
+        self.assertEqual(self.found("--reason", "not_json"), ["not_json"])
+        self.assertEqual(self.found("--reason", "rejected"), ["b", "c"])
+        self.assertEqual(self.found("--reason", "reject"), [])
+        self.assertEqual(self.found("--key", "b"), ["b"])
+        self.assertEqual(self.found("--key", ""), [])
+        self.assertEqual(self.found("--type", "order", "--limit", "1"),
+                         self.found("--type", "order")[:1])
+        self.assertEqual(self.found("--type", "visit"), [])
+        self.assertEqual(self.found("--position", str(ORDERS.index("oops"))), ["not_json"])
+        self.assertEqual(self.found("--reason", "rejected", "--key", "c"), ["c"])
+        self.assertEqual(self.found("--limit", "3"), everything[:3])
+
+    def test_filters_by_time(self):
+        failed = [letter["last_failure_ms"] for letter in self.letters()]
+        self.assertEqual(len(self.found("--since", str(min(failed)))), 4)
+        self.assertEqual(self.found("--until", str(min(failed))), [])
+        self.assertEqual(len(self.found("--until", str(max(failed) + 1))), 4)
+        self.assertEqual(len(self.found("--since", "1h")), 4)
+        self.assertEqual(self.found("--until", "1h"), [])
+        self.assertEqual(len(self.found("--since", "2020-02-29")), 4)
+        self.assertEqual(self.found("--until", "2020-02-29T23:59:59Z"), [])
+        done = self.strid("dlq", "list", "totals.yaml", "--since", "yesterday", code=2)
+        self.assertIn("--since needs a time in UTC such as", done.err)
+
+    def test_show_by_filter(self):
+        shown = self.strid("dlq", "show", "totals.yaml", "--key", "b").out
+        self.assertRegex(shown, r"key +b\n")
+        self.assertNotRegex(shown, r"key +c\n")
+        done = self.strid("dlq", "show", "totals.yaml", "--key", "nobody", code=1)
+        self.assertIn("is like that", done.err)
+
+    def test_purge_takes_only_what_is_meant_and_keeps_the_other_lines_to_the_byte(self):
+        self.write(self.file, b"a line of somebody else's\n", "a")
+        os.chmod(self.path(self.file), 0o640)
+        before = self.lines()
+        done = self.strid("dlq", "purge", "totals.yaml", "--reason", "rejected", "--limit", "1",
+                          "--yes")
+        self.assertIn("1 dead letters deleted", done.err)
+        self.assertEqual(self.lines(), before[:2] + before[3:])
+        self.assertEqual(os.stat(self.path(self.file)).st_mode & 0o777, 0o640)
+        self.strid("dlq", "purge", "totals.yaml", "--all", "--yes")
+        self.assertEqual(self.lines(), before[4:])
+        self.assertEqual(sorted(os.listdir(self.folder)),
+                         ["orders.jsonl", self.file, "state", "totals.yaml"])
+
+    def test_purge_asks_to_be_told_which_and_that_it_is_meant(self):
+        before = self.lines()
+        for words, said in (((), "give a filter"), (("--yes",), "give a filter"),
+                            (("--limit", "1", "--yes"), "give a filter"),
+                            (("--all",), "add --yes"),
+                            (("--all", "--key", "b", "--yes"), "contradict")):
+            self.assertIn(said, self.strid("dlq", "purge", "totals.yaml", *words, code=2).err)
+        done = self.strid("dlq", "purge", "totals.yaml", "--key", "b", "--dry-run", "--yes")
+        self.assertIn("1 dead letters would be deleted", done.err)
+        self.assertEqual(len(done.out.splitlines()), 1)
+        self.assertIn("many", done.out)
+        self.assertEqual(self.lines(), before)
+
+    def test_purge_refuses_while_the_file_is_written(self):
+        before = self.lines()
+        with open(self.path(self.file), "ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            done = self.strid("dlq", "purge", "totals.yaml", "--all", "--yes", code=1)
+        self.assertIn("is being written by a node", done.err)
+        self.assertEqual(self.lines(), before)
+
+    def test_purge_of_nothing(self):
+        os.remove(self.path(self.file))
+        self.assertIn("0 dead letters", self.strid("dlq", "purge", "totals.yaml", "--all",
+                                                   "--yes").err)
+
+    def test_purge_that_is_killed_leaves_the_old_file_or_the_new_one(self):
+        before = self.lines()
+        after = before[:2]
+        for point in POINTS:
+            self.write(self.file, b"".join(before))
+            done = subprocess.run(
+                [os.environ["STRID_TEST_COMMAND"], "dlq", "purge", "totals.yaml", "--reason",
+                 "rejected", "--yes"], cwd=self.folder, check=False, capture_output=True,
+                timeout=60, env=dict(os.environ, STRID_CRASH_POINT=point + ":1"))
+            self.assertEqual(done.returncode, -signal.SIGKILL, point)
+            self.assertEqual(self.lines(), after if point == "dlq_purge_renamed" else before)
+            self.assertEqual(len(self.letters()), len(self.lines()), "the copy is not listed")
+            self.strid("dlq", "purge", "totals.yaml", "--reason", "rejected", "--yes")
+            self.assertEqual(self.lines(), after, "the next purge does it")
+
+    def test_the_worked_example_of_the_documents(self):
+        with open(os.path.join(os.environ["STRID_DOCS"], "dlq.md"), encoding="utf-8") as file:
+            page = file.read()
+        os.mkdir(self.path("example"))
+        path = os.path.dirname(os.path.realpath(STRID)) + ":" + os.environ["PATH"]
+        steps = 0
+        for kind, text in re.findall(r"```(sh|console)\n(.*?)```", page, re.S):
+            calls = [("", text)] if kind == "sh" else [
+                part.split("\n", 1)[::-1] for part in text.split("$ ")[1:]]
+            for expected, command in calls:
+                done = subprocess.run(["sh", "-ec", command], cwd=self.path("example"),
+                                      env=dict(os.environ, PATH=path), capture_output=True,
+                                      check=False, timeout=60, text=True)
+                self.assertEqual((done.returncode, done.stdout), (0, expected),
+                                 command + done.stderr)
+                steps += 1
+        self.assertGreater(steps, 4)
+
+
+if __name__ == "__main__":
+    main()

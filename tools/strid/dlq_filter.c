@@ -1,0 +1,108 @@
+#include "dlq_filter.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/units.h"
+
+#include "talk.h"
+
+/* YYYY-MM-DD, or with THH:MM or THH:MM:SS behind it and perhaps a Z: always UTC. */
+static bool parse_date(const char *text, int64_t *out_ms)
+{
+    static const char *const forms[] = {"%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"};
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        struct tm parts = {.tm_mday = 1};
+        const char *end = strptime(text, forms[i], &parts);
+        if (end != NULL && i > 0 && *end == 'Z')
+            end++;
+        if (end != NULL && *end == '\0') {
+            *out_ms = (int64_t)timegm(&parts) * 1000;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool parse_moment(const char *flag, const char *text, int64_t now_ms, int64_t *out_ms)
+{
+    int64_t age_ms = 0;
+    char *end = NULL;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    if (*text != '\0' && *end == '\0' && errno == 0 && number >= 0) {
+        *out_ms = number;
+        return true;
+    }
+    if (parse_date(text, out_ms))
+        return true;
+    if (units_parse_duration_ms(text, &age_ms)) {
+        *out_ms = now_ms - age_ms;
+        return true;
+    }
+    talk_error("--%s needs a time in UTC such as 2026-11-21T14:30:00, an age such as 2h or "
+               "milliseconds since 1970, not '%s'",
+               flag, text);
+    return false;
+}
+
+bool dlq_filter_init(struct dlq_filter *filter, const struct command_call *call, int64_t now_ms)
+{
+    *filter = (struct dlq_filter){.call = call,
+                                  .since_ms = INT64_MIN,
+                                  .until_ms = INT64_MAX,
+                                  .left = call->limit == 0 ? UINT64_MAX : (uint64_t)call->limit};
+    if (call->since != NULL && !parse_moment("since", call->since, now_ms, &filter->since_ms))
+        return false;
+    return call->until == NULL || parse_moment("until", call->until, now_ms, &filter->until_ms);
+}
+
+bool dlq_filter_is_any(const struct command_call *call)
+{
+    return call->since != NULL || call->until != NULL || call->reason != NULL ||
+           call->type != NULL || call->key != NULL || call->position != NULL;
+}
+
+bool dlq_filter_is_named(const strid_output *letter, const char *name)
+{
+    char position[48];
+    strid_position at = letter->dead_letter->position;
+    if (at.high != 0)
+        (void)snprintf(position, sizeof position, "%" PRIu64 "-%" PRIu64, at.high, at.low);
+    else
+        (void)snprintf(position, sizeof position, "%" PRIu64, at.low);
+    return strcmp(position, name) == 0 ||
+           strid_bytes_equal(letter->id, strid_bytes_of_text(name)) != 0;
+}
+
+static bool is_same(strid_bytes has, const char *wanted)
+{
+    return wanted == NULL || strid_bytes_equal(has, strid_bytes_of_text(wanted)) != 0;
+}
+
+/* `rejected` means every "rejected: why", too. */
+static bool is_reason(strid_bytes reason, const char *wanted)
+{
+    size_t len = wanted == NULL ? 0 : strlen(wanted);
+    if (wanted == NULL || is_same(reason, wanted))
+        return true;
+    return reason.len > len && memcmp(reason.data, wanted, len) == 0 && reason.data[len] == ':';
+}
+
+bool dlq_filter_take(struct dlq_filter *filter, const strid_output *letter)
+{
+    const struct command_call *call = filter->call;
+    const strid_dead_letter *origin = letter->dead_letter;
+    if (origin == NULL || filter->left == 0 || origin->last_failure_ms < filter->since_ms ||
+        origin->last_failure_ms >= filter->until_ms || !is_reason(origin->reason, call->reason) ||
+        !is_same(origin->type, call->type) ||
+        (call->key != NULL && (letter->key.data == NULL || !is_same(letter->key, call->key))) ||
+        (call->position != NULL && !dlq_filter_is_named(letter, call->position)))
+        return false;
+    filter->left--;
+    return true;
+}
