@@ -3,18 +3,26 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 
 #include "registry.h"
 
-static strid_status refuse_scheme(const char *url, const char *scheme, const char *what,
+/* Without the parameters: which of them are secrets only the connector would know. */
+static strid_status refuse_scheme(const struct url *url, const char *what,
                                   const struct spelling *known, strid_error *err)
 {
     char hint[256];
-    return error_set(err, STRID_ECONFIG, "config", "\"%s\": there is no %s \"%s:\"; %s", url, what,
-                     scheme, spelling_hint(known, scheme, hint, sizeof hint));
+    struct url shown = *url;
+    shown.parameter_count = 0;
+    char *text = url_display(&shown, NULL);
+    strid_status status =
+        error_set(err, STRID_ECONFIG, "config", "\"%s\": there is no %s \"%s:\"; %s", text, what,
+                  url->scheme, spelling_hint(known, url->scheme, hint, sizeof hint));
+    memory_free(text);
+    return status;
 }
 
-static strid_status find_source(struct endpoint *endpoint, const char *url, strid_error *err)
+static strid_status find_source(struct endpoint *endpoint, strid_error *err)
 {
     const char *scheme = endpoint->url.scheme;
     endpoint->source = registry_find_source(scheme, strlen(scheme));
@@ -25,10 +33,10 @@ static strid_status find_source(struct endpoint *endpoint, const char *url, stri
     struct spelling known = {.count = 0};
     for (const strid_source_ops *const *ops = registry_sources; *ops != NULL; ops++)
         spelling_add(&known, (*ops)->name);
-    return refuse_scheme(url, scheme, "source", &known, err);
+    return refuse_scheme(&endpoint->url, "source", &known, err);
 }
 
-static strid_status find_sink(struct endpoint *endpoint, const char *url, strid_error *err)
+static strid_status find_sink(struct endpoint *endpoint, strid_error *err)
 {
     const char *scheme = endpoint->url.scheme;
     endpoint->sink = registry_find_sink(scheme, strlen(scheme));
@@ -39,7 +47,7 @@ static strid_status find_sink(struct endpoint *endpoint, const char *url, strid_
     struct spelling known = {.count = 0};
     for (const strid_sink_ops *const *ops = registry_sinks; *ops != NULL; ops++)
         spelling_add(&known, (*ops)->name);
-    return refuse_scheme(url, scheme, "sink", &known, err);
+    return refuse_scheme(&endpoint->url, "sink", &known, err);
 }
 
 static strid_status open_endpoint(struct endpoint *endpoint, const char *url, bool is_source,
@@ -47,8 +55,7 @@ static strid_status open_endpoint(struct endpoint *endpoint, const char *url, bo
 {
     *endpoint = (struct endpoint){.source = NULL};
     STRID_TRY(url_parse(url, &endpoint->url, err));
-    strid_status status =
-        is_source ? find_source(endpoint, url, err) : find_sink(endpoint, url, err);
+    strid_status status = is_source ? find_source(endpoint, err) : find_sink(endpoint, err);
     for (uint32_t i = 0; status == STRID_OK && i < endpoint->url.parameter_count; i++) {
         const struct url_parameter *parameter = &endpoint->url.parameters[i];
         status = options_put(&endpoint->options, parameter->name, parameter->value, err);

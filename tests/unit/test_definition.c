@@ -297,6 +297,13 @@ Test(definition, check_wants_a_source_and_numbers_in_bounds)
             "\"max_attempts\": 0 is out of bounds, expected at least 1");
 }
 
+Test(definition, a_mistyped_scheme_shows_no_secrets)
+{
+    refused(definition_set_source(definition, "faek://me:canary@host/x?fake.password=canary", &err),
+            STRID_ECONFIG,
+            "\"faek://me:***@host/x\": there is no source \"faek:\"; did you mean \"fake\"?");
+}
+
 Test(definition, check_looks_at_the_dead_letter_queue)
 {
     accepted(definition_set_source(definition, "fake:x", &err));
