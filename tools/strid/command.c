@@ -58,11 +58,11 @@ static const strid_option help_flags[] = {
 
 #define FILTER(name, member, doc)                                                                  \
     {                                                                                              \
-        name, STRID_OPTION_STRING, NULL, 0, 0, NULL, MEMBER(member), 0, doc                        \
+        name, STRID_OPTION_STRING, NULL, 0, 0, NULL, MEMBER(member), 0, doc, NULL                  \
     }
 #define SWITCH(name, member, doc)                                                                  \
     {                                                                                              \
-        name, STRID_OPTION_BOOL, NULL, 0, 0, NULL, MEMBER(member), 0, doc                          \
+        name, STRID_OPTION_BOOL, NULL, 0, 0, NULL, MEMBER(member), 0, doc, NULL                    \
     }
 #define DLQ_FILTERS                                                                                \
     FILTER("since", since,                                                                         \
@@ -75,7 +75,7 @@ static const strid_option help_flags[] = {
         FILTER("position", position, "Only this position, or id."),                                \
     {                                                                                              \
         "limit", STRID_OPTION_INT, NULL, 1, INT64_MAX, NULL, MEMBER(limit), 0,                     \
-            "At most so many, the oldest first."                                                   \
+            "At most so many, the oldest first.", NULL                                             \
     }
 
 static const strid_option dlq_flags[] = {DLQ_FILTERS, {0}};
