@@ -9,6 +9,7 @@
 
 #include "base/units.h"
 
+#include "output.h"
 #include "talk.h"
 
 /* YYYY-MM-DD, or with THH:MM or THH:MM:SS behind it and perhaps a Z: always UTC. */
@@ -71,7 +72,7 @@ bool dlq_filter_is_named(const strid_output *letter, const char *name)
 {
     char position[48];
     strid_position at = letter->dead_letter->position;
-    if (at.high != 0)
+    if (at.high != 0 || output_is_pair(letter->dead_letter->source))
         (void)snprintf(position, sizeof position, "%" PRIu64 "-%" PRIu64, at.high, at.low);
     else
         (void)snprintf(position, sizeof position, "%" PRIu64, at.low);
