@@ -11,6 +11,9 @@
 enum {
     WORKER_SWEEP_ENTRIES = 256, /* looked at in the store in one step */
     WORKER_BLOCKS = 4,          /* of one worker: one is open, the others are on their way */
+    WORKER_PARK_NS = 10000000,
+    WORKER_IDLE_NS =
+        1000000, /* so long without a chunk is idle: a pause between two chunks is not */
     CONTEXT_WRITES_MAX = DEFINITION_STORES_MAX,
     CONTEXT_REASON_MAX = 200
 };
@@ -146,6 +149,18 @@ struct worker {
 void worker_init(struct worker *worker, struct run *run, uint32_t index, uint64_t cache_bytes);
 void worker_fini(struct worker *worker);
 int worker_do_work(void *worker);
+
+/* worker_handle.c: runs the handlers of each record of a chunk that was fetched. Sets
+ * context.failed where a record could not be settled: the chunk was not handled to its end. */
+void worker_handle_chunk(struct worker *worker, struct chunk *chunk);
+
+/* worker_block.c */
+/* A block to collect in: without one (false) nothing can be handled. */
+bool worker_block_open(struct worker *worker);
+/* Whether it is time to seal: by interval, by size, or because there is nothing else to do. */
+bool worker_block_is_due(const struct worker *worker, bool idle, int64_t now);
+/* Packs what changed since the last block, hands it over and goes on. */
+void worker_block_seal(struct worker *worker);
 
 /* worker_state.c: the state of a chunk's records is brought into the cache before the first is
  * handled. */

@@ -1,0 +1,185 @@
+#include "runtime/worker.h"
+
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/mutant.h"
+#include "runtime/delivery.h"
+
+static void dead_letter(struct worker *worker, struct chunk_slot *slot, const char *reason,
+                        uint32_t attempts)
+{
+    struct run *run = worker->run;
+    uint32_t dlq = run->delivery_count - 1;
+    if (run->deliveries[dlq].instance->definition == NULL) {
+        strid_error err = STRID_ERROR_INIT;
+        (void)error_set(&err, STRID_ECONFIG, "worker",
+                        "a record of %s has to be dead-lettered (%s), and there is no dead-letter "
+                        "queue; add `dlq: { url: ... }` to the pipeline and run it again",
+                        slot->record.origin->source, reason);
+        run_fail(run, &err);
+        worker->context.failed = true;
+        return;
+    }
+    int64_t now = clock_wall_ms(run->clock);
+    struct output_failure failure = {.reason = strid_bytes_of_text(reason),
+                                     .attempts = attempts,
+                                     .first_ms = now,
+                                     .last_ms = now};
+    output_put_dead_letter(&worker->block->outputs[dlq], worker->context.partition->index,
+                           &slot->record, &failure);
+    worker->context.output_count = 1;
+    worker_count(&worker->counters.dead_lettered, 1);
+}
+
+/* A call that the watchdog told ran too long: what it did may be half done or late, so it counts as
+ * a failed attempt; a rejection stays one. */
+static strid_outcome outcome_of_late(struct worker *worker, strid_outcome outcome)
+{
+    worker_count(&worker->counters.timed_out, 1);
+    if (outcome >= STRID_REJECT)
+        return outcome;
+    strid_set_reason(&worker->context, "timeout");
+    return STRID_RETRY;
+}
+
+/* Every handler of the record's type, in one write set; the outcome is the worst of theirs. */
+static strid_outcome call_handlers(struct worker *worker, struct chunk_slot *slot)
+{
+    const struct definition *definition = worker->run->definition;
+    strid_outcome worst = STRID_DONE;
+    const struct route *handlers = worker->context.route;
+    for (uint32_t i = 0; i < handlers->handler_count; i++) {
+        const struct route_definition *route = &definition->routes[handlers->handlers[i]];
+        atomic_store_explicit(&worker->hand.route, handlers->handlers[i], memory_order_relaxed);
+        atomic_store_explicit(&worker->hand.calls, ++worker->call_count, memory_order_relaxed);
+        strid_outcome outcome = route->handler(&worker->context, &slot->record, route->user);
+        /* relaxed: only the number matters, and a call that is told too late was in time */
+        if (__builtin_expect(atomic_load_explicit(&worker->hand.overdue, memory_order_relaxed) ==
+                                 worker->call_count,
+                             0))
+            outcome = outcome_of_late(worker, outcome);
+        if (outcome > worst)
+            worst = outcome;
+        if (worst >= STRID_REJECT)
+            return STRID_REJECT; /* also a number that is no outcome */
+    }
+    return worst;
+}
+
+/* What becomes of a record whose handlers have spoken; true: it is to be handled again at once. */
+static bool settle(struct worker *worker, struct chunk_slot *slot, strid_outcome outcome)
+{
+    struct strid_context *context = &worker->context;
+    char reason[CONTEXT_REASON_MAX + 32];
+    switch (outcome) {
+    case STRID_DONE:
+        if (context->output_count > 0)
+            worker_count(&worker->counters.outputs, context->output_count);
+        context_merge(context);
+        worker->tally.done++;
+        return false;
+    case STRID_SKIP:
+        context_drop(context);
+        worker->tally.skipped++;
+        return false;
+    case STRID_RETRY:
+        context_drop(context);
+        if (++context->attempt < worker->run->definition->max_attempts) {
+            worker_count(&worker->counters.retried, 1);
+            context->reason[0] = '\0'; /* of the attempt that failed */
+            return true;
+        }
+        break;
+    case STRID_REJECT:
+        context_drop(context);
+        context->attempt++;
+        break;
+    }
+    (void)snprintf(reason, sizeof reason, "%s%s%s",
+                   outcome == STRID_RETRY ? "attempts_exhausted" : "rejected",
+                   context->reason[0] == '\0' ? "" : ": ", context->reason);
+    dead_letter(worker, slot, reason, context->attempt);
+    context_merge(context);
+    return false;
+}
+
+static void handle(struct worker *worker, struct chunk_slot *slot, const struct worker_found *found)
+{
+    struct strid_context *context = &worker->context;
+    context_begin(context, worker, slot, found);
+    worker->tally.records++;
+    if (__builtin_expect(slot->fault != NULL, 0)) {
+        dead_letter(worker, slot, slot->fault, 0);
+        context_merge(context);
+        return;
+    }
+    if (found->route->handler_count == 0) {
+        if (worker->run->definition->unrouted == DEFINITION_UNROUTED_DLQ) {
+            dead_letter(worker, slot, "unrouted", 0);
+            context_merge(context);
+        } else {
+            worker->tally.unrouted++;
+        }
+        return;
+    }
+    /* release: the watchdog that sees the slot sees what is in it */
+    atomic_store_explicit(&worker->hand.slot, slot, memory_order_release);
+    strid_outcome outcome = call_handlers(worker, slot);
+    while (!context->failed && settle(worker, slot, outcome))
+        outcome = call_handlers(worker, slot);
+}
+
+/* Whether an earlier run already applied the record: the table of its partition says how far each
+ * vshard came. */
+static bool is_replay(const struct partition *partition, const struct chunk_slot *slot)
+{
+    if (!partition->replays || MUTANT(MUTANT_NO_DEDUP) ||
+        strid_position_compare(slot->record.position, partition->replay_to) > 0)
+        return false;
+    const struct directory_table *table = partition->stored->table;
+    uint32_t vshard = (uint32_t)(slot->hash >> 56);
+    return (table->known[vshard / 8] >> (vshard & 7) & 1) != 0 &&
+           strid_position_compare(slot->record.position, table->applied[vshard]) <= 0;
+}
+
+static void count_chunk(struct worker *worker)
+{
+    struct worker_counters *counters = &worker->counters;
+    const struct worker_tally *tally = &worker->tally;
+    worker_count(&counters->records, tally->records);
+    worker_count(&counters->done, tally->done);
+    worker_count(&counters->skipped, tally->skipped);
+    worker_count(&counters->unrouted, tally->unrouted);
+    worker_count(&counters->replayed, tally->replayed);
+    worker->tally = (struct worker_tally){0};
+}
+
+void worker_handle_chunk(struct worker *worker, struct chunk *chunk)
+{
+    struct run *run = worker->run;
+    struct partition *partition = &run->partitions[chunk->partition];
+    struct worker_progress *progress = &worker->progress[chunk->partition];
+    worker->context.partition = partition;
+    worker->context.failed = false;
+    for (uint32_t i = 0; i < chunk->count && !worker->context.failed; i++) {
+        struct chunk_slot *slot = &chunk->slots[i];
+        if (is_replay(partition, slot)) {
+            worker->tally.replayed++;
+            continue;
+        }
+        STRID_DASSERT(!progress->any ||
+                      strid_position_compare(progress->position, slot->record.position) < 0);
+        handle(worker, slot, &worker->found[i]);
+        if (worker->context.failed)
+            break;
+        /* Before anything else: what was merged may yet be sealed, also when the run is halted. */
+        progress->position = slot->record.position;
+        progress->any = progress->changed = true;
+        if (run_stop(run) == RUN_HALT)
+            break;
+    }
+    atomic_store_explicit(&worker->hand.slot, NULL, memory_order_release);
+    count_chunk(worker);
+}
