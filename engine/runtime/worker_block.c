@@ -7,7 +7,10 @@
 #include "runtime/delivery.h"
 #include "runtime/storage.h"
 
-enum { KEPT_FACTOR = 4 /* a buffer that grew beyond so many times its bound is given back */ };
+enum {
+    KEPT_FACTOR = 4, /* a buffer that grew beyond so many times its bound is given back */
+    ROOM_PART = 8
+};
 
 /* A few large values must not keep their memory for good. */
 static void shrink(struct buffer *buffer, uint64_t bytes)
@@ -15,6 +18,15 @@ static void shrink(struct buffer *buffer, uint64_t bytes)
     if (buffer->capacity / KEPT_FACTOR > bytes)
         buffer_fini(buffer);
     buffer_clear(buffer);
+}
+
+/* Its room at once, and some for the chunk that goes beyond the bound: a block that grows while it
+ * is filled allocates and copies a dozen times, and which block that is depends on how many are on
+ * their way. What is not written to takes no memory. */
+static void make_room(struct buffer *buffer, uint64_t bytes)
+{
+    shrink(buffer, bytes);
+    (void)buffer_reserve(buffer, bytes + bytes / ROOM_PART);
 }
 
 bool worker_block_open(struct worker *worker)
@@ -29,10 +41,10 @@ bool worker_block_open(struct worker *worker)
     block = worker->free_blocks[--worker->free_count];
     block->sequence = ++worker->sequence;
     block->output_count = 0;
-    shrink(&block->bytes, worker->run->options.block_bytes);
+    make_room(&block->bytes, worker->run->options.block_bytes);
     for (uint32_t d = 0; d < worker->run->delivery_count; d++) {
         struct output_list *list = &block->outputs[d];
-        shrink(&list->bytes, worker->run->options.output_bytes);
+        make_room(&list->bytes, worker->run->options.output_bytes);
         list->count = list->kept_count = 0;
         list->kept_len = 0;
     }

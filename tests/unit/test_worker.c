@@ -100,6 +100,32 @@ Test(worker, halted_between_any_two_records_the_next_run_completes_exactly)
     }
 }
 
+/* However many blocks are on their way: which of them is used first late in a run is chance, and
+ * must not make it allocate then. */
+Test(worker, block_that_is_opened_has_all_its_room)
+{
+    enum { BLOCK_BYTES = 300000, OUTPUT_BYTES = 70000 };
+    struct runtime_case at;
+    struct script script = {.at = &at};
+    runtime_case_init(&at, count, &script);
+    at.options.block_bytes = BLOCK_BYTES;
+    at.options.output_bytes = OUTPUT_BYTES;
+    runtime_case_push(&at, "k", "v");
+    runtime_case_start(&at);
+    struct worker *worker = &at.run->workers[0];
+    while (worker->block == NULL)
+        (void)runtime_case_turn(&at);
+    struct sealed_block *block = worker->block;
+    cr_assert_geq(block->bytes.capacity, BLOCK_BYTES);
+    for (uint32_t d = 0; d < at.run->delivery_count; d++)
+        cr_assert_geq(block->outputs[d].bytes.capacity, OUTPUT_BYTES);
+    const uint8_t *data = block->bytes.data;
+    runtime_case_push_end(&at);
+    cr_assert(runtime_case_finish(&at), "%s", at.run->error.message);
+    cr_assert_eq(block->bytes.data, data, "it has moved");
+    runtime_case_fini(&at);
+}
+
 Test(worker, number_that_is_no_outcome_counts_as_reject)
 {
     struct runtime_case at;
