@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +137,21 @@ static void check_names(const char *directory)
     CHECK(access(path, F_OK) == 0);
 }
 
+/* Killed within the sync of a file, when its book-keeping has been made and is still empty. */
+static void write_begun(void)
+{
+    struct stat info;
+    char path[SUPPORT_PATH_MAX];
+    int fd = make("begun", 0);
+    put(fd, "lost");
+    sync_here();
+    CHECK(fstat(fd, &info) == 0);
+    (void)snprintf(path, sizeof path, "../watched.durable/state/%ju", (uintmax_t)info.st_ino);
+    CHECK(close(make(path, O_EXCL)) == 0);
+}
+
+static void check_begun(const char *directory) { CHECK(holds(directory, "begun", "")); }
+
 static void apply_one(struct store *store, const char *key)
 {
     struct store_op op = {strid_bytes_of_text(key), strid_bytes_of_text("value")};
@@ -217,6 +233,7 @@ static const struct {
     void (*check)(const char *directory);
 } cases[] = {{"data", write_data, check_data},
              {"names", write_names, check_names},
+             {"begun", write_begun, check_begun},
              {"store", write_store, check_store}};
 
 static void run_case(const char *library, size_t index, uint64_t seed,

@@ -93,7 +93,9 @@ static bool restore_file(struct image *image, const char *name)
     struct stat info;
     (void)snprintf(path, sizeof path, "%s.durable/state/%s", image->directory, name);
     int state = open(path, O_RDONLY | O_CLOEXEC);
-    if (state >= 0 && pread(state, &durable, sizeof durable, 0) != (ssize_t)sizeof durable)
+    ssize_t got = state < 0 ? 0 : pread(state, &durable, sizeof durable, 0);
+    /* Empty: the process was killed before its first sync of this file had been noted. */
+    if (got != 0 && got != (ssize_t)sizeof durable)
         return fail("read", path);
     (void)snprintf(path, sizeof path, "%s.durable/live/%s", image->directory, name);
     int live = open(path, O_RDWR | O_CLOEXEC);

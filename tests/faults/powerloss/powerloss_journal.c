@@ -58,7 +58,9 @@ static struct journal_inode *load(ino_t number)
     journal_path(path, "state", number);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
-        if (pread(fd, &state, sizeof state, 0) != (ssize_t)sizeof state)
+        /* Empty: an earlier process was killed before it wrote what it had made the file for. */
+        ssize_t got = pread(fd, &state, sizeof state, 0);
+        if (got != 0 && got != (ssize_t)sizeof state)
             die("read", path);
         (void)close(fd);
     }
