@@ -16,7 +16,6 @@
 #define PREPARE_MEMORY (UINT64_C(2) << 30)
 
 enum {
-    VALUE_BYTES = 100,
     SPILL_TIMES = 10,    /* so many times the memory are the keys and counts alone */
     PREPARE_PER_KEY = 3, /* records a key that make the state; uniform: 95 % of the keys exist */
 };
@@ -161,8 +160,8 @@ static void init(struct count *count, uint64_t keys)
 {
     const struct bench_settings *settings = count->settings;
     (void)snprintf(count->source, sizeof count->source,
-                   "generator:?seed=1&records=0&keys=%" PRIu64 "&size=%d&dist=%s", keys,
-                   VALUE_BYTES, count->workload->zipf ? "zipf:1.0" : "uniform");
+                   "generator:?seed=1&records=0&keys=%" PRIu64 "&size=%" PRIu32 "&dist=%s", keys,
+                   settings->value_bytes, count->workload->zipf ? "zipf:1.0" : "uniform");
     (void)snprintf(count->state_directory, sizeof count->state_directory, "%s/%s.state",
                    settings->directory, count->workload->name);
     (void)snprintf(count->state, sizeof count->state, "rocksdb:%s", count->state_directory);

@@ -7,7 +7,7 @@
 #include "report.h"
 #include "workload.h"
 
-enum { KEY_BYTES = 16, VALUE_BYTES = 100 };
+enum { KEY_BYTES = 16 };
 
 struct noop {
     const struct workload *workload;
@@ -45,15 +45,16 @@ static int run_side(void *user, uint32_t side, double seconds, struct bench_run 
     if (side == 0)
         return run_engine(user, seconds, false, out);
     enum ring_place place = side == 1 ? RING_ONE_CORE : RING_TWO_CORES;
-    return ring_loop(KEY_BYTES + VALUE_BYTES, place, seconds, out);
+    const struct noop *noop = user;
+    return ring_loop(KEY_BYTES + noop->settings->value_bytes, place, seconds, out);
 }
 
 int engine_noop(const struct workload *workload, const struct bench_settings *settings)
 {
     struct noop noop = {.workload = workload, .settings = settings};
     uint64_t keys = settings->keys != 0 ? settings->keys : workload->keys;
-    (void)snprintf(noop.source, sizeof noop.source, "generator:?seed=1&records=0&keys=%llu&size=%d",
-                   (unsigned long long)keys, VALUE_BYTES);
+    (void)snprintf(noop.source, sizeof noop.source, "generator:?seed=1&records=0&keys=%llu&size=%u",
+                   (unsigned long long)keys, settings->value_bytes);
     if (settings->hold_seconds != 0) {
         struct bench_run run;
         return run_engine(&noop, settings->hold_seconds, true, &run);

@@ -1,14 +1,12 @@
 #include "engine_run.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "report.h"
+#include "hold.h"
 
 enum { LOOK_EVERY_MS = 5, FIRST_RECORD_SECONDS_MAX = 120 };
 
@@ -20,7 +18,8 @@ struct watch {
     pthread_cond_t wake;
     bool ended;
     double started_s;
-    double first_s; /* when nothing was handled yet, for the last time */
+    double first_s, first_cpu_s; /* when nothing was handled yet, for the last time */
+    struct hold hold;
 };
 
 static void print_log(void *user, strid_log_level level, const char *logger, const char *message)
@@ -30,49 +29,9 @@ static void print_log(void *user, strid_log_level level, const char *logger, con
         fprintf(stderr, "strid-bench: %s: %s: %s\n", run->name, logger, message);
 }
 
-static uint64_t resident_bytes(void)
-{
-    FILE *file = fopen("/proc/self/statm", "r");
-    unsigned long long total = 0;
-    unsigned long long resident = 0;
-    if (file == NULL)
-        return 0;
-    int got = fscanf(file, "%llu %llu", &total, &resident);
-    (void)fclose(file);
-    return got == 2 ? (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
-}
-
-static uint64_t count_sorted_files(const char *directory)
-{
-    DIR *folder = directory == NULL ? NULL : opendir(directory);
-    if (folder == NULL)
-        return 0;
-    uint64_t count = 0;
-    const struct dirent *entry;
-    while ((entry = readdir(folder)) != NULL) {
-        size_t len = strlen(entry->d_name);
-        count += len > 4 && strcmp(entry->d_name + len - 4, ".sst") == 0;
-    }
-    (void)closedir(folder);
-    return count;
-}
-
-static void print_second(const struct watch *watch, uint32_t second)
-{
-    strid_pipeline_stats stats = {.struct_size = sizeof stats};
-    strid_pipeline_get_stats(watch->pipeline, &stats);
-    const struct report_second line = {.name = watch->run->name,
-                                       .second = second,
-                                       .records = stats.records,
-                                       .redo_bytes = stats.redo_bytes,
-                                       .sorted_files = count_sorted_files(watch->run->directory),
-                                       .rss_bytes = resident_bytes(),
-                                       .syncs = stats.syncs};
-    report_second(watch->run->settings, &line);
-}
-
 /* Whether the run has done what it was started for. Its seconds begin with the first record, since
- * opening a large state may take as long as a short run; what is told includes the opening. */
+ * opening a large state may take as long as a short run, and the raw loops' opening is not counted
+ * either. */
 static bool is_enough(struct watch *watch)
 {
     const struct engine_run *run = watch->run;
@@ -81,6 +40,7 @@ static bool is_enough(struct watch *watch)
     double now_s = measure_wall_s();
     if (stats.records == 0) {
         watch->first_s = now_s;
+        watch->first_cpu_s = measure_cpu_s();
         return now_s - watch->started_s > FIRST_RECORD_SECONDS_MAX;
     }
     if (run->seconds > 0 && now_s - watch->first_s >= run->seconds)
@@ -88,15 +48,21 @@ static bool is_enough(struct watch *watch)
     return run->records_stop != 0 && stats.records >= run->records_stop;
 }
 
+static void hold_one_second(struct watch *watch)
+{
+    strid_pipeline_stats stats = {.struct_size = sizeof stats};
+    strid_pipeline_get_stats(watch->pipeline, &stats);
+    hold_second(&watch->hold, &stats);
+}
+
 /* Wakes a few hundred times a second at most, so that it costs the run nothing. */
 static void *watch_main(void *user)
 {
     struct watch *watch = user;
-    uint32_t second = 0;
     (void)pthread_mutex_lock(&watch->lock);
     while (!watch->ended && !is_enough(watch)) {
-        if (watch->run->hold && measure_wall_s() - watch->started_s >= second + 1)
-            print_second(watch, ++second);
+        if (watch->run->hold && measure_wall_s() - watch->started_s >= watch->hold.second + 1)
+            hold_one_second(watch);
         struct timespec until;
         (void)clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += LOOK_EVERY_MS * 1000000L;
@@ -173,12 +139,15 @@ int engine_run(const struct engine_run *run, struct bench_run *out, strid_pipeli
     strid_pipeline *pipeline = make_pipeline(run, &error);
     if (pipeline == NULL)
         return measure_failed(run->name, error.message);
-    struct watch watch = {.run = run, .pipeline = pipeline};
-    double cpu_s = measure_cpu_s();
-    double wall_s = measure_wall_s();
+    struct watch watch = {
+        .run = run,
+        .pipeline = pipeline,
+        .first_cpu_s = measure_cpu_s(),
+        .first_s = measure_wall_s(),
+        .hold = {.settings = run->settings, .name = run->name, .directory = run->directory}};
     strid_status status = run_watched(&watch, &error);
-    out->wall_s = measure_wall_s() - wall_s;
-    out->cpu_s = measure_cpu_s() - cpu_s;
+    out->wall_s = measure_wall_s() - watch.first_s;
+    out->cpu_s = measure_cpu_s() - watch.first_cpu_s;
     strid_pipeline_stats figures = {.struct_size = sizeof figures};
     strid_pipeline_get_stats(pipeline, &figures);
     strid_pipeline_destroy(pipeline);
@@ -186,7 +155,9 @@ int engine_run(const struct engine_run *run, struct bench_run *out, strid_pipeli
     out->syncs = figures.syncs;
     if (stats != NULL)
         *stats = figures;
-    return status == STRID_OK ? 0 : measure_failed(run->name, error.message);
+    if (status != STRID_OK)
+        return measure_failed(run->name, error.message);
+    return run->hold ? hold_judge(&watch.hold) : 0;
 }
 
 struct sum {

@@ -26,7 +26,7 @@ struct engine_run {
 };
 
 /* Runs a pipeline from creation to destruction. What `out` counts is durable: the clock runs from
- * the call of strid_pipeline_run to its return. `stats` may be NULL. */
+ * the first record until strid_pipeline_run returned. `stats` may be NULL. */
 int engine_run(const struct engine_run *run, struct bench_run *out, strid_pipeline_stats *stats);
 
 /* Adds up the integers of a store of a stopped node; of longer values those they begin with. */

@@ -1,5 +1,5 @@
 /* strid-bench [--json] [--list] [--hold] [--seconds N] [--runs N] [--keys N] [--memory BYTES]
- *             [--workers N] [--directory DIR] [NAME...]
+ *             [--workers N] [--value-bytes N] [--directory DIR] [NAME...]
  *
  * Measures the engine beside the raw library, in turn, in the same process. Runs all workloads
  * whose names begin with one of the NAMEs. Exit 0; 1 where a run failed or did not add up; 2 wrong
@@ -22,6 +22,8 @@ static const struct workload workloads[] = {
      engine_count},
     {"engine_count_spill", "a durable count per key, ten times more of them than memory holds", 0,
      false, UINT64_C(64) << 20, engine_spill},
+    {"engine_cost", "a record after 100,000 others and after 100 million", 1000, false, 0,
+     engine_cost},
     {"engine_bytes_1k", "values of 1 KiB rewritten", 1000000, false, 0, engine_bytes},
     {"file_count", "lines of a JSON file, counted by key", 100000, false, 0, file_count},
 };
@@ -42,7 +44,8 @@ static int usage(const char *what)
 {
     fprintf(stderr,
             "strid-bench: %s\nusage: strid-bench [--json] [--list] [--hold] [--seconds N] "
-            "[--runs N] [--keys N] [--memory BYTES] [--workers N] [--directory DIR] [NAME...]\n",
+            "[--runs N] [--keys N] [--memory BYTES] [--workers N] [--value-bytes N] [--directory "
+            "DIR] [NAME...]\n",
             what);
     return 2;
 }
@@ -75,6 +78,8 @@ static int parse_value(struct arguments *out, const char *name, const char *text
         settings->memory = (uint64_t)number;
     else if (strcmp(name, "--workers") == 0 && number <= 64)
         settings->workers = (uint32_t)number;
+    else if (strcmp(name, "--value-bytes") == 0 && number <= 1 << 20)
+        settings->value_bytes = (uint32_t)number;
     else
         return usage("an option is unknown or its value out of range");
     return 0;
@@ -130,7 +135,7 @@ static int run_workload(const struct workload *workload, const struct arguments 
 int main(int argc, char **argv)
 {
     const char *base = getenv("TMPDIR");
-    struct arguments arguments = {.settings = {.runs = 5},
+    struct arguments arguments = {.settings = {.runs = 5, .value_bytes = 100},
                                   .base = base == NULL || base[0] == '\0' ? "/tmp" : base};
     int result = parse(argc, argv, &arguments);
     if (result != 0)

@@ -13,6 +13,7 @@ struct bench_settings {
     double seconds;        /* of one run */
     uint32_t runs;         /* of each side */
     uint64_t keys;         /* 0: as the workload says */
+    uint32_t value_bytes;  /* of a record, where the workload makes them */
     uint64_t memory;       /* bytes, of the engine and of the raw loop alike; 0: the workload's */
     uint32_t workers;      /* 0: the engine's default */
     uint32_t hold_seconds; /* not 0: one run of the engine, figures printed every second */

@@ -68,14 +68,26 @@ void report_line(const struct bench_settings *settings, const struct report_line
 
 void report_second(const struct bench_settings *settings, const struct report_second *second)
 {
-    const char *format = settings->json
-                             ? "{\"name\":\"%s\",\"second\":%" PRIu32 ",\"records\":%" PRIu64
-                               ",\"redo_bytes\":%" PRIu64 ",\"sorted_files\":%" PRIu64
-                               ",\"rss_bytes\":%" PRIu64 ",\"syncs\":%" PRIu64 "}\n"
-                             : "%s second %3" PRIu32 ": %12" PRIu64 " records, redo %11" PRIu64
-                               " bytes, %4" PRIu64 " sorted files, RSS %11" PRIu64
-                               " bytes, %" PRIu64 " syncs\n";
+    const char *format = settings->json ? "{\"name\":\"%s\",\"second\":%" PRIu32
+                                          ",\"records\":%" PRIu64 ",\"redo_bytes\":%" PRIu64
+                                          ",\"level0_files\":%" PRIu64 ",\"sorted_files\":%" PRIu64
+                                          ",\"rss_bytes\":%" PRIu64 ",\"syncs\":%" PRIu64 "}\n"
+                                        : "%s second %3" PRIu32 ": %12" PRIu64
+                                          " records, redo %11" PRIu64 " bytes, %2" PRIu64
+                                          " of %4" PRIu64 " sorted files in level 0, RSS %11" PRIu64
+                                          " bytes, %" PRIu64 " syncs\n";
     printf(format, second->name, second->second, second->records, second->redo_bytes,
-           second->sorted_files, second->rss_bytes, second->syncs);
+           second->level0_files, second->sorted_files, second->rss_bytes, second->syncs);
+    (void)fflush(stdout);
+}
+
+void report_bound(const struct bench_settings *settings, const char *name,
+                  const struct report_bound *bound)
+{
+    const char *format = settings->json ? "{\"name\":\"%s\",\"what\":\"%s\",\"highest\":%" PRIu64
+                                          ",\"bound\":%" PRIu64 ",\"kept\":%s}\n"
+                                        : "%s highest %s: %" PRIu64 " of %" PRIu64 ", kept: %s\n";
+    printf(format, name, bound->what, bound->highest, bound->bound,
+           bound->highest <= bound->bound ? "true" : "false");
     (void)fflush(stdout);
 }

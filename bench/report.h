@@ -22,10 +22,21 @@ struct report_second {
     uint32_t second;
     uint64_t records;
     uint64_t redo_bytes;
+    uint64_t level0_files;
     uint64_t sorted_files; /* on disk, of all levels */
     uint64_t rss_bytes;
     uint64_t syncs;
 };
+
+/* What was highest in a run under --hold, and what it may be. */
+struct report_bound {
+    const char *what;
+    uint64_t highest;
+    uint64_t bound;
+};
+
+void report_bound(const struct bench_settings *settings, const char *name,
+                  const struct report_bound *bound);
 
 void report_second(const struct bench_settings *settings, const struct report_second *second);
 

@@ -6,12 +6,24 @@
 
 enum { MEMTABLES = 2 };
 
-void share_divide(const struct bench_settings *settings, struct database_memory *out)
+static void divide(const struct bench_settings *settings, struct budget *budget)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     uint32_t workers = settings->workers != 0 ? settings->workers : cores < 1 ? 1 : (uint32_t)cores;
+    budget_divide(settings->memory, workers, 1, budget);
+}
+
+uint64_t share_redo_bytes(const struct bench_settings *settings)
+{
     struct budget budget;
-    budget_divide(settings->memory, workers, 1, &budget);
+    divide(settings, &budget);
+    return budget.redo_bytes;
+}
+
+void share_divide(const struct bench_settings *settings, struct database_memory *out)
+{
+    struct budget budget;
+    divide(settings, &budget);
     out->write_buffer = budget.write_buffer;
     out->block_cache = settings->memory - budget.base - MEMTABLES * budget.write_buffer;
 }

@@ -10,4 +10,7 @@
  * process takes for itself is left out on both sides. */
 void share_divide(const struct bench_settings *settings, struct database_memory *out);
 
+/* How many bytes of blocks the engine may keep that it has not yet materialised. */
+uint64_t share_redo_bytes(const struct bench_settings *settings);
+
 #endif

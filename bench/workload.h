@@ -17,6 +17,7 @@ struct workload {
 
 int engine_noop(const struct workload *workload, const struct bench_settings *settings);
 int engine_bytes(const struct workload *workload, const struct bench_settings *settings);
+int engine_cost(const struct workload *workload, const struct bench_settings *settings);
 int engine_count(const struct workload *workload, const struct bench_settings *settings);
 int engine_spill(const struct workload *workload, const struct bench_settings *settings);
 int file_count(const struct workload *workload, const struct bench_settings *settings);

@@ -355,6 +355,18 @@ void directory_put_low(struct batch *batch, uint32_t partition, strid_position l
     buffer_fini(&value);
 }
 
+void directory_put_cache(struct batch *batch, uint64_t hits, uint64_t misses)
+{
+    struct buffer key = {0}, value = {0};
+    meta_key(&key, "cache", strid_bytes_of(NULL, 0));
+    meta_value_begin(&value);
+    buffer_put_u64(&value, hits);
+    buffer_put_u64(&value, misses);
+    put_value(batch, &key, &value);
+    buffer_fini(&key);
+    buffer_fini(&value);
+}
+
 void directory_put_materialised(struct batch *batch, const struct fold *fold, uint64_t first,
                                 uint64_t through)
 {

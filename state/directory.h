@@ -15,6 +15,8 @@
  *   m/partition/<identity>   number of the partition
  *   m/fingerprint/<partition: 4>
  *   m/low/<partition: 4>     low position, highest block number known synced when it was written
+ *   m/cache                  look-ups that the caches answered and did not, in the last run that
+ *                            ended in good order; for people
  *
  * @thread control, except where a function says otherwise */
 #ifndef STATE_DIRECTORY_H
@@ -71,6 +73,7 @@ struct directory {
     uint64_t synced;      /* highest number known to have been synced */
     uint64_t dropped;     /* blocks above `synced` that were damaged, and those behind them */
     uint64_t redo_blocks, redo_bytes;
+    uint64_t cache_hits, cache_misses; /* of the last run that ended in good order; 0, 0: none */
     char *stores[DIRECTORY_STORES_MAX + 1]; /* index: the store's number; NULL: not used */
     bool store_stored[DIRECTORY_STORES_MAX + 1];
     bool store_ordered[DIRECTORY_STORES_MAX + 1];
@@ -121,6 +124,8 @@ strid_status directory_begin_run(struct directory *directory, uint32_t workers,
 /* Adds the write of a low position. @thread storage */
 void directory_put_low(struct batch *batch, uint32_t partition, strid_position low,
                        uint64_t synced);
+/* Adds the write of a run's look-ups in its caches. @thread control, agents have ended */
+void directory_put_cache(struct batch *batch, uint64_t hits, uint64_t misses);
 /* Adds the write that follows an ingest: `through` moves, progress of the run moves from blocks
  * into the store, the blocks from `first` on are deleted. @thread materialiser */
 void directory_put_materialised(struct batch *batch, const struct fold *fold, uint64_t first,

@@ -179,6 +179,11 @@ static bool load_names(void *user, strid_bytes key, strid_bytes bytes)
         load->directory->through = cursor_u64(&value);
         return value.failed ? damaged(load, "m/through") : true;
     }
+    if (meta_key_is(key, "cache", &name)) {
+        load->directory->cache_hits = cursor_u64(&value);
+        load->directory->cache_misses = cursor_u64(&value);
+        return value.failed ? damaged(load, "m/cache") : true;
+    }
     return load_name(load, key, value);
 }
 

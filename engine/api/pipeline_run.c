@@ -82,6 +82,8 @@ static strid_status run_once(strid_pipeline *pipeline, const struct run_options 
         status = run->error.status;
         if (err != NULL)
             *err = run->error;
+    } else if (status == STRID_OK) {
+        run_note_figures(run);
     }
     pthread_mutex_lock(&pipeline->lock);
     pipeline->run = NULL;

@@ -268,6 +268,8 @@ static void describe(strid_state_reader *reader, strid_state_stats *stats)
     directory_format_id(directory, stats->directory_id);
     stats->format_version = DIRECTORY_FORMAT;
     stats->vshards = KEY_VSHARDS;
+    stats->cache_hits = directory->cache_hits;
+    stats->cache_misses = directory->cache_misses;
 }
 
 strid_status strid_state_reader_stats(strid_state_reader *reader, strid_state_stats *stats,

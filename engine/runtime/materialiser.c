@@ -27,7 +27,8 @@ struct materialiser {
     _Atomic uint64_t
         *materialised; /* per worker; release: the store can be read for what is at or below */
     _Atomic uint64_t through;
-    _Atomic int64_t redo_bytes; /* of blocks that are written and not yet deleted */
+    _Atomic int64_t redo_bytes;    /* of blocks that are written and not yet deleted */
+    _Atomic uint64_t level0_files; /* as last seen */
     _Atomic bool hurry;
 };
 
@@ -47,6 +48,11 @@ void materialiser_hurry(struct materialiser *materialiser)
 int64_t materialiser_redo_bytes(const struct materialiser *materialiser)
 {
     return atomic_load_explicit(&materialiser->redo_bytes, memory_order_relaxed);
+}
+
+uint64_t materialiser_level0_files(const struct materialiser *materialiser)
+{
+    return atomic_load_explicit(&materialiser->level0_files, memory_order_relaxed);
 }
 
 uint64_t materialiser_sequence(const struct materialiser *materialiser, uint32_t worker)
@@ -137,6 +143,16 @@ static int read_blocks(struct materialiser *materialiser)
     return 1;
 }
 
+static uint64_t look_at_level0(struct materialiser *materialiser)
+{
+    const struct directory *directory = materialiser->run->directory;
+    struct store_figures figures = {0};
+    directory->ops->figures(directory->store, &figures);
+    atomic_store_explicit(&materialiser->level0_files, figures.level_files[0],
+                          memory_order_relaxed);
+    return figures.level_files[0];
+}
+
 static int ingest(struct materialiser *materialiser)
 {
     const struct directory *directory = materialiser->run->directory;
@@ -148,6 +164,7 @@ static int ingest(struct materialiser *materialiser)
             STRID_OK)
         return fail(materialiser, &err);
     CRASH_POINT("materialiser_after_ingest");
+    (void)look_at_level0(materialiser);
     materialiser->step = STEP_DELETE;
     return 1;
 }
@@ -186,12 +203,9 @@ static bool is_wanted(const struct materialiser *materialiser)
 
 /* Compaction has to keep up, or RocksDB would stop all writes, blocks too. The redo bound then
  * stops the workers. */
-static bool level0_is_full(const struct materialiser *materialiser)
+static bool level0_is_full(struct materialiser *materialiser)
 {
-    const struct directory *directory = materialiser->run->directory;
-    struct store_figures figures = {0};
-    directory->ops->figures(directory->store, &figures);
-    return figures.level_files[0] >= LEVEL0_FILES_MAX;
+    return look_at_level0(materialiser) >= LEVEL0_FILES_MAX;
 }
 
 int materialiser_do_work(void *self)

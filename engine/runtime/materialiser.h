@@ -15,6 +15,8 @@ void materialiser_add_redo(struct materialiser *materialiser, int64_t bytes); /*
 /* A worker has nothing to evict: do not wait for more blocks. @thread any */
 void materialiser_hurry(struct materialiser *materialiser);
 int64_t materialiser_redo_bytes(const struct materialiser *materialiser); /* @thread any */
+/* Sorted files that lie over each other, after the last ingest or check. @thread any */
+uint64_t materialiser_level0_files(const struct materialiser *materialiser);
 /* Sequence of the worker's last block that is in the store as state. @thread any */
 uint64_t materialiser_sequence(const struct materialiser *materialiser, uint32_t worker);
 uint64_t materialiser_through(const struct materialiser *materialiser); /* @thread any */

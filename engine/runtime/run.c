@@ -152,6 +152,21 @@ bool run_failed(struct run *run)
     return atomic_load_explicit(&run->failed, memory_order_acquire);
 }
 
+void run_note_figures(struct run *run)
+{
+    strid_pipeline_stats stats = {.struct_size = sizeof stats};
+    run_add_stats(run, &stats);
+    if (stats.cache_hits + stats.cache_misses == 0)
+        return;
+    struct batch batch = {0};
+    directory_put_cache(&batch, stats.cache_hits, stats.cache_misses);
+    strid_error err = STRID_ERROR_INIT;
+    if (batch_apply(&batch, run->directory->ops, run->directory->store, &err) != STRID_OK)
+        log_warn(run->log, "state",
+                 "the figures of the cache were not kept (%s); nothing else is lost", err.message);
+    batch_fini(&batch);
+}
+
 static uint64_t relaxed(_Atomic uint64_t *counter)
 {
     return atomic_load_explicit(counter, memory_order_relaxed);
@@ -187,5 +202,6 @@ void run_add_stats(struct run *run, strid_pipeline_stats *stats)
     stats->syncs += storage_syncs(run->storage);
     stats->blocks += storage_blocks(run->storage);
     stats->redo_bytes = (uint64_t)materialiser_redo_bytes(run->materialiser);
+    stats->level0_files = materialiser_level0_files(run->materialiser);
     stats->elapsed_ms += (uint64_t)(clock_monotonic_ns(run->clock) - run->started_ns) / 1000000;
 }

@@ -134,6 +134,8 @@ uint32_t run_agents(struct run *run, struct agent **out, uint32_t capacity);
 void run_fail(struct run *run, const strid_error *error);
 bool run_failed(struct run *run);
 void run_add_stats(struct run *run, strid_pipeline_stats *stats);
+/* Keeps for tools how well the caches did. @thread control, behind run_join */
+void run_note_figures(struct run *run);
 
 /* Reports handlers that do not come back. @thread control */
 struct watchdog;

@@ -141,6 +141,8 @@ static void put_stats_json(const strid_state_stats *stats)
     output_number("redo_blocks", stats->redo_blocks);
     output_number("redo_bytes", stats->redo_bytes);
     output_number("disk_bytes", stats->disk_bytes);
+    output_number("cache_hits", stats->cache_hits);
+    output_number("cache_misses", stats->cache_misses);
     output_name("stores");
     buffer_put_u8(&output_buffer, '[');
     for (uint32_t i = 0; i < stats->store_count; i++) {
@@ -181,6 +183,21 @@ static void put_figure(const char *name, uint64_t value, const char *unit)
     output_line();
 }
 
+/* What the caches of the last run answered. */
+static void put_cache_text(const strid_state_stats *stats)
+{
+    uint64_t lookups = stats->cache_hits + stats->cache_misses;
+    buffer_printf(&output_buffer, "%-16s ", "cache hits");
+    if (lookups == 0)
+        buffer_printf(&output_buffer, "unknown (no run with look-ups ended in good order yet)");
+    else
+        buffer_printf(&output_buffer, "%.2f %% of ",
+                      100.0 * (double)stats->cache_hits / (double)lookups);
+    if (lookups != 0)
+        output_grouped(&output_buffer, lookups);
+    output_line();
+}
+
 static void put_stats_text(const strid_state_stats *stats)
 {
     buffer_printf(&output_buffer, "%-16s %s (format %" PRIu32 ", %" PRIu32 " vshards)", "directory",
@@ -212,6 +229,7 @@ static void put_stats_text(const strid_state_stats *stats)
     put_figure("redo blocks", stats->redo_blocks, "");
     put_figure("redo bytes", stats->redo_bytes, "");
     put_figure("disk", stats->disk_bytes, " bytes");
+    put_cache_text(stats);
     for (unsigned i = 0; i < sizeof stats->level_files / sizeof stats->level_files[0]; i++)
         if (stats->level_files[i] > 0) {
             buffer_printf(&output_buffer, "level %-10u %" PRIu64 " files, ", i,

@@ -90,6 +90,8 @@ typedef struct strid_state_stats {
     char directory_id[40];
     uint32_t format_version;
     uint32_t vshards;
+    uint64_t cache_hits; /* look-ups of the last run that ended in good order; both 0: unknown */
+    uint64_t cache_misses;
 } strid_state_stats;
 
 /** @brief Counts everything, by a whole scan. @param[out] stats lives until the reader is closed.

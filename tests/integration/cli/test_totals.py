@@ -83,6 +83,20 @@ class Totals(CommandCase):
         text = self.strid("state", "stats", "rocksdb:./state").out
         self.assertIn("goes on at", text)
 
+    def test_state_stats_tell_how_well_the_caches_did(self):
+        self.write("orders.jsonl", '{"customer": "a", "kind": "visit"}\n')
+        self.strid("run", "totals.yaml")
+        self.assertRegex(self.strid("state", "stats", "rocksdb:./state").out,
+                         r"cache hits +unknown")
+        self.write("orders.jsonl", ORDERS * 2000, "a")
+        done = self.summary()["done"]
+        stats = json.loads(self.strid("state", "stats", "rocksdb:./state", "--json").out)
+        # Counted for whole chunks, of the stores that their handlers are known to use.
+        self.assertGreater(stats["cache_hits"] + stats["cache_misses"], done // 2)
+        self.assertLessEqual(stats["cache_misses"], 4)
+        self.assertRegex(self.strid("state", "stats", "rocksdb:./state").out,
+                         r"cache hits +(99\.\d\d|100\.00) % of [\d,]+")
+
     def test_state_of_nothing(self):
         done = self.strid("state", "scan", "rocksdb:./nowhere", code=1)
         self.assertIn("nowhere", done.err)
