@@ -3,7 +3,8 @@
 
 usage: curves.py STRID_BENCH [--seconds N] [--runs N] [CURVE...]
 
-Curves: keys, values, workers, memory; all of them unless some are named. Exit 1 where a run failed."""
+Curves: keys, values, workers, memory; all of them unless some are named. Exit 1 where a run
+failed."""
 
 import argparse
 import json
@@ -50,7 +51,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("curves", nargs="*", default=list(CURVES), metavar="CURVE")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     for name in args.curves:
         if name not in CURVES:
             parser.error(f"no curve {name}; there are: {', '.join(CURVES)}")
