@@ -9,7 +9,7 @@ struct chunk *chunk_create(void)
 {
     struct chunk *chunk = memory_alloc_aligned(ARENA_ALIGN, sizeof *chunk);
     chunk->arena_bytes = CHUNK_ARENA_BYTES;
-    chunk->arena = memory_alloc_aligned(ARENA_ALIGN, chunk->arena_bytes);
+    chunk->arena = memory_alloc_aligned_unset(ARENA_ALIGN, chunk->arena_bytes);
     return chunk;
 }
 
@@ -30,7 +30,7 @@ void chunk_reset(struct chunk *chunk)
     if (chunk->arena_bytes > CHUNK_ARENA_BYTES) {
         memory_free(chunk->arena);
         chunk->arena_bytes = CHUNK_ARENA_BYTES;
-        chunk->arena = memory_alloc_aligned(ARENA_ALIGN, chunk->arena_bytes);
+        chunk->arena = memory_alloc_aligned_unset(ARENA_ALIGN, chunk->arena_bytes);
     }
 }
 
@@ -121,7 +121,7 @@ bool chunk_add(struct chunk *chunk, const strid_raw *raw, const struct decoded *
             return false;
         memory_free(chunk->arena);
         chunk->arena_bytes = bytes;
-        chunk->arena = memory_alloc_aligned(ARENA_ALIGN, bytes);
+        chunk->arena = memory_alloc_aligned_unset(ARENA_ALIGN, bytes);
         chunk->arena_used = 0;
     }
     STRID_DASSERT(chunk->count < CHUNK_RECORDS_MAX);

@@ -175,7 +175,7 @@ int main(int argc, char **argv)
     (void)sigaction(SIGABRT, &action, NULL);
     (void)sigaction(SIGSEGV, &action, NULL);
     /* Rings and chunks come and go with each run: keep their memory. */
-    (void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    (void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
     (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
     /* Caches come and go, too, and hold little: no huge page is worth its clearing. */
     (void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);

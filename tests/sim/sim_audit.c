@@ -1,6 +1,7 @@
 #include "sim_audit.h"
 
 #include "base/assert.h"
+#include "base/memory.h"
 #include "state/block.h"
 #include "state/meta.h"
 
@@ -15,28 +16,13 @@ struct pending {
     uint64_t number;
 };
 
-void sim_audit_init(struct sim_audit *audit)
-{
-    *audit = (struct sim_audit){.entries = skip_list_create()};
-}
+void sim_audit_init(struct sim_audit *audit) { *audit = (struct sim_audit){0}; }
 
 void sim_audit_fini(struct sim_audit *audit)
 {
-    skip_list_destroy(audit->entries);
+    sim_held_fini(&audit->held);
+    memory_free(audit->said);
     buffer_fini(&audit->pending);
-}
-
-bool sim_audit_is_aged(strid_bytes key)
-{
-    return (key.data[2] & ~KEY_STORE_KEYLESS) == SIM_INPUT_STORE_AGED;
-}
-
-/* Whether the store may do without this value by now. */
-static bool is_over(strid_bytes encoded)
-{
-    struct key_value value;
-    int64_t now_ms = sim_world->clock.wall_ms(sim_world);
-    return key_get_value(encoded, &value) && key_is_expired(value.expiry_ms, now_ms);
 }
 
 void sim_audit_begin_run(struct sim_audit *audit)
@@ -154,66 +140,98 @@ static void check_table(const struct sim_audit *audit, const struct store_op *op
     uint32_t p = key_get_u32(op->key.data + 2);
     struct cursor value = meta_value_read(op->value);
     strid_bytes known = cursor_bytes(&value, SIM_INPUT_VSHARDS / 8);
+    strid_position before = {UINT64_MAX, UINT64_MAX};
+    uint32_t of_before = 0; /* most vshards have the same position */
     for (uint32_t v = 0; v < SIM_INPUT_VSHARDS; v++) {
         strid_position position = {cursor_u64(&value), 0};
         position.low = cursor_u64(&value);
         bool any = (known.data[v / 8] >> (v & 7) & 1) != 0;
-        uint32_t applied = any ? applied_of(p, position) : 0;
+        if (any && strid_position_compare(position, before) != 0) {
+            of_before = applied_of(p, position);
+            before = position;
+        }
+        uint32_t applied = any ? of_before : 0;
         SIM_CHECK("progress_rises", applied >= audit->durable[p][v],
                   "the table takes partition %u, vshard %u from %u to %u", p, v,
                   audit->durable[p][v], applied);
     }
 }
 
-/* Puts each state of the block, as the store has it, into the list: key to value, or both in one.
- */
-static void each_state(strid_bytes block, struct skip_list *into, bool joined)
-{
-    struct block_view view;
+/* What blocks say last of a key, which lies in the disk. */
+struct sim_said {
+    uint64_t hash, value; /* of the key; of the value, as sim_held has it */
     struct key_state key;
-    struct key_value value;
-    struct buffer bytes = {0}, held = {0};
-    bool opened = block_open(block, &view);
-    STRID_ASSERT(opened);
-    while (block_next_state(&view, &key, &value)) {
-        buffer_clear(&bytes);
-        buffer_clear(&held);
-        uint8_t *at = buffer_reserve(&bytes, KEY_STATE_HEADER + key.key.len);
-        bytes.len = key_put_state(at, &key);
-        if (value.kind != STRID_STATE_ABSENT)
-            key_put_value(&held, &value);
-        if (joined)
-            buffer_put_bytes(&bytes, buffer_bytes(&held));
-        skip_list_put(into, buffer_bytes(&bytes),
-                      joined ? strid_bytes_of("", 0) : buffer_bytes(&held));
+    int64_t expiry_ms;
+};
+
+/* Makes room for that many, at most half of it used. */
+static uint32_t reserve_said(struct sim_audit *audit, uint32_t count)
+{
+    uint32_t capacity = 64;
+    while (capacity < 2 * count)
+        capacity *= 2;
+    if (capacity > audit->said_capacity) {
+        audit->said = memory_resize(audit->said, capacity * sizeof *audit->said);
+        audit->said_capacity = capacity;
     }
-    buffer_fini(&bytes);
-    buffer_fini(&held);
+    for (uint32_t i = 0; i < capacity; i++)
+        audit->said[i].key.key.data = NULL;
+    return capacity;
+}
+
+static void take_said(struct sim_audit *audit, uint32_t capacity, struct block_view *view)
+{
+    struct sim_said said;
+    struct key_value value;
+    while (block_next_state(view, &said.key, &value)) {
+        said.hash = sim_held_key(&said.key);
+        said.value = sim_held_value(&value);
+        said.expiry_ms = value.expiry_ms;
+        uint32_t at = (uint32_t)said.hash & (capacity - 1);
+        while (audit->said[at].key.key.data != NULL && audit->said[at].hash != said.hash)
+            at = (at + 1) & (capacity - 1);
+        audit->said[at] = said;
+    }
+}
+
+/* The store holds what was said of a key; or nothing, if that is over. */
+static bool is_stored(const struct sim_said *said)
+{
+    static uint8_t bytes[KEY_STATE_MAX];
+    strid_bytes key = strid_bytes_of(bytes, key_put_state(bytes, &said->key));
+    const struct skip_node *node = skip_list_find(sim_world->disk.states, key);
+    struct key_value value = {.kind = STRID_STATE_ABSENT};
+    bool over = key_is_expired(said->expiry_ms, sim_world->clock.wall_ms(sim_world));
+    if (node != NULL && !key_get_value(skip_node_value(node), &value))
+        return false;
+    return sim_held_value(&value) == said->value || (node == NULL && over);
 }
 
 /* Blocks that are about to go, in order: what they say must be what the store says. */
 static void check_deleted(struct sim_audit *audit, uint64_t first, uint64_t last)
 {
     struct skip_list *live = sim_world->disk.live;
-    struct skip_list *folded = skip_list_create();
     uint8_t key[KEY_FIXED_MAX];
-    for (uint64_t number = first; number <= last; number++) {
-        const struct skip_node *node =
-            skip_list_find(live, strid_bytes_of(key, key_put_block(key, number)));
-        if (node != NULL)
-            each_state(skip_node_value(node), folded, false);
+    struct block_view view;
+    uint32_t count = 0, capacity = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        if (pass == 1)
+            capacity = reserve_said(audit, count);
+        for (uint64_t number = first; number <= last; number++) {
+            const struct skip_node *node =
+                skip_list_find(live, strid_bytes_of(key, key_put_block(key, number)));
+            if (node == NULL || !block_open(skip_node_value(node), &view))
+                continue;
+            count += view.state_count;
+            if (pass == 1)
+                take_said(audit, capacity, &view);
+        }
     }
-    const struct skip_node *node = skip_list_seek(folded, strid_bytes_of("", 0));
-    for (; node != NULL; node = skip_list_next(node)) {
-        const struct skip_node *stored = skip_list_find(live, skip_node_key(node));
-        strid_bytes value = stored == NULL ? strid_bytes_of(NULL, 0) : skip_node_value(stored);
+    for (uint32_t i = 0; i < capacity; i++)
         SIM_CHECK("deleted_is_materialised",
-                  strid_bytes_equal(value, skip_node_value(node)) ||
-                      (stored == NULL && is_over(skip_node_value(node))),
+                  audit->said[i].key.key.data == NULL || is_stored(&audit->said[i]),
                   "blocks %llu to %llu go, and the store does not hold what they hold",
                   (unsigned long long)first, (unsigned long long)last);
-    }
-    skip_list_destroy(folded);
     SIM_CHECK("deleted_is_materialised", last <= audit->through, "block %llu goes, through is %llu",
               (unsigned long long)last, (unsigned long long)audit->through);
 }
@@ -252,6 +270,24 @@ void sim_audit_write(struct sim_audit *audit, const struct store_op *ops, size_t
     audit->writes++;
 }
 
+/* The durable blocks, which have their place in the order for good: new ones come behind, others
+ * went in front. */
+static void hold_durable(struct sim_audit *audit)
+{
+    const struct skip_list *durable = sim_world->disk.durable;
+    uint8_t from[KEY_FIXED_MAX];
+    const struct skip_node *node = skip_list_seek(durable, strid_bytes_of_text("w"));
+    sim_held_forget(&audit->held, node == NULL || skip_node_key(node).data[0] != 'w'
+                                      ? UINT64_MAX
+                                      : number_of(skip_node_key(node)));
+    node =
+        skip_list_seek(durable, strid_bytes_of(from, key_put_block(from, audit->held.through + 1)));
+    for (; node != NULL && skip_node_key(node).data[0] == 'w'; node = skip_list_next(node))
+        sim_held_add(&audit->held, skip_node_value(node));
+    if (audit->synced_number < audit->held.through)
+        audit->synced_number = audit->held.through;
+}
+
 void sim_audit_durable(struct sim_audit *audit, uint32_t writes)
 {
     size_t kept = 0;
@@ -280,39 +316,18 @@ void sim_audit_durable(struct sim_audit *audit, uint32_t writes)
         struct cursor value = meta_value_read(skip_node_value(node));
         audit->synced_number = audit->through = cursor_u64(&value);
     }
-    node = skip_list_seek(sim_world->disk.durable, strid_bytes_of_text("w"));
-    for (; node != NULL && skip_node_key(node).data[0] == 'w'; node = skip_list_next(node))
-        audit->synced_number = number_of(skip_node_key(node));
-}
-
-/* Only what durable blocks hold may be loaded. */
-void sim_audit_load_begin(struct sim_audit *audit)
-{
-    skip_list_clear(audit->entries);
-    const struct skip_node *node =
-        skip_list_seek(sim_world->disk.durable, strid_bytes_of_text("w"));
-    for (; node != NULL && skip_node_key(node).data[0] == 'w'; node = skip_list_next(node))
-        each_state(skip_node_value(node), audit->entries, true);
+    hold_durable(audit);
 }
 
 void sim_audit_load(struct sim_audit *audit, const struct store_op *op)
 {
-    struct buffer joined = {0};
-    SIM_CHECK("ingest_is_state", op->key.data[0] == 's', "a key of kind '%c' is loaded",
+    struct key_state key;
+    struct key_value value = {.kind = STRID_STATE_ABSENT};
+    SIM_CHECK("ingest_is_state", key_get_state(op->key, &key), "a key of kind '%c' is loaded",
               op->key.data[0]);
-    buffer_put_bytes(&joined, op->key);
-    buffer_put_bytes(&joined, op->value);
-    const struct skip_node *node = skip_list_seek(audit->entries, buffer_bytes(&joined));
-    strid_bytes found = node == NULL ? strid_bytes_of(NULL, 0) : skip_node_key(node);
-    bool held = strid_bytes_equal(found, buffer_bytes(&joined));
-    /* A deletion in the place of a value that is over; no key begins with another one. */
-    for (; !held && op->value.data == NULL && node != NULL; node = skip_list_next(node)) {
-        found = skip_node_key(node);
-        if (found.len < op->key.len || memcmp(found.data, op->key.data, op->key.len) != 0)
-            break;
-        held = is_over(strid_bytes_of(found.data + op->key.len, found.len - op->key.len));
-    }
-    buffer_fini(&joined);
-    SIM_CHECK("ingest_is_synced", held,
+    SIM_CHECK("state_is_whole", op->value.data == NULL || key_get_value(op->value, &value),
+              "a checksum");
+    SIM_CHECK("ingest_is_synced",
+              sim_held_has(&audit->held, &key, &value, sim_world->clock.wall_ms(sim_world)),
               "a state is loaded that no block holds which a sync covers");
 }

@@ -5,9 +5,9 @@
 #define SIM_AUDIT_H
 
 #include "base/buffer.h"
-#include "state/memory/skip_list.h"
 #include "state/store.h"
 
+#include "sim_held.h"
 #include "sim_input.h"
 
 enum { SIM_AUDIT_WORKERS = 16 };
@@ -23,14 +23,13 @@ struct sim_audit {
     uint64_t sequences[SIM_AUDIT_WORKERS];  /* last one of each worker of the run */
     uint32_t applied[SIM_AUDIT_WORKERS][SIM_INPUT_PARTITIONS_MAX]; /* of the run */
     uint64_t through;
-    struct skip_list *entries; /* states in durable blocks, key and value in one */
+    struct sim_held held;  /* states in durable blocks */
+    struct sim_said *said; /* room for sim_audit_write */
+    uint32_t said_capacity;
 };
 
 void sim_audit_init(struct sim_audit *audit);
 void sim_audit_fini(struct sim_audit *audit);
-/* A key of the store whose entries have a time to live in some seeds: what it holds depends on when
- * records were handled, and the handlers check it. */
-bool sim_audit_is_aged(strid_bytes key);
 void sim_audit_begin_run(struct sim_audit *audit);
 
 /* A write that is about to reach the disk. */
@@ -39,7 +38,7 @@ void sim_audit_write(struct sim_audit *audit, const struct store_op *ops, size_t
  * disk's log holds. */
 void sim_audit_durable(struct sim_audit *audit, uint32_t writes);
 
-void sim_audit_load_begin(struct sim_audit *audit);
+/* Only what durable blocks hold may be loaded. */
 void sim_audit_load(struct sim_audit *audit, const struct store_op *op);
 
 #endif

@@ -28,7 +28,7 @@ static void count_chunks(struct run *run, uint32_t *home, uint32_t *away, uint32
         *away += ring_size(committer_from_worker(run->committer, w));
 }
 
-void sim_check_step(struct sim_world *world)
+void sim_check_step(struct sim_world *world, bool moved)
 {
     struct run *run = world->run;
     uint32_t home, away, all;
@@ -40,120 +40,29 @@ void sim_check_step(struct sim_world *world)
               "through %llu, synced %llu",
               (unsigned long long)materialiser_through(run->materialiser),
               (unsigned long long)synced);
-    if (run_failed(run) || run_stop(run) == RUN_HALT || world->busy != 0)
+    if (!moved || run_failed(run) || run_stop(run) == RUN_HALT || world->busy != 0)
         return; /* a chunk may be left where it was */
     count_chunks(run, &home, &away, &all);
     SIM_CHECK("chunk_owner", home + away == all, "%u home and %u away of %u", home, away, all);
 }
 
-enum { NAME_MAX = 320 };
-
-/* What a directory holds of a key: in its blocks, where it was opened to be read, or else in the
- * store. */
-static strid_bytes stored_value(const struct directory *directory, const struct sim_key *key,
-                                uint8_t store, strid_bytes subkey, struct key_value *value)
-{
-    uint8_t bytes[KEY_STATE_HEADER + NAME_MAX], name[NAME_MAX];
-    struct key_state state = {.hash = key->hash,
-                              .sub_len = (uint16_t)subkey.len,
-                              .store = (uint8_t)(store | (key->keyless ? KEY_STORE_KEYLESS : 0)),
-                              .key = strid_bytes_of(name, key->bytes.len + subkey.len)};
-    memcpy(name, key->bytes.data, key->bytes.len);
-    if (subkey.len > 0)
-        memcpy(name + key->bytes.len, subkey.data, subkey.len);
-    *value = (struct key_value){.kind = STRID_STATE_ABSENT};
-    if (directory->fold != NULL && fold_get(directory->fold, &state, value))
-        return value->bytes;
-    const struct skip_node *node =
-        skip_list_find(sim_world->disk.live, strid_bytes_of(bytes, key_put_state(bytes, &state)));
-    if (node == NULL)
-        return strid_bytes_of(NULL, 0);
-    SIM_CHECK("state_is_whole", key_get_value(skip_node_value(node), value), "a checksum");
-    return value->bytes;
-}
-
-static size_t check_subkeys(const struct directory *directory, const struct sim_key *key,
-                            uint32_t k, uint64_t done)
-{
-    struct sim_subs expected;
-    size_t count = 0;
-    sim_subs_of(done, &expected);
-    for (uint32_t slot = 0; slot < SIM_SUBS; slot++) {
-        struct key_value value;
-        struct buffer bytes = {0};
-        bool there = expected.by[slot] != 0;
-        strid_bytes stored =
-            stored_value(directory, key, SIM_INPUT_STORE_SUBS, sim_subs_name(slot), &value);
-        if (there)
-            sim_subs_value(slot, expected.by[slot], &bytes);
-        SIM_CHECK("state_is_progress",
-                  value.kind == (there ? sim_subs_kind(slot) : STRID_STATE_ABSENT) &&
-                      strid_bytes_equal(stored, buffer_bytes(&bytes)),
-                  "key %u: subkey %u is not that of %llu records", k, slot,
-                  (unsigned long long)done);
-        buffer_fini(&bytes);
-        count += there;
-    }
-    return count;
-}
-
-/* What there is of a key against the model; returns how many entries there are. */
-static size_t check_key(const struct sim_world *world, const struct directory *directory,
-                        uint32_t k, const uint32_t *applied)
-{
-    const struct sim_key *key = &world->input.keys[k];
-    const strid_bytes plain = strid_bytes_of(NULL, 0);
-    struct sim_state state;
-    struct key_value value;
-    sim_input_state(&world->input, k, applied, &state);
-    strid_bytes chains = stored_value(directory, key, SIM_INPUT_STORE_CHAIN, plain, &value);
-    struct buffer expected = {0};
-    if (state.done > 0)
-        sim_input_put_chains(&world->input, &state, &expected);
-    SIM_CHECK("state_is_progress",
-              value.kind == (state.done > 0 ? STRID_STATE_BYTES : STRID_STATE_ABSENT) &&
-                  strid_bytes_equal(chains, buffer_bytes(&expected)),
-              "key %u: the chains are not those of the records that progress covers", k);
-    buffer_fini(&expected);
-    int64_t count = 0;
-    strid_bytes number = stored_value(directory, key, SIM_INPUT_STORE_COUNT, plain, &value);
-    if (value.kind == STRID_STATE_I64)
-        memcpy(&count, number.data, sizeof count);
-    SIM_CHECK("state_is_progress",
-              value.kind == (state.done > 0 ? STRID_STATE_I64 : STRID_STATE_ABSENT) &&
-                  (uint64_t)count == state.done,
-              "key %u: counted %lld, progress covers %llu", k, (long long)count,
-              (unsigned long long)state.done);
-    double half = 0;
-    bool has_half = state.done > 0 && sim_handler_has_half(state.done);
-    number = stored_value(directory, key, SIM_INPUT_STORE_HALF, plain, &value);
-    if (value.kind == STRID_STATE_F64)
-        memcpy(&half, number.data, sizeof half);
-    SIM_CHECK("state_is_progress",
-              value.kind == (has_half ? STRID_STATE_F64 : STRID_STATE_ABSENT) &&
-                  (!has_half || half == (double)state.done * 0.5),
-              "key %u: half of %llu", k, (unsigned long long)state.done);
-    return (state.done > 0 ? 2 + (size_t)has_half : 0) +
-           check_subkeys(directory, key, k, state.done);
-}
-
-/* Records that progress covers, per vshard and partition: index + 1. */
-typedef uint32_t coverage[SIM_INPUT_VSHARDS][SIM_INPUT_PARTITIONS_MAX];
-
-static void cover(coverage applied, uint32_t p, uint32_t vshard, strid_position position)
+static void cover(sim_coverage applied, uint32_t p, uint32_t vshard, strid_position position)
 {
     const struct sim_input *input = &sim_world->input;
-    uint32_t covered =
-        sim_input_before(&input->partitions[p], sim_input_place(input, position) + 1);
-    if (applied[vshard][p] < covered)
-        applied[vshard][p] = covered;
+    struct sim_covered *last = &sim_world->covered[p];
+    uint64_t place = sim_input_place(input, position);
+    if (last->place != place + 1) /* most vshards have the same */
+        *last = (struct sim_covered){.place = place + 1,
+                                     .records = sim_input_before(&input->partitions[p], place + 1)};
+    if (applied[vshard][p] < last->records)
+        applied[vshard][p] = last->records;
 }
 
 /* From the tables, and of a directory that was opened to be read from the blocks, too. */
 static void read_progress(const struct sim_world *world, const struct directory *directory,
-                          coverage applied)
+                          sim_coverage applied)
 {
-    memset(applied, 0, sizeof(coverage));
+    memset(applied, 0, sizeof(sim_coverage));
     for (uint32_t i = 0; i < directory->partition_count; i++) {
         const struct directory_table *table = directory->partitions[i]->table;
         for (uint32_t v = 0; table != NULL && v < SIM_INPUT_VSHARDS; v++)
@@ -177,7 +86,7 @@ static void read_progress(const struct sim_world *world, const struct directory 
 }
 
 /* Outputs and dead letters of every record that progress covers have arrived. */
-static void check_arrived(struct sim_world *world, coverage applied, bool complete)
+static void check_arrived(struct sim_world *world, sim_coverage applied, bool complete)
 {
     const struct sim_input *input = &world->input;
     for (uint32_t p = 0; p < input->partition_count; p++)
@@ -200,18 +109,9 @@ static void check_arrived(struct sim_world *world, coverage applied, bool comple
         }
 }
 
-static size_t check_keys(const struct sim_world *world, const struct directory *directory,
-                         coverage applied)
-{
-    size_t entries = 0;
-    for (uint32_t k = 0; k < world->input.key_count; k++)
-        entries += check_key(world, directory, k, applied[world->input.keys[k].hash >> 24]);
-    return entries;
-}
-
 void sim_check_stopped(struct sim_world *world)
 {
-    static coverage applied;
+    static sim_coverage applied;
     struct directory *directory = NULL;
     struct directory_options options = {.read_only = true, .log = &world->log};
     strid_error err = STRID_ERROR_INIT;
@@ -221,7 +121,7 @@ void sim_check_stopped(struct sim_world *world)
     SIM_CHECK("tools_can_read", status == STRID_OK || status == STRID_ENOTFOUND, "%s", err.message);
     if (status == STRID_OK) {
         read_progress(world, directory, applied);
-        (void)check_keys(world, directory, applied);
+        (void)sim_keys_check(&world->keys, directory, applied);
         directory_close(directory);
     }
     world->faults = faults;
@@ -229,14 +129,11 @@ void sim_check_stopped(struct sim_world *world)
 
 void sim_check_recovered(struct sim_world *world, bool complete)
 {
-    static coverage applied;
+    static sim_coverage applied;
     read_progress(world, world->run->directory, applied);
-    size_t expected = check_keys(world, world->run->directory, applied), found = 0;
-    const struct skip_node *node = skip_list_seek(world->disk.live, strid_bytes_of_text("s"));
-    for (; node != NULL && skip_node_key(node).data[0] == 's'; node = skip_list_next(node))
-        found += !sim_audit_is_aged(skip_node_key(node));
-    SIM_CHECK("state_is_progress", found == expected, "%zu entries, and %zu should be there", found,
-              expected);
+    size_t expected = sim_keys_check(&world->keys, world->run->directory, applied);
+    SIM_CHECK("state_is_progress", world->keys.entries == expected,
+              "%zu entries, and %zu should be there", world->keys.entries, expected);
     check_arrived(world, applied, complete);
 }
 

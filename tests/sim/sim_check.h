@@ -5,8 +5,9 @@
 
 #include "sim_world.h"
 
-/* After every step of a run. */
-void sim_check_step(struct sim_world *world);
+/* After every step of a run; `moved`: there was work in it, so that something may have changed its
+ * owner. */
+void sim_check_step(struct sim_world *world, bool moved);
 /* A run was opened: what it found is what progress says, and nothing durable is missing. */
 void sim_check_recovered(struct sim_world *world, bool complete);
 /* No run is on: what a tool that only reads finds, blocks included, is what progress says. */

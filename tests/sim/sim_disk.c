@@ -5,13 +5,15 @@
 
 void sim_disk_init(struct sim_disk *disk)
 {
-    *disk = (struct sim_disk){.live = skip_list_create(), .durable = skip_list_create()};
+    *disk = (struct sim_disk){
+        .live = skip_list_create(), .durable = skip_list_create(), .states = skip_list_create()};
 }
 
 void sim_disk_fini(struct sim_disk *disk)
 {
     skip_list_destroy(disk->live);
     skip_list_destroy(disk->durable);
+    skip_list_destroy(disk->states);
     buffer_fini(&disk->log);
 }
 
@@ -62,10 +64,16 @@ void sim_disk_sync(struct sim_disk *disk, uint32_t writes)
         replay_log(disk, writes);
 }
 
-void sim_disk_load(struct sim_disk *disk, const struct store_op *op)
+int sim_disk_load(struct sim_disk *disk, const struct store_op *op)
 {
-    change(disk->live, op);
-    change(disk->durable, op);
+    size_t before = skip_list_count(disk->states);
+    change(disk->states, op);
+    return (int)skip_list_count(disk->states) - (int)before;
+}
+
+const struct skip_list *sim_disk_of(const struct sim_disk *disk, uint8_t kind)
+{
+    return kind == 's' ? disk->states : disk->live;
 }
 
 void sim_disk_lose_power(struct sim_disk *disk, uint32_t kept)

@@ -18,11 +18,9 @@ static struct sim_record *record_of(const strid_record *record, struct sim_paylo
               payload->partition < input->partition_count &&
                   payload->index < input->partitions[payload->partition].count,
               "no such record");
-    struct buffer value = {0};
-    sim_input_put_value(input, payload->partition, payload->index, &value);
-    SIM_CHECK("record_is_whole", strid_bytes_equal(record->value, buffer_bytes(&value)),
+    SIM_CHECK("record_is_whole",
+              sim_input_is_value(input, payload->partition, payload->index, record->value),
               "partition %u, record %u: another value", payload->partition, payload->index);
-    buffer_fini(&value);
     struct sim_record *of = &input->partitions[payload->partition].records[payload->index];
     const struct sim_key *key = &input->keys[of->key];
     SIM_CHECK(
@@ -136,14 +134,14 @@ strid_outcome sim_handler_chain(strid_context *ctx, const strid_record *record, 
               payload.index);
     strid_outcome outcome = outcome_of(of, tries);
     state.chains[p] = outcome == STRID_DONE ? of->chain : ~of->before;
-    struct buffer bytes = {0};
+    static struct buffer bytes; /* one thread: kept from call to call */
+    buffer_clear(&bytes);
     sim_input_put_chains(&sim_world->input, &state, &bytes);
     strid_status status = strid_state_put(ctx, SIM_INPUT_STORE_CHAIN, buffer_bytes(&bytes));
     SIM_CHECK("state_seen",
               strid_state_get(ctx, SIM_INPUT_STORE_CHAIN, &value) == STRID_STATE_BYTES &&
                   strid_bytes_equal(value, buffer_bytes(&bytes)),
               "partition %u, record %u: not what was just put", p, payload.index);
-    buffer_fini(&bytes);
     SIM_CHECK("record_is_whole", status == STRID_OK, "put");
     emit(ctx, &payload, of, outcome != STRID_DONE);
     strid_set_reason(ctx, "sim");
@@ -193,7 +191,8 @@ strid_outcome sim_handler_count(strid_context *ctx, const strid_record *record, 
     use_aged(ctx, &payload, of, outcome_of(of, strid_attempt(ctx)) == STRID_DONE);
     if (ctx->failed)
         return STRID_DONE;
-    sim_subs_handle(ctx, SIM_INPUT_STORE_SUBS, (uint64_t)done);
+    if (sim_world->knobs.subs)
+        sim_subs_handle(ctx, SIM_INPUT_STORE_SUBS, (uint64_t)done);
     if (ctx->failed)
         return STRID_DONE;
     SIM_CHECK("state_seen",

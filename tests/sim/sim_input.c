@@ -186,6 +186,14 @@ uint8_t sim_input_vshard(const struct sim_input *input, const struct sim_record 
     return (uint8_t)(input->keys[record->key].hash >> 24);
 }
 
+/* Bytes behind the payload. */
+static size_t fill_of(const struct sim_input *input, uint32_t index)
+{
+    if (input->fill_max == 0)
+        return 0;
+    return index % 500 == 77 ? SIM_INPUT_FILL_LONG : index * 31 % input->fill_max;
+}
+
 void sim_input_put_value(const struct sim_input *input, uint32_t partition, uint32_t index,
                          struct buffer *out)
 {
@@ -193,9 +201,20 @@ void sim_input_put_value(const struct sim_input *input, uint32_t partition, uint
     buffer_put(out, &payload, sizeof payload);
     if (input->fill_max == 0)
         return;
-    size_t len = index % 500 == 77 ? SIM_INPUT_FILL_LONG : index * 31 % input->fill_max;
+    size_t len = fill_of(input, index);
     memset(buffer_reserve(out, len + 1), (int)(index & 0xff), len);
     out->len += len;
+}
+
+bool sim_input_is_value(const struct sim_input *input, uint32_t partition, uint32_t index,
+                        strid_bytes value)
+{
+    struct sim_payload payload = {.partition = partition, .index = index};
+    size_t len = fill_of(input, index);
+    if (value.len != sizeof payload + len || memcmp(value.data, &payload, sizeof payload) != 0)
+        return false;
+    const uint8_t *fill = value.data + sizeof payload; /* all of its bytes are the same */
+    return len == 0 || (fill[0] == (uint8_t)index && memcmp(fill, fill + 1, len - 1) == 0);
 }
 
 uint64_t sim_input_chain(uint64_t before, uint32_t partition, uint32_t index)

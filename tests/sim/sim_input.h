@@ -83,6 +83,10 @@ enum { SIM_INPUT_FILL_LONG = 70000 }; /* beyond what a chunk usually holds */
 void sim_input_put_value(const struct sim_input *input, uint32_t partition, uint32_t index,
                          struct buffer *out);
 
+/* Whether these bytes are that record's value. */
+bool sim_input_is_value(const struct sim_input *input, uint32_t partition, uint32_t index,
+                        strid_bytes value);
+
 /* What a key's state is once each partition's records up to `applied` are in. */
 struct sim_state {
     uint64_t chains[SIM_INPUT_PARTITIONS_MAX];

@@ -58,7 +58,7 @@ int sim_step(struct sim_world *world)
     world->idle = work > 0 ? 0 : world->idle + 1;
     move_clock(world);
     world->steps++;
-    sim_check_step(world);
+    sim_check_step(world, work > 0);
     return work;
 }
 

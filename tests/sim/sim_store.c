@@ -82,7 +82,8 @@ static strid_status store_get_many(struct store *store, const strid_bytes *keys,
     if (sim_world_strikes(sim_world->knobs.read_rate))
         return error_set(err, STRID_EIO, "sim", "get_many failed");
     for (size_t i = 0; i < count; i++) {
-        const struct skip_node *node = skip_list_find(disk->live, keys[i]);
+        const struct skip_list *list = sim_disk_of(disk, keys[i].data[0]);
+        const struct skip_node *node = skip_list_find(list, keys[i]);
         fn(user, i, node == NULL ? strid_bytes_of(NULL, 0) : skip_node_value(node));
     }
     return STRID_OK;
@@ -96,7 +97,7 @@ static strid_status store_scan(struct store *store, strid_bytes from, strid_byte
     sim_world_note("scan", from.data[0], 0, 0);
     if (sim_world_strikes(sim_world->knobs.read_rate))
         return error_set(err, STRID_EIO, "sim", "scan failed");
-    const struct skip_node *node = skip_list_seek(disk->live, from);
+    const struct skip_node *node = skip_list_seek(sim_disk_of(disk, from.data[0]), from);
     for (; node != NULL; node = skip_list_next(node)) {
         strid_bytes key = skip_node_key(node);
         if (to.data != NULL && skip_list_compare(key, to) >= 0)
@@ -117,24 +118,24 @@ static strid_status store_bulk_load(struct store *store, store_next_fn next, voi
     if (failure == FAIL_BEFORE)
         return fail(disk, "bulk_load", err);
     struct store_op op = {0};
-    sim_audit_load_begin(&sim_world->audit);
-    struct buffer before = {0};
+    static struct buffer before; /* one thread: kept from call to call */
+    buffer_clear(&before);
     while (next(user, &op)) {
         SIM_CHECK("ingest_ascends", skip_list_compare(buffer_bytes(&before), op.key) < 0,
                   "a key that is not above the one before it");
         buffer_clear(&before);
         buffer_put_bytes(&before, op.key);
         sim_audit_load(&sim_world->audit, &op);
-        sim_disk_load(disk, &op);
+        sim_keys_loaded(&sim_world->keys, op.key, sim_disk_load(disk, &op));
     }
-    buffer_fini(&before);
     sim_step_yield();
     return failure == FAIL_NOT ? STRID_OK : fail(disk, "bulk_load", err);
 }
 
 static void store_figures(struct store *store, struct store_figures *out)
 {
-    *out = (struct store_figures){.estimated_keys = skip_list_count(disk_of(store)->live)};
+    *out = (struct store_figures){.estimated_keys = skip_list_count(disk_of(store)->live) +
+                                                    skip_list_count(disk_of(store)->states)};
     if (sim_world_strikes(sim_world->knobs.again_rate))
         out->level_files[0] = UINT32_MAX; /* compaction lags behind */
 }

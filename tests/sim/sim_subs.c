@@ -53,8 +53,11 @@ void sim_subs_value(uint32_t slot, uint64_t by, struct buffer *out)
 {
     buffer_clear(out);
     buffer_put_u64(out, by);
-    for (uint64_t i = 0; sim_subs_kind(slot) == STRID_STATE_BYTES && i < mix(by, 9) % LONG_MAX; i++)
-        buffer_put_u8(out, (uint8_t)by);
+    if (sim_subs_kind(slot) != STRID_STATE_BYTES)
+        return;
+    size_t len = mix(by, 9) % LONG_MAX;
+    memset(buffer_reserve(out, len + 1), (int)(by & 0xff), len);
+    out->len += len;
 }
 
 struct seen {
@@ -73,7 +76,7 @@ static void pass_absent(struct seen *seen)
 static bool see(void *user, strid_bytes subkey, strid_state_kind kind, strid_bytes value)
 {
     struct seen *seen = user;
-    struct buffer expected = {0};
+    static struct buffer expected; /* one thread: kept from call to call */
     pass_absent(seen);
     SIM_CHECK("scan_seen",
               seen->slot < seen->end && strid_bytes_equal(subkey, sim_subs_name(seen->slot)) &&
@@ -84,16 +87,15 @@ static bool see(void *user, strid_bytes subkey, strid_state_kind kind, strid_byt
     SIM_CHECK("scan_seen", strid_bytes_equal(value, buffer_bytes(&expected)),
               "after %llu records: another value of subkey %u", (unsigned long long)seen->done,
               seen->slot);
-    buffer_fini(&expected);
     seen->slot++;
     return true;
 }
 
-static void scan(strid_context *ctx, strid_store store, uint64_t done, uint32_t from, uint32_t to)
+static void scan(strid_context *ctx, strid_store store, const struct sim_subs *expected,
+                 uint64_t done, uint32_t from, uint32_t to)
 {
-    struct seen seen = {.slot = from, .end = to, .done = done};
+    struct seen seen = {.expected = *expected, .slot = from, .end = to, .done = done};
     strid_bytes none = strid_bytes_of(NULL, 0);
-    sim_subs_of(done, &seen.expected);
     if (strid_state_scan(ctx, store, from == 0 ? none : sim_subs_name(from),
                          to == SIM_SUBS ? none : sim_subs_name(to), see, &seen) != STRID_OK)
         return; /* the store could not be read: nothing of this call counts */
@@ -102,15 +104,14 @@ static void scan(strid_context *ctx, strid_store store, uint64_t done, uint32_t 
               (unsigned long long)done, seen.slot);
 }
 
-static void look_up(strid_context *ctx, strid_store store, uint64_t done, uint32_t slot)
+static void look_up(strid_context *ctx, strid_store store, const struct sim_subs *expected,
+                    uint64_t done, uint32_t slot)
 {
-    struct sim_subs expected;
     strid_bytes value;
-    sim_subs_of(done, &expected);
     strid_state_kind kind = strid_state_get_sub(ctx, store, sim_subs_name(slot), &value);
     if (!ctx->failed)
         SIM_CHECK("state_seen",
-                  kind == (expected.by[slot] == 0 ? STRID_STATE_ABSENT : sim_subs_kind(slot)),
+                  kind == (expected->by[slot] == 0 ? STRID_STATE_ABSENT : sim_subs_kind(slot)),
                   "after %llu records: subkey %u", (unsigned long long)done, slot);
 }
 
@@ -118,13 +119,15 @@ void sim_subs_handle(strid_context *ctx, strid_store store, uint64_t done)
 {
     uint64_t by = done + 1;
     uint32_t from = (uint32_t)(mix(by, 5) % SIM_SUBS);
+    struct sim_subs expected;
+    sim_subs_of(done, &expected);
     if (by % 3 == 0)
-        look_up(ctx, store, done, from);
-    if (!ctx->failed && by % 2 == 0)
-        scan(ctx, store, done, 0, SIM_SUBS);
+        look_up(ctx, store, &expected, done, from);
+    if (!ctx->failed && by % 4 == 0)
+        scan(ctx, store, &expected, done, 0, SIM_SUBS);
     for (uint32_t n = 0; n < TOUCHED && !ctx->failed; n++) {
         uint32_t slot = slot_of(by, n);
-        struct buffer value = {0};
+        static struct buffer value;
         sim_subs_value(slot, by, &value);
         strid_bytes name = sim_subs_name(slot);
         strid_status status = deletes(by, n) ? strid_state_delete_sub(ctx, store, name)
@@ -132,8 +135,10 @@ void sim_subs_handle(strid_context *ctx, strid_store store, uint64_t done)
                                   ? strid_state_put_sub_i64(ctx, store, name, (int64_t)by)
                                   : strid_state_put_sub(ctx, store, name, buffer_bytes(&value));
         SIM_CHECK("record_is_whole", status == STRID_OK, "put of a subkey");
-        buffer_fini(&value);
     }
-    if (!ctx->failed)
-        scan(ctx, store, by, from, from + (uint32_t)(mix(by, 6) % (SIM_SUBS - from)) + 1);
+    for (uint32_t n = 0; n < TOUCHED; n++)
+        expected.by[slot_of(by, n)] = deletes(by, n) ? 0 : by;
+    if (!ctx->failed && by % 2 == 0)
+        scan(ctx, store, &expected, by, from,
+             from + (uint32_t)(mix(by, 6) % (SIM_SUBS - from)) + 1);
 }

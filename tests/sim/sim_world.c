@@ -84,7 +84,8 @@ static void pick_knobs(struct sim_knobs *knobs, struct sim_random *random)
         .sink_waits = sim_random_chance(random, 4) ? sim_random_log(random, 1, 30) : 1,
         .again_rate = sim_random_log(random, 2, 100),
         .yield_rate = sim_random_chance(random, 4) ? 0 : sim_random_log(random, 1, 30),
-        .crashes_wanted = sim_random_between(random, 1, 20)};
+        .subs = sim_random_chance(random, 2),
+        .crashes_wanted = sim_random_log(random, 1, 20)};
 }
 
 static void make_sink(struct sim_world *world, uint32_t index, struct sink_definition *out)
@@ -151,6 +152,7 @@ void sim_world_init(struct sim_world *world, uint64_t seed, enum sim_mode mode, 
     sim_input_init(&world->input, &world->random, world->knobs.vshards_used, hash_seed);
     sim_disk_init(&world->disk);
     sim_audit_init(&world->audit);
+    sim_keys_init(&world->keys, &world->input);
     make_definition(world);
     size_t places = (size_t)world->input.partition_count * world->input.key_count;
     world->called = memory_alloc_zeroed(places * sizeof *world->called);
@@ -168,6 +170,7 @@ void sim_world_fini(struct sim_world *world)
     definition_destroy(world->definition);
     definition_free_sink(&world->dead_letters);
     sim_audit_fini(&world->audit);
+    sim_keys_fini(&world->keys);
     sim_disk_fini(&world->disk);
     sim_input_fini(&world->input);
     log_fini(&world->log);

@@ -9,6 +9,7 @@
 #include "sim_audit.h"
 #include "sim_disk.h"
 #include "sim_input.h"
+#include "sim_keys.h"
 #include "sim_sink.h"
 #include "sim_source.h"
 
@@ -35,6 +36,7 @@ struct sim_knobs {
     uint32_t sink_waits; /* others go on so often while a sink writes or flushes, and time does */
     uint32_t again_rate; /* polls that give nothing */
     uint32_t yield_rate; /* calls in which other agents go on */
+    bool subs;           /* records put and delete subkeys, and scan them */
     uint32_t crashes_wanted; /* besides those that faults bring about */
 };
 
@@ -45,6 +47,12 @@ struct sim_figures {
     uint64_t taken;    /* partitions */
     uint64_t nested;   /* steps within a call of another agent */
     uint64_t evictions, replayed, retried, dead_letters, outputs, materialised, backpressure;
+};
+
+/* How many records lie before a place: the last answer for a partition. */
+struct sim_covered {
+    uint64_t place; /* 0: none yet */
+    uint32_t records;
 };
 
 struct sim_world {
@@ -62,6 +70,8 @@ struct sim_world {
     struct sim_input input;
     struct sim_disk disk;
     struct sim_audit audit;
+    struct sim_keys keys;
+    struct sim_covered covered[SIM_INPUT_PARTITIONS_MAX];
     struct sim_source source;
     struct sim_sink outside[SIM_SINKS + 1]; /* where outputs and dead letters go */
     struct definition *definition;
