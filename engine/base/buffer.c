@@ -34,6 +34,22 @@ void buffer_put_varint(struct buffer *buffer, uint64_t value)
     buffer->len += n;
 }
 
+void buffer_put_text(struct buffer *buffer, const char *text)
+{
+    buffer_put(buffer, text, strlen(text));
+}
+
+void buffer_put_decimal(struct buffer *buffer, uint64_t value)
+{
+    char digits[20]; /* of the largest number */
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    buffer_put(buffer, digits + at, sizeof digits - at);
+}
+
 void buffer_printf(struct buffer *buffer, const char *format, ...)
 {
     va_list args;

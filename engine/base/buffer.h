@@ -54,6 +54,9 @@ static inline void buffer_put_u64(struct buffer *buffer, uint64_t value)
     buffer_put(buffer, &value, 8);
 }
 void buffer_put_varint(struct buffer *buffer, uint64_t value);
+/* For texts that are made often: a tenth of what buffer_printf takes. */
+void buffer_put_text(struct buffer *buffer, const char *text);
+void buffer_put_decimal(struct buffer *buffer, uint64_t value);
 void buffer_printf(struct buffer *buffer, const char *format, ...) STRID_PRINTF(2, 3);
 
 /* Reads what the functions above wrote; after a read beyond the end `failed` stays true and zeros

@@ -1,7 +1,5 @@
 #include "runtime/output.h"
 
-#include <inttypes.h>
-
 #include "base/assert.h"
 #include "runtime/run.h"
 
@@ -76,9 +74,27 @@ static void get_headers(struct output_reader *reader, strid_output *out)
 
 static void put_position(struct buffer *out, strid_position position)
 {
-    if (position.high != 0)
-        buffer_printf(out, "%" PRIu64 "-", position.high);
-    buffer_printf(out, "%" PRIu64, position.low);
+    if (position.high != 0) {
+        buffer_put_decimal(out, position.high);
+        buffer_put_text(out, "-");
+    }
+    buffer_put_decimal(out, position.low);
+}
+
+/* pipeline/topic/partition/position/n: for each output, so not by printf. */
+static void put_id(struct buffer *out, const struct run *run, const strid_origin *origin,
+                   strid_position position, const char *kind, uint32_t ordinal)
+{
+    buffer_put_text(out, run->definition->name);
+    buffer_put_text(out, "/");
+    buffer_put_text(out, origin->topic);
+    buffer_put_text(out, "/");
+    buffer_put_decimal(out, origin->partition);
+    buffer_put_text(out, "/");
+    put_position(out, position);
+    buffer_put_text(out, "/");
+    buffer_put_text(out, kind);
+    buffer_put_decimal(out, ordinal);
 }
 
 bool output_next(struct output_reader *reader, strid_output *out)
@@ -99,10 +115,7 @@ bool output_next(struct output_reader *reader, strid_output *out)
     out->value = get_optional(cursor);
     get_headers(reader, out);
     buffer_clear(&reader->id);
-    buffer_printf(&reader->id, "%s/%s/%u/", run->definition->name, origin->topic,
-                  origin->partition);
-    put_position(&reader->id, position);
-    buffer_printf(&reader->id, "/%s%u", kind == OUTPUT_DEAD_LETTER ? "dlq" : "", ordinal);
+    put_id(&reader->id, run, origin, position, kind == OUTPUT_DEAD_LETTER ? "dlq" : "", ordinal);
     out->id = buffer_bytes(&reader->id);
     if (kind == OUTPUT_DEAD_LETTER) {
         reader->dead_letter = (strid_dead_letter){.source = origin->source,

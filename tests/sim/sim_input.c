@@ -11,7 +11,7 @@ enum {
     WIDE_SHIFT = 4,
     PARTITIONS_MIN = 3,
     RECORDS_MIN = 1000,
-    RECORDS_MAX = 1600
+    RECORDS_MAX = 1200
 };
 
 static uint32_t hash_of(strid_bytes key, uint32_t vshards_used, uint64_t hash_seed)

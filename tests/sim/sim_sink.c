@@ -1,7 +1,5 @@
 #include "sim_sink.h"
 
-#include <string.h>
-
 #include "base/error.h"
 
 #include "sim_step.h"
@@ -27,18 +25,6 @@ static strid_status sink_open(strid_sink *self, const strid_connector_args *args
     return STRID_OK;
 }
 
-static void put_text(struct buffer *out, const char *text) { buffer_put(out, text, strlen(text)); }
-
-static void put_number(struct buffer *out, uint64_t number)
-{
-    char digits[20];
-    size_t at = sizeof digits;
-    do
-        digits[--at] = (char)('0' + number % 10);
-    while ((number /= 10) > 0);
-    buffer_put(out, digits + at, sizeof digits - at);
-}
-
 static void check_id(const strid_output *output, const struct sim_payload *payload,
                      const char *kind)
 {
@@ -47,19 +33,19 @@ static void check_id(const strid_output *output, const struct sim_payload *paylo
     strid_position position = sim_input_position(input, partition->records[payload->index].place);
     static struct buffer id; /* one thread: kept from call to call */
     buffer_clear(&id);
-    put_text(&id, "sim/");
-    put_text(&id, partition->topic);
-    put_text(&id, "/");
-    put_number(&id, payload->partition);
-    put_text(&id, "/");
+    buffer_put_text(&id, "sim/");
+    buffer_put_text(&id, partition->topic);
+    buffer_put_text(&id, "/");
+    buffer_put_decimal(&id, payload->partition);
+    buffer_put_text(&id, "/");
     if (position.high != 0) {
-        put_number(&id, position.high);
-        put_text(&id, "-");
+        buffer_put_decimal(&id, position.high);
+        buffer_put_text(&id, "-");
     }
-    put_number(&id, position.low);
-    put_text(&id, "/");
-    put_text(&id, kind);
-    put_number(&id, payload->ordinal);
+    buffer_put_decimal(&id, position.low);
+    buffer_put_text(&id, "/");
+    buffer_put_text(&id, kind);
+    buffer_put_decimal(&id, payload->ordinal);
     SIM_CHECK("output_id", strid_bytes_equal(output->id, buffer_bytes(&id)), "%.*s is not %.*s",
               (int)output->id.len, (const char *)output->id.data, (int)id.len,
               (const char *)id.data);

@@ -42,3 +42,17 @@ Test(crc32c, matches_the_vectors_of_rfc_3720)
     cr_assert_eq(crc32c(0, "123456789", 9), 0xe3069283u);
     cr_assert_eq(crc32c(crc32c(0, "1234", 4), "56789", 5), 0xe3069283u);
 }
+
+Test(buffer, puts_texts_and_numbers)
+{
+    struct buffer buffer = {0};
+    buffer_put_text(&buffer, "");
+    buffer_put_decimal(&buffer, 0);
+    buffer_put_text(&buffer, "-");
+    buffer_put_decimal(&buffer, 1090);
+    buffer_put_text(&buffer, "-");
+    buffer_put_decimal(&buffer, UINT64_MAX);
+    cr_assert(strid_bytes_equal(buffer_bytes(&buffer),
+                                strid_bytes_of_text("0-1090-18446744073709551615")));
+    buffer_fini(&buffer);
+}
