@@ -5,6 +5,8 @@
 
 enum { ARENA_ALIGN = 64, COPY_SHORT_MAX = 256 };
 
+const char chunk_unmatched[] = "unmatched";
+
 struct chunk *chunk_create(void)
 {
     struct chunk *chunk = memory_alloc_aligned(ARENA_ALIGN, sizeof *chunk);

@@ -52,6 +52,10 @@ struct chunk {
     struct chunk_slot slots[CHUNK_RECORDS_MAX];
 };
 
+/* A record that the pattern of its pipeline does not match, and that is passed over for it: in a
+ * chunk only where the source has no order, since it has to be acknowledged by itself. */
+extern const char chunk_unmatched[];
+
 struct chunk *chunk_create(void);
 void chunk_destroy(struct chunk *chunk);
 void chunk_reset(struct chunk *chunk); /* empty, and of the usual size again */

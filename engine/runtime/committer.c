@@ -4,6 +4,7 @@
 #include "base/crash_point.h"
 #include "base/memory.h"
 #include "base/mutant.h"
+#include "runtime/acknowledger.h"
 #include "runtime/reader.h"
 #include "runtime/storage.h"
 #include "runtime/worker.h"
@@ -156,6 +157,8 @@ static int take_rounds(struct committer *committer)
             else
                 partition->newest->behind = round;
             partition->newest = round;
+            if (run->acknowledger != NULL)
+                acknowledger_round_taken(run->acknowledger, round->partition);
             work++;
         }
     }
@@ -197,6 +200,8 @@ static int move_low(struct committer *committer, uint32_t index)
         partition->oldest = round->behind;
         bool pushed = ring_push(reader->from_committer_rounds, round);
         STRID_ASSERT(pushed); /* the reader lets no more than the ring holds into being */
+        if (run->acknowledger != NULL)
+            acknowledger_round_done(run->acknowledger, index);
         work++;
     }
     return work;
@@ -279,7 +284,7 @@ static bool all_told(struct committer *committer)
         if (partition->ack_failed && partition->ack_tries < ACK_TRIES_AT_END)
             return false;
     }
-    return true;
+    return run->acknowledger == NULL || acknowledger_is_done(run->acknowledger);
 }
 
 int committer_do_work(void *self)
@@ -290,9 +295,13 @@ int committer_do_work(void *self)
     bool ended = true;
     for (uint32_t r = 0; r < run->reader_count; r++)
         ended = ended && atomic_load_explicit(&run->readers[r].ended, memory_order_acquire);
+    if (run->acknowledger != NULL)
+        acknowledger_look(run->acknowledger);
     int work = take_rounds(committer) + take_chunks(committer) + take_durable(committer);
     for (uint32_t p = 0; p < run->partition_count; p++)
         work += move_low(committer, p) + tell_low(committer, p);
+    if (run->acknowledger != NULL)
+        work += acknowledger_do_work(run->acknowledger);
     if (ended && work == 0 && !run_failed(run) && all_told(committer) &&
         !atomic_load_explicit(&run->finished, memory_order_relaxed)) {
         atomic_store_explicit(&run->finished, true, memory_order_release);

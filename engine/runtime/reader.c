@@ -180,11 +180,16 @@ strid_status strid_intake_add(strid_intake *intake, const strid_raw *raw)
         decoded.fault = "key_too_long";
     if (__builtin_expect(decoded.fault != NULL, 0))
         set_key(&decoded, raw); /* its dead letter has what came, not what was made of it */
+    if (__builtin_expect(decoded.skip && !reader->is_ordered, 0)) {
+        decoded.skip = false;
+        decoded.fault = chunk_unmatched;
+    }
     if (!decoded.skip && deliver(reader, raw, &decoded) != STRID_OK)
         return STRID_AGAIN;
-    current->has_last = true;
+    if (reader->is_ordered || strid_position_compare(raw->next, reader->round->next) > 0)
+        set_position(&reader->round->next, &raw->next);
+    current->has_last = reader->is_ordered;
     set_position(&current->last, &raw->position);
-    set_position(&reader->round->next, &raw->next);
     return STRID_OK;
 }
 
@@ -263,12 +268,27 @@ static bool has_credit(struct reader *reader)
     return reader->rounds_out < COMMITTER_ROUNDS_MAX;
 }
 
+/* While nothing can be taken, acknowledgements still are sent. */
+static void pump(struct reader *reader, bool ending)
+{
+    struct run *run = reader->run;
+    strid_error err = STRID_ERROR_INIT;
+    for (uint32_t i = 0; !reader->is_ordered && i < reader->partition_count; i++) {
+        const struct partition *partition = &run->partitions[reader->partitions[i].partition];
+        if (run->source_ops->pump(run->source, partition->origin.partition, ending, &err) < 0)
+            run_fail(run, &err);
+    }
+}
+
 int reader_do_work(void *self)
 {
     struct reader *reader = self;
     struct run *run = reader->run;
-    if (atomic_load_explicit(&reader->ended, memory_order_relaxed))
+    if (atomic_load_explicit(&reader->ended, memory_order_relaxed)) {
+        if (!run_failed(run))
+            pump(reader, true);
         return 0;
+    }
     bool any = false;
     int work = 0;
     for (uint32_t i = 0; i < reader->partition_count && run_stop(run) == RUN_CONTINUE; i++) {
@@ -279,6 +299,7 @@ int reader_do_work(void *self)
         any = true;
         if (!has_credit(reader)) {
             atomic_fetch_add_explicit(&reader->backpressure, 1, memory_order_relaxed);
+            pump(reader, false);
             break;
         }
         work += poll_partition(reader, current);
@@ -316,6 +337,7 @@ strid_status reader_init(struct reader *reader, struct run *run, uint32_t index,
     reader->run = run;
     reader->index = index;
     take_partitions(reader);
+    reader->is_ordered = run->acknowledger == NULL;
     reader->decodes =
         decode->format != DECODE_RAW || decode->key != NULL || decode->field_count > 0;
     strid_status status = decoder_create(

@@ -19,6 +19,7 @@ struct reader {
     uint32_t index;
     struct decoder *decoder;
     bool decodes;
+    bool is_ordered; /* positions rise */
     struct reader_partition *partitions;
     uint32_t partition_count, next_partition;
     struct ring **to_workers;

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "runtime/acknowledger.h"
 #include "runtime/committer.h"
 #include "runtime/delivery.h"
 #include "runtime/materialiser.h"
@@ -13,6 +14,7 @@
 #include "runtime/run_open.h"
 #include "runtime/storage.h"
 #include "runtime/worker.h"
+#include "runtime/worker_applied.h"
 
 enum { RUN_AGENTS_MAX = 1024 };
 
@@ -25,12 +27,15 @@ static strid_status make_agents(struct run *run, strid_error *err)
     run->storage = storage_create(run);
     run->materialiser = materialiser_create(run);
     run->committer = committer_create(run);
+    run->acknowledger = acknowledger_create(run);
     run->deliveries = memory_alloc_zeroed(run->delivery_count * sizeof *run->deliveries);
     for (uint32_t d = 0; d < run->delivery_count; d++)
         delivery_init(&run->deliveries[d], run, d, &run->options.sinks[d]);
     run->workers = memory_alloc_aligned(RUN_SPAN, run->worker_count * sizeof *run->workers);
     for (uint32_t w = 0; w < run->worker_count; w++)
         worker_init(&run->workers[w], run, w, run->options.cache_bytes);
+    for (uint32_t w = 0; w < run->worker_count; w++)
+        STRID_TRY(worker_applied_load(&run->workers[w], err));
     run->readers = memory_alloc_aligned(RUN_SPAN, run->reader_count * sizeof *run->readers);
     for (uint32_t r = 0; r < run->reader_count; r++) {
         strid_status status = reader_init(&run->readers[r], run, r, err);
@@ -81,6 +86,7 @@ void run_destroy(struct run *run)
     storage_destroy(run->storage);
     materialiser_destroy(run->materialiser);
     committer_destroy(run->committer);
+    acknowledger_destroy(run->acknowledger);
     directory_close(run->directory);
     pthread_mutex_destroy(&run->error_lock);
     memory_free(run->readers);

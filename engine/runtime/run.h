@@ -6,6 +6,7 @@
  *   reader r -> worker w        chunks           worker w -> committer    chunks that were handled
  *   reader r -> committer       closed rounds    committer -> reader r    chunks, rounds
  *   worker w -> storage         sealed blocks    storage -> worker w      blocks to use again
+ *   worker w -> acknowledger    what it applied  acknowledger -> worker w    what can be forgotten
  *   worker w -> delivery d      sealed blocks with outputs for d (storage waits for block->pending)
  *   committer -> storage        low positions (told back by storage->lows_synced) */
 #ifndef RUNTIME_RUN_H
@@ -38,6 +39,7 @@ struct storage;
 struct materialiser;
 struct delivery;
 struct committer;
+struct acknowledger;
 
 struct partition {
     strid_origin origin;
@@ -105,6 +107,7 @@ struct run {
     struct storage *storage;
     struct materialiser *materialiser;
     struct committer *committer;
+    struct acknowledger *acknowledger; /* of a source without order; else NULL */
     uint32_t reader_count, worker_count, delivery_count;
     uint8_t worker_of[KEY_VSHARDS];
     bool state_may_fit; /* all that is materialised may have room in the caches */

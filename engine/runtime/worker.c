@@ -7,6 +7,7 @@
 #include "runtime/committer.h"
 #include "runtime/materialiser.h"
 #include "runtime/storage.h"
+#include "runtime/worker_applied.h"
 
 enum { WAKE_COMMITTER_EVERY = 8 };
 
@@ -19,6 +20,7 @@ void worker_init(struct worker *worker, struct run *run, uint32_t index, uint64_
     route_table_init(&worker->routes, run->definition);
     worker->progress = memory_alloc_zeroed((run->partition_count + 1) * sizeof *worker->progress);
     worker->from_readers = memory_alloc_zeroed(run->reader_count * sizeof(struct ring *));
+    worker_applied_init(worker);
     for (uint32_t i = 0; i < WORKER_BLOCKS; i++) {
         struct sealed_block *block = memory_alloc_zeroed(sizeof *block);
         block->worker = index;
@@ -43,6 +45,7 @@ void worker_fini(struct worker *worker)
         cache_fini(&worker->cache);
         route_table_fini(&worker->routes);
     }
+    worker_applied_fini(worker);
     context_sub_fini(&worker->context);
     context_free_outgrown(&worker->context);
     buffer_fini(&worker->context.outgrown);
@@ -146,6 +149,7 @@ int worker_do_work(void *self)
         if (worker->dirty && !was_dirty && worker->open_chunks == 0)
             worker->opened_at_ns = now;
     }
+    work += worker_applied_do_work(worker, may);
     if (!run_failed(run) && worker_block_is_due(worker, chunk == NULL, now)) {
         worker_block_seal(worker);
         work = 1;

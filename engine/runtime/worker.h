@@ -4,6 +4,7 @@
 #ifndef RUNTIME_WORKER_H
 #define RUNTIME_WORKER_H
 
+#include "runtime/applied.h"
 #include "runtime/route.h"
 #include "runtime/run.h"
 #include "state/cache.h"
@@ -89,6 +90,16 @@ struct worker_sweep {
     uint32_t seen;
 };
 
+/* Of a source without order: what was applied and may come again. */
+struct worker_applied {
+    struct applied_set set;
+    struct applied_batch *open;               /* of the open block; NULL: nothing yet */
+    struct applied_batch *ready, *ready_last; /* to be handed over once their block is */
+    strid_position *highest;                  /* per partition: behind it nothing can be in `set` */
+    struct buffer value;
+    uint64_t made; /* batches in this run */
+};
+
 struct worker_tally {
     uint64_t records, done, skipped, unrouted, replayed;
 };
@@ -127,6 +138,7 @@ struct worker {
     bool dirty;           /* the open block has changes that no chunk made */
     int64_t now_ms;       /* wall clock of the chunk in hand, where a store has a TTL */
     struct worker_sweep sweep;
+    struct worker_applied applied;
     struct strid_context context;
     uint32_t loaded_vshards;
     bool load_damaged; /* a scan of a vshard met an entry that fails its checksum */

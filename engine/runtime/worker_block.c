@@ -6,6 +6,7 @@
 #include "runtime/committer.h"
 #include "runtime/delivery.h"
 #include "runtime/storage.h"
+#include "runtime/worker_applied.h"
 
 enum {
     KEPT_FACTOR = 4, /* a buffer that grew beyond so many times its bound is given back */
@@ -72,6 +73,7 @@ void worker_block_seal(struct worker *worker)
 {
     struct run *run = worker->run;
     struct sealed_block *block = worker->block;
+    worker_applied_seal(worker);
     block_begin(&block->bytes);
     uint32_t progress = pack_progress(worker, &block->bytes);
     uint32_t states = cache_pack(&worker->cache, &block->bytes, block->sequence);

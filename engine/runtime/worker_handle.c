@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/mutant.h"
 #include "runtime/delivery.h"
+#include "runtime/worker_applied.h"
 
 static void dead_letter(struct worker *worker, struct chunk_slot *slot, const char *reason,
                         uint32_t attempts)
@@ -110,6 +111,10 @@ static void handle(struct worker *worker, struct chunk_slot *slot, const struct 
     struct strid_context *context = &worker->context;
     context_begin(context, worker, slot, found);
     worker->tally.records++;
+    if (__builtin_expect(slot->fault == chunk_unmatched, 0)) {
+        worker->tally.skipped++;
+        return;
+    }
     if (__builtin_expect(slot->fault != NULL, 0)) {
         dead_letter(worker, slot, slot->fault, 0);
         context_merge(context);
@@ -161,11 +166,13 @@ void worker_handle_chunk(struct worker *worker, struct chunk *chunk)
     struct run *run = worker->run;
     struct partition *partition = &run->partitions[chunk->partition];
     struct worker_progress *progress = &worker->progress[chunk->partition];
+    const bool is_ordered = run->acknowledger == NULL;
     worker->context.partition = partition;
     worker->context.failed = false;
     for (uint32_t i = 0; i < chunk->count && !worker->context.failed; i++) {
         struct chunk_slot *slot = &chunk->slots[i];
-        if (is_replay(partition, slot)) {
+        if (is_ordered ? is_replay(partition, slot)
+                       : worker_applied_has(worker, partition->index, slot)) {
             worker->tally.replayed++;
             continue;
         }
@@ -175,8 +182,12 @@ void worker_handle_chunk(struct worker *worker, struct chunk *chunk)
         if (worker->context.failed)
             break;
         /* Before anything else: what was merged may yet be sealed, also when the run is halted. */
-        progress->position = slot->record.position;
-        progress->any = progress->changed = true;
+        if (is_ordered) {
+            progress->position = slot->record.position;
+            progress->any = progress->changed = true;
+        } else {
+            worker_applied_add(worker, partition->index, slot);
+        }
         if (run_stop(run) == RUN_HALT)
             break;
     }

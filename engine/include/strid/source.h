@@ -16,6 +16,9 @@
 #define STRID_SOURCE_REPLAYABLE 1u /* can start again at any position it once delivered */
 #define STRID_SOURCE_BOUNDED 2u    /* poll returns STRID_EOF at some time */
 #define STRID_SOURCE_PADDED 4u     /* 64 bytes behind every value may be read (not written) */
+/* Positions come in any order, and again until they are acknowledged one by one (competing
+ * consumers). What was acknowledged never comes again; ack_many, acked and pump are given. */
+#define STRID_SOURCE_UNORDERED 8u
 
 #define STRID_FINGERPRINT_MAX 64
 
@@ -47,7 +50,9 @@ typedef struct strid_partition_info {
 /* Where to go on. */
 typedef struct strid_resume {
     bool resumed;            /* false: the partition was never read; start at its beginning */
-    strid_position position; /* the first position that is to be delivered */
+    strid_position position; /* the first position that is to be delivered; UNORDERED: what is to
+                                be delivered the source knows, and this lies behind all that this
+                                node has handled */
     strid_bytes fingerprint; /* what fingerprint() gave in an earlier run; may be empty */
 } strid_resume;
 
@@ -123,6 +128,24 @@ typedef struct strid_source_ops {
                          int64_t timestamp_ms);
     /** No more pushes come; poll returns STRID_EOF when all is read. Any thread. */
     void (*push_end)(strid_source *self);
+
+    /* The following: UNORDERED sources only, which all have them. */
+
+    /** Exactly these positions are durable here and need not come again. Thread: committer. May
+     * block: no. The source copies them and tells them to where they came from, again after a
+     * failure. A position may be told twice. */
+    void (*ack_many)(strid_source *self, uint32_t partition, const strid_position *positions,
+                     uint32_t count);
+
+    /** How many of the positions told since assign, from the first on, have been taken in by the
+     * other side. What was read before that has been added by then in a poll that returned: so the
+     * number rises when a poll or pump begins. Thread: committer. May block: no. */
+    uint64_t (*acked)(strid_source *self, uint32_t partition);
+
+    /** In place of poll, while nothing can be added for want of room, and (`ending`) from the last
+     * poll on: sends acknowledgements and takes their answers. Thread and blocking as poll. On
+     * error: as poll. */
+    strid_status (*pump)(strid_source *self, uint32_t partition, bool ending, strid_error *err);
 } strid_source_ops;
 
 #endif

@@ -1,0 +1,136 @@
+#include "runtime/applied.h"
+
+#include "base/memory.h"
+#include "runtime/run.h"
+
+enum { SLOTS_MIN = 1024 };
+
+struct applied_batch *applied_batch_create(uint32_t partition_count)
+{
+    struct applied_batch *batch = memory_alloc_zeroed(sizeof *batch);
+    batch->targets = memory_alloc_zeroed((partition_count + 1) * sizeof *batch->targets);
+    return batch;
+}
+
+void applied_batch_destroy(struct applied_batch *batch)
+{
+    if (batch == NULL)
+        return;
+    buffer_fini(&batch->items);
+    memory_free(batch->targets);
+    memory_free(batch);
+}
+
+/* Signed differences with the small ones near zero on both sides. */
+static uint64_t zigzag(uint64_t difference)
+{
+    return (difference << 1) ^ (uint64_t)((int64_t)difference >> 63);
+}
+
+static uint64_t unzigzag(uint64_t value) { return (value >> 1) ^ (0 - (value & 1)); }
+
+void applied_encode(const struct run *run, const struct applied_batch *batch, struct buffer *out)
+{
+    const struct applied_item *items = applied_batch_items(batch);
+    strid_position last = {0, 0};
+    for (uint32_t i = 0; i < applied_batch_count(batch); i++) {
+        const struct applied_item *item = &items[i];
+        buffer_put_varint(out, run->partitions[item->partition].stored->number);
+        buffer_put_u8(out, (uint8_t)item->vshard);
+        buffer_put_varint(out, zigzag(item->position.high - last.high));
+        buffer_put_varint(out, zigzag(item->position.low - last.low));
+        last = item->position;
+    }
+}
+
+bool applied_decode(const struct run *run, strid_bytes value, struct applied_batch *batch)
+{
+    struct cursor at = cursor_of(value);
+    strid_position last = {0, 0};
+    while (at.at < at.end && !at.failed) {
+        uint64_t number = cursor_varint(&at);
+        struct applied_item item = {.vshard = cursor_u8(&at)};
+        last.high += unzigzag(cursor_varint(&at));
+        last.low += unzigzag(cursor_varint(&at));
+        item.position = last;
+        for (uint32_t p = 0; p < run->partition_count && !at.failed; p++) {
+            if (run->partitions[p].stored->number != number)
+                continue;
+            item.partition = p;
+            buffer_put(&batch->items, &item, sizeof item);
+            break;
+        }
+    }
+    return !at.failed;
+}
+
+void applied_set_fini(struct applied_set *set)
+{
+    memory_free(set->slots);
+    *set = (struct applied_set){0};
+}
+
+static size_t home_of(const struct applied_set *set, uint32_t partition, strid_position position)
+{
+    uint64_t mixed = (position.high + partition) * UINT64_C(0x9E3779B97F4A7C15);
+    mixed = (mixed ^ (mixed >> 32) ^ position.low) * UINT64_C(0xD6E8FEB86659FD93);
+    return (size_t)(mixed ^ (mixed >> 32)) & (set->slot_count - 1);
+}
+
+/* Where the position stands, or the free slot where it would. */
+static size_t find(const struct applied_set *set, uint32_t partition, strid_position position)
+{
+    size_t at = home_of(set, partition, position);
+    while (set->slots[at].vshard != UINT32_MAX &&
+           (set->slots[at].partition != partition ||
+            strid_position_compare(set->slots[at].position, position) != 0))
+        at = (at + 1) & (set->slot_count - 1);
+    return at;
+}
+
+static void grow(struct applied_set *set)
+{
+    struct applied_set old = *set;
+    set->slot_count = old.slot_count == 0 ? SLOTS_MIN : 2 * old.slot_count;
+    set->slots = memory_alloc(set->slot_count * sizeof *set->slots);
+    for (size_t i = 0; i < set->slot_count; i++)
+        set->slots[i].vshard = UINT32_MAX;
+    for (size_t i = 0; i < old.slot_count; i++)
+        if (old.slots[i].vshard != UINT32_MAX)
+            set->slots[find(set, old.slots[i].partition, old.slots[i].position)] = old.slots[i];
+    memory_free(old.slots);
+}
+
+void applied_set_add(struct applied_set *set, const struct applied_item *item)
+{
+    if (set->count + 1 > set->slot_count / 2)
+        grow(set);
+    size_t at = find(set, item->partition, item->position);
+    set->count += set->slots[at].vshard == UINT32_MAX;
+    set->slots[at] = *item;
+}
+
+/* Deletion by moving back what was pushed away: no tombstones. */
+void applied_set_remove(struct applied_set *set, const struct applied_item *item)
+{
+    if (set->count == 0)
+        return;
+    size_t mask = set->slot_count - 1;
+    size_t hole = find(set, item->partition, item->position);
+    if (set->slots[hole].vshard == UINT32_MAX)
+        return;
+    for (size_t at = (hole + 1) & mask; set->slots[at].vshard != UINT32_MAX; at = (at + 1) & mask) {
+        size_t home = home_of(set, set->slots[at].partition, set->slots[at].position);
+        if (((at - home) & mask) < ((at - hole) & mask))
+            continue; /* its home lies behind the hole: it would not be found before it */
+        set->slots[hole] = set->slots[at];
+        hole = at;
+    }
+    set->slots[hole].vshard = UINT32_MAX;
+    set->count--;
+}
+
+bool applied_set_has(const struct applied_set *set, uint32_t partition, strid_position position)
+{
+    return set->count > 0 && set->slots[find(set, partition, position)].vshard != UINT32_MAX;
+}

@@ -1,0 +1,76 @@
+/* What a source without order (STRID_SOURCE_UNORDERED) delivered and this node has applied, until
+ * it is acknowledged and cannot come again: the set that a redelivered record is looked up in, and
+ * the batches in which positions are kept, acknowledged and forgotten.
+ *
+ * A batch is what one worker applied in one block (or a part of that). It is one entry of the
+ * engine's store APPLIED_STORE, put into that very block, so that state and the knowledge that it
+ * is applied become durable at once; and it is deleted as a whole:
+ *
+ *   open ──seal──> durable ──ack_many──> told ──acked──> confirmed ──rounds──> forgotten
+ *   worker         storage               acknowledger                           worker
+ *
+ * "rounds": every chunk that was read before the confirmation has been handled; only then can no
+ * chunk hold a copy of the record any more. What a crash leaves is told again by the next run. */
+#ifndef RUNTIME_APPLIED_H
+#define RUNTIME_APPLIED_H
+
+#include <strid/record.h>
+
+#include "base/buffer.h"
+#include "state/key.h"
+
+enum {
+    APPLIED_STORE = 0x73,
+    APPLIED_BATCH_MAX = 16384, /* items: what bounds the entry */
+    APPLIED_KEY_BYTES = 20
+};
+
+struct run;
+
+struct applied_item {
+    strid_position position;
+    uint32_t partition; /* index in the run */
+    uint32_t vshard;    /* of the record's key: its owner looks the position up */
+};
+
+struct applied_batch {
+    struct applied_batch *behind;
+    struct buffer items;
+    uint8_t key[APPLIED_KEY_BYTES]; /* of its entry */
+    uint32_t hash;                  /* of its entry: a vshard of the worker that made it */
+    uint64_t block;                 /* sequence of the worker's block that contains it */
+    bool confirmed;
+    uint64_t *targets; /* per partition; @thread committer: of acknowledgements, then of rounds */
+};
+
+struct applied_batch *applied_batch_create(uint32_t partition_count);
+void applied_batch_destroy(struct applied_batch *batch); /* NULL is fine */
+
+static inline uint32_t applied_batch_count(const struct applied_batch *batch)
+{
+    return (uint32_t)(batch->items.len / sizeof(struct applied_item));
+}
+
+static inline const struct applied_item *applied_batch_items(const struct applied_batch *batch)
+{
+    return (const struct applied_item *)(const void *)batch->items.data;
+}
+
+/* The value of a batch's entry. Partitions stand in it by their numbers in the directory. */
+void applied_encode(const struct run *run, const struct applied_batch *batch, struct buffer *out);
+/* Adds the items of an entry; those of a partition that the run does not have are passed over.
+ * false: the entry is damaged. */
+bool applied_decode(const struct run *run, strid_bytes value, struct applied_batch *batch);
+
+/* Positions, by open addressing. A zeroed struct is an empty set. */
+struct applied_set {
+    struct applied_item *slots; /* vshard UINT32_MAX: free */
+    size_t slot_count, count;
+};
+
+void applied_set_fini(struct applied_set *set);
+void applied_set_add(struct applied_set *set, const struct applied_item *item); /* idempotent */
+void applied_set_remove(struct applied_set *set, const struct applied_item *item);
+bool applied_set_has(const struct applied_set *set, uint32_t partition, strid_position position);
+
+#endif

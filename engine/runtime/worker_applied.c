@@ -1,0 +1,224 @@
+#include "runtime/worker_applied.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/mutant.h"
+#include "runtime/acknowledger.h"
+#include "runtime/committer.h"
+#include "runtime/worker_store.h"
+
+void worker_applied_init(struct worker *worker)
+{
+    if (worker->run->acknowledger == NULL)
+        return;
+    worker->applied.highest =
+        memory_alloc_zeroed((worker->run->partition_count + 1) * sizeof(strid_position));
+}
+
+void worker_applied_fini(struct worker *worker)
+{
+    struct worker_applied *applied = &worker->applied;
+    applied_batch_destroy(applied->open);
+    for (struct applied_batch *batch = applied->ready; batch != NULL;) {
+        struct applied_batch *behind = batch->behind;
+        applied_batch_destroy(batch);
+        batch = behind;
+    }
+    applied_set_fini(&applied->set);
+    buffer_fini(&applied->value);
+    memory_free(applied->highest);
+    *applied = (struct worker_applied){.made = 0};
+}
+
+static struct worker_store_key name_of(const struct applied_batch *batch)
+{
+    return (struct worker_store_key){.store = APPLIED_STORE,
+                                     .hash = batch->hash,
+                                     .key = strid_bytes_of(batch->key, sizeof batch->key)};
+}
+
+static void make_ready(struct worker_applied *applied, struct applied_batch *batch)
+{
+    batch->behind = NULL;
+    if (applied->ready == NULL)
+        applied->ready = batch;
+    else
+        applied->ready_last->behind = batch;
+    applied->ready_last = batch;
+}
+
+static void raise_highest(struct worker_applied *applied, uint32_t partition,
+                          strid_position position)
+{
+    if (strid_position_compare(position, applied->highest[partition]) > 0)
+        applied->highest[partition] = position;
+}
+
+struct load {
+    struct worker *worker;
+    bool damaged;
+};
+
+static bool take_stored(void *user, strid_bytes encoded_key, strid_bytes encoded_value)
+{
+    struct load *load = user;
+    struct worker *worker = load->worker;
+    const struct run *run = worker->run;
+    struct key_state key;
+    struct key_value value;
+    struct applied_batch *batch = applied_batch_create(run->partition_count);
+    load->damaged = !key_get_state(encoded_key, &key) || !key_get_value(encoded_value, &value) ||
+                    key.key.len != sizeof batch->key || !applied_decode(run, value.bytes, batch);
+    const struct applied_item *items = applied_batch_items(batch);
+    for (uint32_t i = 0; !load->damaged && i < applied_batch_count(batch); i++) {
+        raise_highest(&worker->applied, items[i].partition, items[i].position);
+        if (run->worker_of[items[i].vshard] == worker->index)
+            applied_set_add(&worker->applied.set, &items[i]);
+    }
+    if (load->damaged || run->worker_of[key.hash >> 24] != worker->index) {
+        applied_batch_destroy(batch);
+        return !load->damaged;
+    }
+    batch->hash = key.hash;
+    memcpy(batch->key, key.key.data, sizeof batch->key);
+    make_ready(&worker->applied, batch); /* block 0: it is durable */
+    return true;
+}
+
+strid_status worker_applied_load(struct worker *worker, strid_error *err)
+{
+    const struct directory *directory = worker->run->directory;
+    struct load load = {.worker = worker};
+    if (worker->run->acknowledger == NULL)
+        return STRID_OK;
+    for (uint32_t v = 0; v < KEY_VSHARDS; v++) {
+        uint8_t from[] = {'s', (uint8_t)v, APPLIED_STORE};
+        uint8_t to[] = {'s', (uint8_t)v, APPLIED_STORE + 1};
+        STRID_TRY(directory->ops->scan(directory->store, strid_bytes_of(from, sizeof from),
+                                       strid_bytes_of(to, sizeof to), take_stored, &load, err));
+        if (load.damaged)
+            return error_set(err, STRID_ECORRUPT, "state",
+                             "what %s says of records that are not yet acknowledged is damaged; "
+                             "restore the directory from a backup",
+                             directory->url);
+    }
+    return STRID_OK;
+}
+
+static void put_be64(uint8_t *out, uint64_t value)
+{
+    for (int i = 7; i >= 0; i--, value >>= 8)
+        out[i] = (uint8_t)value;
+}
+
+static struct applied_batch *open_batch(struct worker *worker)
+{
+    struct worker_applied *applied = &worker->applied;
+    if (applied->open != NULL)
+        return applied->open;
+    struct applied_batch *batch = applied_batch_create(worker->run->partition_count);
+    batch->hash =
+        worker->index << 24; /* worker_of gives the first vshards to the workers in turn */
+    put_be64(batch->key, worker->run->directory->run.run);
+    put_be64(batch->key + 8, ++applied->made);
+    batch->key[16] = (uint8_t)worker->index;
+    return applied->open = batch;
+}
+
+static void close_batch(struct worker *worker)
+{
+    struct worker_applied *applied = &worker->applied;
+    struct applied_batch *batch = applied->open;
+    if (batch == NULL)
+        return;
+    buffer_clear(&applied->value);
+    applied_encode(worker->run, batch, &applied->value);
+    struct worker_store_key name = name_of(batch);
+    worker_store_put(
+        worker, &name,
+        &(struct key_value){.kind = STRID_STATE_BYTES, .bytes = buffer_bytes(&applied->value)});
+    batch->block = worker->sequence;
+    applied->open = NULL;
+    make_ready(applied, batch);
+}
+
+static struct applied_item item_of(uint32_t partition, const struct chunk_slot *slot)
+{
+    return (struct applied_item){.position = slot->record.position,
+                                 .partition = partition,
+                                 .vshard = (uint32_t)(slot->hash >> 56)};
+}
+
+static void collect(struct worker *worker, const struct applied_item *item)
+{
+    struct applied_batch *batch = open_batch(worker);
+    buffer_put(&batch->items, item, sizeof *item);
+    if (applied_batch_count(batch) >= APPLIED_BATCH_MAX)
+        close_batch(worker);
+}
+
+bool worker_applied_has(struct worker *worker, uint32_t partition, const struct chunk_slot *slot)
+{
+    struct worker_applied *applied = &worker->applied;
+    if (strid_position_compare(slot->record.position, applied->highest[partition]) > 0 ||
+        !applied_set_has(&applied->set, partition, slot->record.position) ||
+        MUTANT(MUTANT_NO_DEDUP))
+        return false;
+    struct applied_item item = item_of(partition, slot);
+    collect(worker, &item);
+    return true;
+}
+
+void worker_applied_add(struct worker *worker, uint32_t partition, const struct chunk_slot *slot)
+{
+    struct applied_item item = item_of(partition, slot);
+    raise_highest(&worker->applied, partition, item.position);
+    applied_set_add(&worker->applied.set, &item);
+    collect(worker, &item);
+}
+
+void worker_applied_seal(struct worker *worker) { close_batch(worker); }
+
+static void forget(struct worker *worker, struct applied_batch *batch)
+{
+    const struct applied_item *items = applied_batch_items(batch);
+    for (uint32_t i = 0; i < applied_batch_count(batch); i++)
+        applied_set_remove(&worker->applied.set, &items[i]);
+    struct worker_store_key name = name_of(batch);
+    worker_store_delete(worker, &name);
+    applied_batch_destroy(batch);
+}
+
+/* A batch is handed over when its block has been: what has no room in the ring waits. */
+static int hand_over(struct worker *worker)
+{
+    struct worker_applied *applied = &worker->applied;
+    struct ring *to = acknowledger_from_worker(worker->run->acknowledger, worker->index);
+    int work = 0;
+    while (applied->ready != NULL) {
+        struct applied_batch *batch = applied->ready, *behind = batch->behind;
+        if (worker->block != NULL && batch->block == worker->block->sequence)
+            break; /* of the open block, which is not sealed yet */
+        if (!ring_push(to, batch))
+            break;
+        applied->ready = behind;
+        work++;
+    }
+    if (work > 0)
+        agent_wake(committer_agent(worker->run->committer));
+    return work;
+}
+
+int worker_applied_do_work(struct worker *worker, bool may_write)
+{
+    const struct run *run = worker->run;
+    if (run->acknowledger == NULL)
+        return 0;
+    int work = hand_over(worker);
+    struct ring *back = acknowledger_to_worker(run->acknowledger, worker->index);
+    struct applied_batch *batch = may_write ? ring_pop(back) : NULL;
+    if (batch == NULL)
+        return work;
+    forget(worker, batch);
+    return work + 1;
+}

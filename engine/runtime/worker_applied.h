@@ -1,0 +1,25 @@
+/* The worker's part in runtime/applied.h: it looks up what comes again, collects what it applied,
+ * puts it into its block, and forgets it in the end. Used where the source has no order.
+ * @thread worker, but for init, load and fini @thread control */
+#ifndef RUNTIME_WORKER_APPLIED_H
+#define RUNTIME_WORKER_APPLIED_H
+
+#include "runtime/worker.h"
+
+void worker_applied_init(struct worker *worker);
+void worker_applied_fini(struct worker *worker); /* safe on a zeroed struct */
+/* What earlier runs left: all workers look at all of it, since the vshards may have other owners
+ * now; the owner of an entry has it acknowledged and deletes it. */
+strid_status worker_applied_load(struct worker *worker, strid_error *err);
+
+/* Whether the record was applied before. If so it is acknowledged (again) with the open block. */
+bool worker_applied_has(struct worker *worker, uint32_t partition, const struct chunk_slot *slot);
+/* The record has been settled in the open block. */
+void worker_applied_add(struct worker *worker, uint32_t partition, const struct chunk_slot *slot);
+
+/* Puts what was collected into the state that the block is about to be packed from. */
+void worker_applied_seal(struct worker *worker);
+/* Hands over sealed batches and forgets those that came back; returns how much was done. */
+int worker_applied_do_work(struct worker *worker, bool may_write);
+
+#endif

@@ -1,0 +1,39 @@
+/* A source without order for tests: a test lays records into it, at any position, again and again,
+ * and says when what was acknowledged counts as taken in. One thread. */
+#ifndef UNIT_UNORDERED_SOURCE_H
+#define UNIT_UNORDERED_SOURCE_H
+
+#include <strid/source.h>
+
+enum { UNORDERED_RECORDS_MAX = 256, UNORDERED_PARTITIONS = 2 };
+
+struct unordered_record {
+    strid_position position;
+    char key[16];
+    char value[32];
+};
+
+struct unordered_partition {
+    struct unordered_record waiting[UNORDERED_RECORDS_MAX];
+    uint32_t count, at;
+    strid_position told[UNORDERED_RECORDS_MAX]; /* since it was assigned */
+    uint32_t told_count;
+    uint64_t confirmed, visible; /* by the test; as of the last poll or pump */
+    strid_position resumed_at;
+    uint32_t pumps, last_pumps; /* last: with ending */
+};
+
+struct unordered_source {
+    struct unordered_partition partitions[UNORDERED_PARTITIONS];
+};
+
+extern const strid_source_ops unordered_source_ops;
+
+void unordered_source_lay(struct unordered_source *source, uint32_t partition,
+                          strid_position position, const char *key, const char *value);
+/* The other side takes in all that it was told. */
+void unordered_source_confirm(struct unordered_source *source);
+bool unordered_source_was_told(const struct unordered_source *source, uint32_t partition,
+                               strid_position position);
+
+#endif
