@@ -4,6 +4,7 @@
 #include "base/memory.h"
 
 #include "redis_entry.h"
+#include "redis_id.h"
 #include "redis_reply.h"
 
 #include <hiredis/hiredis.h>
@@ -58,31 +59,6 @@ void redis_letter_fini(struct redis_letter *letter)
     buffer_fini(&letter->value);
     memory_free(letter->headers);
     *letter = (struct redis_letter){0};
-}
-
-static bool parse_u64(const uint8_t **at, const uint8_t *end, uint64_t *out)
-{
-    const uint8_t *begin = *at;
-    *out = 0;
-    for (; *at < end && **at >= '0' && **at <= '9'; (*at)++) {
-        if (__builtin_mul_overflow(*out, 10, out) ||
-            __builtin_add_overflow(*out, (uint64_t)(**at - '0'), out))
-            return false;
-    }
-    return *at > begin;
-}
-
-bool redis_letter_position(strid_bytes text, strid_position *out)
-{
-    const uint8_t *at = text.data;
-    const uint8_t *end = at + text.len;
-    *out = (strid_position){0, 0};
-    if (text.len == 0 || !parse_u64(&at, end, &out->high))
-        return false;
-    if (at == end)
-        return true;
-    at++;
-    return at[-1] == '-' && parse_u64(&at, end, &out->low) && at == end;
 }
 
 static strid_bytes item(const struct redisReply *fields, size_t index)
@@ -237,7 +213,7 @@ bool redis_letter_parse(struct redis_letter *letter, const struct redisReply *en
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         find_parts(&forms[i], fields, parts);
         if (parts[TOPIC].data == NULL || parts[REASON].data == NULL ||
-            !redis_letter_position(parts[POSITION], &letter->letter.position))
+            !redis_id_parse(parts[POSITION], &letter->letter.position))
             continue;
         fill(letter, parts, forms[i].is_own, item(entry, 0));
         if (forms[i].is_own)

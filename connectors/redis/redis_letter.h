@@ -25,7 +25,4 @@ void redis_letter_fini(struct redis_letter *letter);
  * call. False: the entry is no dead letter. */
 bool redis_letter_parse(struct redis_letter *letter, const struct redisReply *entry);
 
-/* "ms-seq", or "ms" alone; false: neither. */
-bool redis_letter_position(strid_bytes text, strid_position *out);
-
 #endif

@@ -4,6 +4,8 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+#include "redis_entries.h"
+
 #include <hiredis/hiredis.h>
 
 #include <inttypes.h>
@@ -16,17 +18,67 @@ enum { ITEM_BYTES_MIN = 4 }; /* the shortest item on the wire: ":0\r\n" */
 /* hiredis' own functions, which build redisReply, with a check before memory is taken for what an
  * array merely announces: no honest reply announces more items than its bytes can hold. */
 struct redis_functions {
-    redisReplyObjectFunctions checked;
-    void *(*create_array)(const redisReadTask *task, int count);
+    redisReplyObjectFunctions checked, usual;
 };
 
-static void *create_checked_array(const redisReadTask *task, int count)
+struct redisReply redis_reply_taken = {.type = 0}; /* which is no type of hiredis */
+
+/* Whether the item belongs to a reply whose entries are taken: any but an answer that is no array
+ * (an error; nil where a read came to nothing). */
+static bool is_taken(const redisReadTask *task)
+{
+    const struct redis_replies *replies = task->privdata;
+    return replies->entries != NULL && task->parent != NULL &&
+           replies->entries->shape != REDIS_ENTRIES_NONE;
+}
+
+static int outer_of(const redisReadTask *task)
+{
+    return task->parent == NULL ? 0 : task->parent->idx;
+}
+
+static void *create_array(const redisReadTask *task, int count)
 {
     struct redis_replies *replies = task->privdata;
     replies->items += (uint64_t)count;
     if (replies->items > replies->bytes_max / ITEM_BYTES_MIN)
         return NULL;
-    return replies->functions->create_array(task, count);
+    if (replies->entries == NULL || replies->entries->shape == REDIS_ENTRIES_NONE)
+        return replies->functions->usual.createArray(task, count);
+    redis_entries_array(replies->entries, replies->reader->ridx, outer_of(task), (size_t)count);
+    return &redis_reply_taken;
+}
+
+static void *create_string(const redisReadTask *task, char *text, size_t len)
+{
+    struct redis_replies *replies = task->privdata;
+    if (!is_taken(task))
+        return replies->functions->usual.createString(task, text, len);
+    redis_entries_text(replies->entries, replies->reader->ridx, outer_of(task), task->idx,
+                       strid_bytes_of(text, len));
+    return &redis_reply_taken;
+}
+
+static void *create_nil(const redisReadTask *task)
+{
+    struct redis_replies *replies = task->privdata;
+    if (!is_taken(task))
+        return replies->functions->usual.createNil(task);
+    redis_entries_nil(replies->entries, replies->reader->ridx, outer_of(task), task->idx);
+    return &redis_reply_taken;
+}
+
+static void *create_integer(const redisReadTask *task, long long value)
+{
+    struct redis_replies *replies = task->privdata;
+    return is_taken(task) ? &redis_reply_taken
+                          : replies->functions->usual.createInteger(task, value);
+}
+
+static void free_object(void *object)
+{
+    if (object != &redis_reply_taken)
+        freeReplyObject(object);
 }
 
 void redis_replies_init(struct redis_replies *replies, uint64_t bytes_max)
@@ -34,9 +86,12 @@ void redis_replies_init(struct redis_replies *replies, uint64_t bytes_max)
     *replies = (struct redis_replies){.reader = redisReaderCreate(), .bytes_max = bytes_max};
     STRID_ASSERT(replies->reader != NULL);
     replies->functions = memory_alloc(sizeof *replies->functions);
-    replies->functions->checked = *replies->reader->fn;
-    replies->functions->create_array = replies->reader->fn->createArray;
-    replies->functions->checked.createArray = create_checked_array;
+    replies->functions->usual = *replies->reader->fn;
+    replies->functions->checked = (redisReplyObjectFunctions){.createString = create_string,
+                                                              .createArray = create_array,
+                                                              .createInteger = create_integer,
+                                                              .createNil = create_nil,
+                                                              .freeObject = free_object};
     replies->reader->fn = &replies->functions->checked;
     replies->reader->privdata = replies;
     replies->reader->maxbuf = 0; /* keeps its buffer */
@@ -92,7 +147,7 @@ strid_status redis_replies_next(struct redis_replies *replies, struct redisReply
 void redis_reply_free(struct redisReply *reply)
 {
     if (reply != NULL)
-        freeReplyObject(reply);
+        free_object(reply);
 }
 
 bool redis_reply_is_error(const struct redisReply *reply, const char *code)

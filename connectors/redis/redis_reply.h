@@ -11,18 +11,23 @@ struct redisReader; /* hiredis' own */
 struct redisReply;
 
 struct redis_functions; /* that build the replies */
+struct redis_entries;
 
 /* Stays where it was initialised. */
 struct redis_replies {
     struct redisReader *reader;
     struct redis_functions *functions;
-    uint64_t bytes_max;     /* of one reply */
-    uint64_t bytes_waiting; /* fed since the last whole reply */
-    uint64_t items;         /* announced by arrays of the reply that is being read */
+    uint64_t bytes_max;            /* of one reply */
+    uint64_t bytes_waiting;        /* fed since the last whole reply */
+    uint64_t items;                /* announced by arrays of the reply that is being read */
+    struct redis_entries *entries; /* takes those of the reply that is being read; NULL: nobody */
 };
 
 void redis_replies_init(struct redis_replies *replies, uint64_t bytes_max);
 void redis_replies_fini(struct redis_replies *replies); /* idempotent, safe on a zeroed struct */
+
+/* The reply that is given in place of one whose entries were taken. */
+extern struct redisReply redis_reply_taken;
 
 /* Both: any failure leaves the connection unusable, since nobody knows where the next reply begins.
  * redis_replies_next gives the next whole one, freed with redis_reply_free; STRID_AGAIN: more has
