@@ -34,7 +34,9 @@
     X(MUTANT_SWEEP_NEWER, "the sweep of the store deletes newer entries")                          \
     X(MUTANT_OLD_EPOCH, "a chunk of an older epoch handled")                                       \
     X(MUTANT_DROPPED_COUNTS, "a dropped chunk counts as handled")                                  \
-    X(MUTANT_NEVER_DUE, "a block is sealed only when it is full")
+    X(MUTANT_NEVER_DUE, "a block is sealed only when it is full")                                  \
+    X(MUTANT_BACKWARDS, "a record that the source offers again is taken")                          \
+    X(MUTANT_TIMEOUT_IGNORED, "what a handler did that took too long counts")
 
 enum mutant {
     MUTANT_NONE = 0,

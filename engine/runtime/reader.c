@@ -170,7 +170,8 @@ strid_status strid_intake_add(strid_intake *intake, const strid_raw *raw)
     struct reader_partition *current = reader->current;
     if (reader->full)
         return STRID_AGAIN;
-    if (current->has_last && strid_position_compare(raw->position, current->last) <= 0)
+    if (current->has_last && strid_position_compare(raw->position, current->last) <= 0 &&
+        !MUTANT(MUTANT_BACKWARDS))
         return refuse_backwards(reader, raw);
     struct decoded decoded = {.fault = raw->fault};
     set_key(&decoded, raw);
@@ -325,6 +326,11 @@ static void take_partitions(struct reader *reader)
         struct reader_partition *partition = &reader->partitions[reader->partition_count++];
         partition->partition = p;
         partition->next = stored->low; /* zero where it was never read */
+        /* Nothing before the place where reading goes on may come. */
+        partition->has_last = reader->is_ordered && (stored->low.high > 0 || stored->low.low > 0);
+        partition->last = stored->low;
+        if (partition->last.low-- == 0)
+            partition->last.high--;
         atomic_store_explicit(&run->partitions[p].bytes_read, stored->low.low,
                               memory_order_relaxed);
     }
@@ -336,8 +342,8 @@ strid_status reader_init(struct reader *reader, struct run *run, uint32_t index,
     agent_init(&reader->agent, "strid-reader", reader_do_work, reader, 2000000);
     reader->run = run;
     reader->index = index;
-    take_partitions(reader);
     reader->is_ordered = run->acknowledger == NULL;
+    take_partitions(reader);
     reader->decodes =
         decode->format != DECODE_RAW || decode->key != NULL || decode->field_count > 0;
     strid_status status = decoder_create(

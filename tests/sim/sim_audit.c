@@ -201,7 +201,7 @@ static bool is_stored(const struct sim_said *said)
     strid_bytes key = strid_bytes_of(bytes, key_put_state(bytes, &said->key));
     const struct skip_node *node = skip_list_find(sim_world->disk.states, key);
     struct key_value value = {.kind = STRID_STATE_ABSENT};
-    bool over = key_is_expired(said->expiry_ms, sim_world->clock.wall_ms(sim_world));
+    bool over = key_is_expired(said->expiry_ms, sim_world->wall_max_ms);
     if (node != NULL && !key_get_value(skip_node_value(node), &value))
         return false;
     return sim_held_value(&value) == said->value || (node == NULL && over);
@@ -327,7 +327,6 @@ void sim_audit_load(struct sim_audit *audit, const struct store_op *op)
               op->key.data[0]);
     SIM_CHECK("state_is_whole", op->value.data == NULL || key_get_value(op->value, &value),
               "a checksum");
-    SIM_CHECK("ingest_is_synced",
-              sim_held_has(&audit->held, &key, &value, sim_world->clock.wall_ms(sim_world)),
+    SIM_CHECK("ingest_is_synced", sim_held_has(&audit->held, &key, &value, sim_world->wall_max_ms),
               "a state is loaded that no block holds which a sync covers");
 }

@@ -27,8 +27,8 @@ void sim_held_add(struct sim_held *held, strid_bytes block);
 /* Blocks below that number are gone. */
 void sim_held_forget(struct sim_held *held, uint64_t number);
 
-/* Whether one of the blocks says this of that key. A deletion is also held by a value that is over
- * by now. */
+/* Whether one of the blocks says this of that key. A deletion is also held by a value that was
+ * over by that time. */
 bool sim_held_has(const struct sim_held *held, const struct key_state *key,
                   const struct key_value *value, int64_t now_ms);
 

@@ -68,6 +68,7 @@ static void make_outcome(const struct sim_input *input, struct sim_random *rando
     else if (dice < 94) {
         record->kind = SIM_RETRY;
         record->retries = (uint8_t)sim_random_between(random, 1, input->max_attempts);
+        record->late = sim_random_chance(random, 3);
     } else
         record->kind = dice < 97 ? SIM_REJECT : SIM_FAULT;
 }

@@ -34,6 +34,7 @@ struct sim_record {
     uint32_t previous; /* index + 1 of the record of the same key before it; 0: none */
     uint8_t kind;      /* enum sim_kind */
     uint8_t retries;   /* how often its handler asks for another try */
+    uint8_t late;      /* it does so by taking too long */
     uint8_t outputs;   /* if it is done */
     uint8_t sink;
     uint8_t asks_second; /* the second handler gives the outcome */

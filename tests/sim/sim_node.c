@@ -12,6 +12,7 @@ enum {
     HEALED_STEPS_MAX = 400000, /* and the end of the input must be reached within so many */
     SAFETY_STEPS = 40000,
     CRASH_STEPS_MAX = 8000,
+    LEAVE_STEPS_MAX = 4000 /* a run without one of its partitions goes on for so long */
 };
 
 /* How a run ends. */
@@ -48,6 +49,7 @@ static strid_status open_run(struct sim_world *world, strid_error *err)
     memset(world->attempted, 0, places * sizeof *world->attempted);
     for (uint32_t p = 0; p < SIM_INPUT_PARTITIONS_MAX; p++)
         world->source.partitions[p].assigned = false;
+    world->source.repeated = false;
     sim_audit_begin_run(&world->audit);
     world->run_steps = 0;
     world->fails_in = sim_random_chance(random, 2) ? sim_random_log(random, 1, 200) : 0;
@@ -117,7 +119,8 @@ static enum ending draw_ending(struct sim_random *random, bool failed)
 static void check_failure(const struct sim_world *world, const strid_error *error)
 {
     SIM_CHECK("fails_for_a_reason",
-              world->faults && (error->status == STRID_ESTORE || error->status == STRID_EIO),
+              world->faults && (error->status == STRID_ESTORE || error->status == STRID_EIO ||
+                                (error->status == STRID_EGAP && world->source.repeated)),
               "%s: %s", strid_status_name(error->status), error->message);
 }
 
@@ -160,6 +163,9 @@ static enum ending step_through(struct sim_world *world, uint64_t *healed_at)
     uint64_t stop_at = sim_random_chance(random, 4) ? sim_random_log(random, 1, 4000) : UINT64_MAX;
     uint64_t take_at = sim_random_chance(random, 4) ? sim_random_log(random, 1, 4000) : UINT64_MAX;
     uint64_t leave_at = UINT64_MAX; /* for other partitions than it has now */
+    for (uint32_t p = 0; p < world->input.partition_count; p++)
+        if (world->source.partitions[p].taken)
+            leave_at = sim_random_log(random, 1, LEAVE_STEPS_MAX);
     uint32_t stop = sim_random_chance(random, 3) ? RUN_HALT : RUN_DRAIN;
     while (!is_over(world)) {
         (void)sim_step(world);
@@ -177,7 +183,7 @@ static enum ending step_through(struct sim_world *world, uint64_t *healed_at)
             atomic_store_explicit(&run->stop, stop, memory_order_release);
         if (world->faults && world->run_steps == take_at) {
             take_partition(world);
-            leave_at = take_at + sim_random_log(random, 1, 4000);
+            leave_at = take_at + sim_random_log(random, 1, LEAVE_STEPS_MAX);
         }
         if (world->run_steps >= leave_at)
             return ENDING_REOPEN;

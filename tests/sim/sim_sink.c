@@ -76,6 +76,7 @@ static void check_dead_letter(const strid_output *output, const struct sim_paylo
     const strid_dead_letter *letter = output->dead_letter;
     const char *reason = record->kind == SIM_FAULT    ? "sim_fault"
                          : record->kind == SIM_REJECT ? "rejected: sim"
+                         : record->late != 0          ? "attempts_exhausted: timeout"
                                                       : "attempts_exhausted: sim";
     uint32_t attempts = record->kind == SIM_FAULT    ? 0
                         : record->kind == SIM_REJECT ? 1

@@ -55,7 +55,11 @@ static strid_status source_assign(strid_source *self, uint32_t partition,
               (unsigned long long)place, (unsigned long long)source->partitions[partition].acked);
     source->partitions[partition].cursor = sim_input_before(&input->partitions[partition], place);
     source->partitions[partition].assigned = true;
-    source->partitions[partition].taken = false;
+    /* One that was taken away comes back with this run, or with a later one. */
+    source->partitions[partition].taken = source->partitions[partition].taken &&
+                                          sim_world->faults &&
+                                          sim_random_chance(&sim_world->random, 2);
+    sim_world->figures.away += source->partitions[partition].taken;
     sim_world_note("assign", partition, place, 0);
     return STRID_OK;
 }
@@ -98,6 +102,20 @@ static strid_status add(uint32_t p, uint32_t index, strid_intake *out)
     return status;
 }
 
+/* A record that was delivered before, in this run or an earlier one, comes again: it is refused,
+ * and the run ends. */
+static strid_status repeat(uint32_t p, uint32_t cursor, strid_intake *out)
+{
+    uint32_t back = sim_random_log(&sim_world->random, 1, cursor);
+    sim_world->source.repeated = true;
+    sim_world->figures.repeated++;
+    sim_world_note("repeat", p, cursor - back, cursor);
+    strid_status status = add(p, cursor - back, out);
+    SIM_CHECK("repeat_is_refused", status == STRID_AGAIN, "partition %u: record %u is taken", p,
+              cursor - back);
+    return status;
+}
+
 static strid_status source_poll(strid_source *self, uint32_t partition, strid_intake *out,
                                 uint32_t records_max, strid_error *err)
 {
@@ -113,6 +131,8 @@ static strid_status source_poll(strid_source *self, uint32_t partition, strid_in
     uint32_t wanted = sim_random_between(&sim_world->random, 1, records_max);
     uint32_t taken = 0;
     strid_status status = STRID_OK;
+    if (*cursor > 0 && sim_world_strikes(sim_world->knobs.repeat_rate))
+        return repeat(partition, *cursor, out);
     while (taken < wanted && *cursor < input->count && status == STRID_OK) {
         status = add(partition, *cursor, out);
         if (status == STRID_OK) {

@@ -16,6 +16,7 @@ struct sim_source {
         bool acknowledged; /* in any run */
         uint64_t acked;    /* place */
     } partitions[SIM_INPUT_PARTITIONS_MAX];
+    bool repeated;       /* a record was offered again in this run, which has to end */
     struct buffer value; /* of the record that is offered */
 };
 

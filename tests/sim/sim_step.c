@@ -9,7 +9,9 @@ enum {
     NESTED_STEPS_MAX = 6,
     IDLE_JUMP_US = 100000,
     LEAP_US = 1000000000, /* the machine slept */
-    LEAP_RATE = 20000
+    LEAP_RATE = 20000,
+    WALL_JUMP_RATE = 3000,
+    WALL_JUMP_MS = 100000000 /* somebody sets the clock, by up to a day */
 };
 
 void sim_step_begin(struct sim_world *world)
@@ -45,6 +47,12 @@ static void move_clock(struct sim_world *world)
     if (sim_random_chance(&world->random, LEAP_RATE))
         most = LEAP_US;
     world->now_ns += (int64_t)sim_random_between(&world->random, 0, most) * 1000;
+    if (world->knobs.wall_jumps && world->faults &&
+        sim_random_chance(&world->random, WALL_JUMP_RATE)) {
+        world->wall_offset_ms = sim_random_between(&world->random, 0, 2 * WALL_JUMP_MS);
+        world->wall_offset_ms -= WALL_JUMP_MS;
+        world->figures.clock_sets++;
+    }
 }
 
 int sim_step(struct sim_world *world)

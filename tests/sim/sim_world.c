@@ -18,7 +18,11 @@ static int64_t monotonic_ns(void *user) { return ((struct sim_world *)user)->now
 
 static int64_t wall_ms(void *user)
 {
-    return start_wall_ms + ((struct sim_world *)user)->now_ns / 1000000;
+    struct sim_world *world = user;
+    int64_t now_ms = start_wall_ms + world->wall_offset_ms + world->now_ns / 1000000;
+    if (world->wall_max_ms < now_ms)
+        world->wall_max_ms = now_ms;
+    return now_ms;
 }
 
 static void print_log(void *user, strid_log_level level, const char *logger, const char *message)
@@ -83,6 +87,8 @@ static void pick_knobs(struct sim_knobs *knobs, struct sim_random *random)
         .sink_rate = pick_rate(random),
         .sink_waits = sim_random_chance(random, 4) ? sim_random_log(random, 1, 30) : 1,
         .again_rate = sim_random_log(random, 2, 100),
+        .repeat_rate = sim_random_chance(random, 3) ? sim_random_log(random, 5, 500) : 0,
+        .wall_jumps = sim_random_chance(random, 2),
         .yield_rate = sim_random_chance(random, 4) ? 0 : sim_random_log(random, 1, 30),
         .subs = sim_random_chance(random, 2),
         .crashes_wanted = sim_random_log(random, 1, 20)};

@@ -33,19 +33,24 @@ struct sim_knobs {
     uint32_t store_rate;    /* writes, syncs and loads that fail with an unknown outcome */
     uint32_t read_rate;     /* reads that fail */
     uint32_t sink_rate;     /* writes and flushes that fail */
-    uint32_t sink_waits; /* others go on so often while a sink writes or flushes, and time does */
-    uint32_t again_rate; /* polls that give nothing */
-    uint32_t yield_rate; /* calls in which other agents go on */
-    bool subs;           /* records put and delete subkeys, and scan them */
+    uint32_t sink_waits;  /* others go on so often while a sink writes or flushes, and time does */
+    uint32_t again_rate;  /* polls that give nothing */
+    uint32_t repeat_rate; /* polls that offer an earlier record once more */
+    bool wall_jumps;      /* the wall clock is set, to and fro */
+    uint32_t yield_rate;  /* calls in which other agents go on */
+    bool subs;            /* records put and delete subkeys, and scan them */
     uint32_t crashes_wanted; /* besides those that faults bring about */
 };
 
 /* What happened, so that a change that makes the simulator miss half of the engine is seen. */
 struct sim_figures {
     uint64_t steps, runs, reopened, killed, power_losses, drained, halted, failed_opens;
-    uint64_t unsynced; /* writes that a power loss took */
-    uint64_t taken;    /* partitions */
-    uint64_t nested;   /* steps within a call of another agent */
+    uint64_t unsynced;    /* writes that a power loss took */
+    uint64_t taken, away; /* partitions: within a run, from its beginning on */
+    uint64_t repeated;    /* records that were offered again */
+    uint64_t clock_sets;
+    uint64_t late;   /* handlers that exceeded their time */
+    uint64_t nested; /* steps within a call of another agent */
     uint64_t evictions, replayed, retried, dead_letters, outputs, materialised, backpressure;
 };
 
@@ -65,6 +70,8 @@ struct sim_world {
     struct sim_random random;
     struct sim_knobs knobs;
     int64_t now_ns;
+    int64_t wall_offset_ms;
+    int64_t wall_max_ms; /* the latest that it ever was */
     struct clock clock;
     struct log log;
     struct sim_input input;
