@@ -83,6 +83,7 @@ void run_destroy(struct run *run)
         worker_fini(&run->workers[w]);
     for (uint32_t d = 0; run->deliveries != NULL && d < run->delivery_count; d++)
         delivery_fini(&run->deliveries[d]);
+    suspect_close(run);
     storage_destroy(run->storage);
     materialiser_destroy(run->materialiser);
     committer_destroy(run->committer);

@@ -22,6 +22,7 @@
 #include "runtime/chunk.h"
 #include "runtime/instance.h"
 #include "runtime/output.h"
+#include "runtime/suspect.h"
 #include "state/directory.h"
 
 enum {
@@ -88,6 +89,8 @@ struct run_options {
     uint64_t grown_bytes;  /* per reader: arenas of chunks beyond their usual size */
     uint64_t output_bytes; /* of a block: it is sealed then */
     uint64_t write_buffer, block_cache;
+    struct crash_slots_file
+        *crash_memory; /* tests: takes the place of the file, outlives the run */
 };
 
 struct run {
@@ -108,6 +111,7 @@ struct run {
     struct materialiser *materialiser;
     struct committer *committer;
     struct acknowledger *acknowledger; /* of a source without order; else NULL */
+    struct suspects suspects;
     uint32_t reader_count, worker_count, delivery_count;
     uint8_t worker_of[KEY_VSHARDS];
     bool state_may_fit; /* all that is materialised may have room in the caches */

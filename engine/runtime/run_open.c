@@ -203,6 +203,8 @@ strid_status run_open(struct run *run, strid_error *err)
         status = directory_begin_run(run->directory, run->worker_count, run->worker_of, err);
     for (uint32_t p = 0; status == STRID_OK && p < run->partition_count; p++)
         set_replay(&run->partitions[p]);
+    if (status == STRID_OK)
+        status = suspect_open(run, err);
     run->state_may_fit = status == STRID_OK && may_fit_caches(run);
     return status;
 }

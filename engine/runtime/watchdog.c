@@ -36,21 +36,23 @@ void watchdog_destroy(struct watchdog *watchdog)
     memory_free(watchdog);
 }
 
-static void report(struct watchdog *watchdog, struct worker *worker, const struct chunk_slot *slot,
-                   const char *what)
+static void report(struct watchdog *watchdog, struct worker *worker, const char *what)
 {
-    const struct definition *definition = watchdog->run->definition;
+    const struct run *run = watchdog->run;
+    const struct definition *definition = run->definition;
+    uint32_t partition = atomic_load_explicit(&worker->hand.partition, memory_order_relaxed);
+    const strid_origin *origin = &run->partitions[partition].origin;
     uint32_t route = atomic_load_explicit(&worker->hand.route, memory_order_relaxed);
     log_warn(watchdog->run->log, "watchdog",
              "worker %u: handler \"%s\" %s the record at %s partition %u position %" PRIu64
              "-%" PRIu64,
-             worker->index, definition->routes[route].name, what, slot->record.origin->topic,
-             slot->record.origin->partition, slot->record.position.high, slot->record.position.low);
+             worker->index, definition->routes[route].name, what, origin->topic, origin->partition,
+             atomic_load_explicit(&worker->mark->high, memory_order_relaxed),
+             atomic_load_explicit(&worker->mark->low, memory_order_relaxed));
 }
 
 /* The number of the call tells the worker which one is meant: it may have gone on to the next. */
-static void expire(struct watchdog *watchdog, struct worker *worker, const struct chunk_slot *slot,
-                   int64_t timeout_ms)
+static void expire(struct watchdog *watchdog, struct worker *worker, int64_t timeout_ms)
 {
     char what[128];
     bool ends = watchdog->run->definition->on_timeout == DEFINITION_ON_TIMEOUT_ABORT;
@@ -59,7 +61,7 @@ static void expire(struct watchdog *watchdog, struct worker *worker, const struc
                         : "its attempt has failed once it returns,");
     atomic_store_explicit(&worker->hand.overdue, watchdog->watched[worker->index].calls,
                           memory_order_relaxed);
-    report(watchdog, worker, slot, what);
+    report(watchdog, worker, what);
     if (ends)
         abort();
 }
@@ -75,13 +77,13 @@ static void look_at(struct watchdog *watchdog, struct worker *worker, int64_t no
 {
     const struct definition *definition = watchdog->run->definition;
     struct watched *watched = &watchdog->watched[worker->index];
-    const struct chunk_slot *slot = atomic_load_explicit(&worker->hand.slot, memory_order_acquire);
+    uint32_t in_hand = atomic_load_explicit(&worker->mark->flags, memory_order_acquire);
     uint64_t calls = atomic_load_explicit(&worker->hand.calls, memory_order_relaxed);
-    if (slot == NULL || calls != watched->calls || calls == 0) {
+    if (in_hand == 0 || calls != watched->calls || calls == 0) {
         *watched = (struct watched){.calls = calls, .since_ns = now};
         return;
     }
-    /* The same call since the last look: where it is over a limit, the slot is not about to change
+    /* The same call since the last look: where it is over a limit, the mark is not about to change
      * under us. */
     int64_t for_ns = now - watched->since_ns;
     int64_t timeout_ms = timeout_of(definition, worker);
@@ -91,12 +93,12 @@ static void look_at(struct watchdog *watchdog, struct worker *worker, int64_t no
         char what[64];
         (void)snprintf(what, sizeof what, "has not come back for %" PRId64 " s from",
                        for_ns / 1000000000);
-        report(watchdog, worker, slot, what);
+        report(watchdog, worker, what);
         watched->reported = true;
     }
     if (late && !watched->expired) {
         watched->expired = true;
-        expire(watchdog, worker, slot, timeout_ms);
+        expire(watchdog, worker, timeout_ms);
     }
 }
 

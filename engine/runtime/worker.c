@@ -18,6 +18,7 @@ void worker_init(struct worker *worker, struct run *run, uint32_t index, uint64_
     worker->index = index;
     cache_init(&worker->cache, cache_bytes, run->directory->empty_state);
     route_table_init(&worker->routes, run->definition);
+    worker->mark = &run->suspects.slots.file->slots[index];
     worker->progress = memory_alloc_zeroed((run->partition_count + 1) * sizeof *worker->progress);
     worker->from_readers = memory_alloc_zeroed(run->reader_count * sizeof(struct ring *));
     worker_applied_init(worker);
@@ -79,6 +80,11 @@ static void complete(struct worker *worker, struct chunk *chunk, int64_t now)
 
 static struct chunk *next_chunk(struct worker *worker)
 {
+    struct chunk *held = worker->held;
+    if (held != NULL) {
+        worker->held = NULL;
+        return held;
+    }
     for (uint32_t i = 0; i < worker->run->reader_count; i++) {
         worker->next_reader = (worker->next_reader + 1) % worker->run->reader_count;
         struct chunk *chunk = ring_pop(worker->from_readers[worker->next_reader]);
@@ -115,6 +121,20 @@ static bool may_go_on(struct worker *worker)
     return !worker->starving;
 }
 
+/* The chunk to handle now; NULL: there is none, or it has to wait. */
+static struct chunk *take_chunk(struct worker *worker)
+{
+    bool suspects = suspect_any(&worker->run->suspects);
+    if (suspects && !suspect_may_pass(worker))
+        return NULL;
+    struct chunk *chunk = next_chunk(worker);
+    if (suspects && chunk != NULL && !worker_suspect_is_ready(worker, chunk)) {
+        worker->held = chunk;
+        return NULL;
+    }
+    return chunk;
+}
+
 int worker_do_work(void *self)
 {
     struct worker *worker = self;
@@ -122,7 +142,7 @@ int worker_do_work(void *self)
     int work = 0;
     int64_t now = clock_monotonic_ns(run->clock);
     bool may = may_go_on(worker);
-    struct chunk *chunk = may ? next_chunk(worker) : NULL;
+    struct chunk *chunk = may ? take_chunk(worker) : NULL;
     if (run->ttl_min_ms > 0)
         worker->now_ms = clock_wall_ms(run->clock);
     if (chunk != NULL) {
@@ -136,6 +156,8 @@ int worker_do_work(void *self)
         }
         if (!chunk->dropped)
             worker_handle_chunk(worker, chunk);
+        if (worker->has_gate)
+            suspect_leave_gate(worker);
         /* A chunk that was not handled to its end is not reported: its round stays open, and is
          * read again. */
         if (worker->context.failed || run_stop(run) == RUN_HALT)

@@ -145,11 +145,15 @@ struct worker {
     struct worker_found found[CHUNK_RECORDS_MAX]; /* per slot of the chunk in hand */
     uint64_t fetch_moves; /* cache.moves when the chunk in hand was fetched */
     struct buffer fetch_bytes, fetch_keys, fetch_misses; /* what a chunk misses in the cache */
-    struct buffer sub_name; /* a record key and its subkey, for the look-up in hand */
-    /* What the watchdog looks at: the record in hand (NULL: none) and how many calls there were. */
+    struct buffer sub_name;     /* a record key and its subkey, for the look-up in hand */
+    struct crash_slot *mark;    /* which record is in hand */
+    bool has_gate;              /* has it, or waits for others to stand still before it */
+    struct chunk *held;         /* has a suspect, and waits for the gate; NULL: none */
+    _Atomic uint64_t gate_seen; /* the gate, as it was when this worker stood still before it */
+    /* What the watchdog looks at besides the mark: how many calls there were. */
     struct {
-        _Alignas(RUN_SPAN) _Atomic(const struct chunk_slot *) slot;
-        _Atomic uint64_t calls; /* stored only: it counts on from `call_count` */
+        _Alignas(RUN_SPAN) _Atomic uint64_t calls; /* stored only: it counts on from `call_count` */
+        _Atomic uint32_t partition;                /* index in the run, of the chunk in hand */
         _Atomic uint32_t route;
         _Atomic uint64_t overdue; /* @thread control: number of the call that ran too long */
     } hand;
@@ -165,6 +169,12 @@ int worker_do_work(void *worker);
 /* worker_handle.c: runs the handlers of each record of a chunk that was fetched. Sets
  * context.failed where a record could not be settled: the chunk was not handled to its end. */
 void worker_handle_chunk(struct worker *worker, struct chunk *chunk);
+/* The records from..to-1 of it; false: not to the end. */
+bool worker_handle_range(struct worker *worker, struct chunk *chunk, uint32_t from, uint32_t to);
+
+/* worker_suspect.c: while there are suspects. */
+bool worker_suspect_is_ready(struct worker *worker, struct chunk *chunk); /* false: wait */
+void worker_suspect_handle(struct worker *worker, struct chunk *chunk);
 
 /* worker_block.c */
 /* A block to collect in: without one (false) nothing can be handled. */

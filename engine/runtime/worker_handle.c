@@ -117,7 +117,8 @@ static void handle(struct worker *worker, struct chunk_slot *slot, const struct 
         return;
     }
     if (__builtin_expect(slot->fault != NULL, 0)) {
-        dead_letter(worker, slot, slot->fault, 0);
+        dead_letter(worker, slot, slot->fault,
+                    slot->fault == suspect_fault ? CRASH_SLOTS_CRASHES_MAX : 0);
         context_merge(context);
         return;
     }
@@ -130,8 +131,7 @@ static void handle(struct worker *worker, struct chunk_slot *slot, const struct 
         }
         return;
     }
-    /* release: the watchdog that sees the slot sees what is in it */
-    atomic_store_explicit(&worker->hand.slot, slot, memory_order_release);
+    crash_slot_set(worker->mark, slot->record.position);
     strid_outcome outcome = call_handlers(worker, slot);
     while (!context->failed && settle(worker, slot, outcome))
         outcome = call_handlers(worker, slot);
@@ -162,15 +162,13 @@ static void count_chunk(struct worker *worker)
     worker->tally = (struct worker_tally){0};
 }
 
-void worker_handle_chunk(struct worker *worker, struct chunk *chunk)
+bool worker_handle_range(struct worker *worker, struct chunk *chunk, uint32_t from, uint32_t to)
 {
     struct run *run = worker->run;
-    struct partition *partition = &run->partitions[chunk->partition];
+    struct partition *partition = worker->context.partition;
     struct worker_progress *progress = &worker->progress[chunk->partition];
     const bool is_ordered = run->acknowledger == NULL;
-    worker->context.partition = partition;
-    worker->context.failed = false;
-    for (uint32_t i = 0; i < chunk->count && !worker->context.failed; i++) {
+    for (uint32_t i = from; i < to; i++) {
         struct chunk_slot *slot = &chunk->slots[i];
         if (is_ordered ? is_replay(partition, slot)
                        : worker_applied_has(worker, partition->index, slot)) {
@@ -181,7 +179,7 @@ void worker_handle_chunk(struct worker *worker, struct chunk *chunk)
                       strid_position_compare(progress->position, slot->record.position) < 0);
         handle(worker, slot, &worker->found[i]);
         if (worker->context.failed)
-            break;
+            return false;
         /* Before anything else: what was merged may yet be sealed, also when the run is halted. */
         if (is_ordered) {
             progress->position = slot->record.position;
@@ -190,8 +188,37 @@ void worker_handle_chunk(struct worker *worker, struct chunk *chunk)
             worker_applied_add(worker, partition->index, slot);
         }
         if (run_stop(run) == RUN_HALT)
-            break;
+            return false;
     }
-    atomic_store_explicit(&worker->hand.slot, NULL, memory_order_release);
+    return true;
+}
+
+/* From here to unmark() a record of the chunk is in hand. */
+static void mark(struct worker *worker, const struct chunk *chunk)
+{
+    struct crash_slot *slot = worker->mark;
+    atomic_store_explicit(&worker->hand.partition, chunk->partition, memory_order_relaxed);
+    atomic_store_explicit(&slot->partition, worker->context.partition->stored->number,
+                          memory_order_relaxed);
+    crash_slot_set(slot, chunk->slots[0].record.position);
+    /* release: the watchdog that sees the flags sees the rest */
+    atomic_store_explicit(&slot->flags, CRASH_SLOT_IN_HAND, memory_order_release);
+}
+
+static void unmark(struct worker *worker)
+{
+    atomic_store_explicit(&worker->mark->flags, 0, memory_order_release);
+}
+
+void worker_handle_chunk(struct worker *worker, struct chunk *chunk)
+{
+    worker->context.partition = &worker->run->partitions[chunk->partition];
+    worker->context.failed = false;
+    mark(worker, chunk);
+    if (suspect_any(&worker->run->suspects))
+        worker_suspect_handle(worker, chunk);
+    else
+        (void)worker_handle_range(worker, chunk, 0, chunk->count);
+    unmark(worker);
     count_chunk(worker);
 }

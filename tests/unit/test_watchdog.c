@@ -92,16 +92,16 @@ Test(watchdog, first_look_at_a_call_that_has_just_begun_is_no_report)
 {
     struct runtime_case at;
     struct stuck stuck = {.at = &at, .for_ms = -1};
-    struct chunk_slot slot = {.hash = 0};
     runtime_case_init(&at, hang, &stuck);
     at.now_ns = INT64_C(1000000000000);
     runtime_case_push_end(&at);
     runtime_case_start(&at);
     stuck.watchdog = watchdog_create(at.run);
-    atomic_store(&at.run->workers[0].hand.slot, &slot); /* not yet counted as a call */
+    atomic_store(&at.run->workers[0].mark->flags,
+                 CRASH_SLOT_IN_HAND); /* not yet counted as a call */
     watchdog_look(stuck.watchdog);
     cr_assert_eq(at.store.logs, 0, "%s", at.store.last_log);
-    atomic_store(&at.run->workers[0].hand.slot, NULL);
+    atomic_store(&at.run->workers[0].mark->flags, 0);
     watchdog_destroy(stuck.watchdog);
     runtime_case_fini(&at);
 }

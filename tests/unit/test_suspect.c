@@ -1,0 +1,270 @@
+/* Suspects on one thread: the crash slots lie in memory that outlives the runs, a test writes into
+ * them what a crash would have left. */
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/reader.h"
+#include "runtime/storage.h"
+#include "runtime/worker.h"
+#include "runtime_case.h"
+
+enum { RECORDS = 90, WORKERS = 3 };
+
+struct suspect_case {
+    struct runtime_case at;
+    struct crash_slots_file file;
+    uint32_t calls[RECORDS];
+    int64_t alone_at; /* position that was alone when it was last handled; -1: none */
+    strid_outcome outcome;
+};
+
+static strid_outcome handle(strid_context *ctx, const strid_record *record, void *user)
+{
+    struct suspect_case *suspects = user;
+    uint64_t position = record->position.low;
+    suspects->calls[position]++;
+    uint32_t marks = 0;
+    for (uint32_t w = 0; w < CRASH_SLOTS_WORKERS; w++)
+        marks += suspects->file.slots[w].flags != 0;
+    cr_assert_eq(marks, 1, "exactly one record is in hand");
+    for (uint32_t i = 0; i < CRASH_SLOTS_SUSPECTS; i++) {
+        const struct crash_suspect *entry = &suspects->file.suspects[i];
+        if ((entry->state & CRASH_SUSPECT_ALONE) == 0)
+            continue;
+        cr_assert_eq(entry->low, position, "who is marked as alone is who is handled");
+        suspects->alone_at = (int64_t)position;
+        const struct worker *worker = ctx->worker;
+        for (uint32_t w = 0; w < worker->run->worker_count; w++)
+            if (w != worker->index)
+                cr_assert_eq(worker->run->workers[w].gate_seen, worker->run->suspects.gate);
+    }
+    return suspects->outcome;
+}
+
+static void init(struct suspect_case *suspects, uint32_t records)
+{
+    *suspects = (struct suspect_case){.alone_at = -1, .outcome = STRID_DONE};
+    runtime_case_init(&suspects->at, handle, suspects);
+    suspects->at.definition->workers = WORKERS;
+    suspects->at.options.crash_memory = &suspects->file;
+    for (uint32_t i = 0; i < records; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "k%u", i);
+        runtime_case_push(&suspects->at, key, "value");
+    }
+    runtime_case_push_end(&suspects->at);
+}
+
+/* Makes a run whose crash slots say that the record was in hand `crashes` times, alone. */
+static void start(struct suspect_case *suspects, uint64_t position, uint32_t crashes)
+{
+    runtime_case_start(&suspects->at);
+    struct crash_suspect *entry = &suspects->file.suspects[200];
+    entry->low = position;
+    entry->partition = suspects->at.run->partitions[0].stored->number;
+    entry->state = CRASH_SUSPECT_KNOWN + crashes * CRASH_SUSPECT_CRASH;
+    runtime_case_start(&suspects->at);
+    cr_assert_eq(suspects->at.run->suspects.count, 1);
+}
+
+static const struct crash_suspect *entry_of(const struct suspect_case *suspects, uint64_t position)
+{
+    for (uint32_t i = 0; i < CRASH_SLOTS_SUSPECTS; i++)
+        if (suspects->file.suspects[i].state != 0 && suspects->file.suspects[i].low == position)
+            return &suspects->file.suspects[i];
+    return NULL;
+}
+
+static void check_once(const struct suspect_case *suspects, int64_t except)
+{
+    for (int64_t i = 0; i < RECORDS; i++)
+        cr_assert_eq(suspects->calls[i], i == except ? 0 : 1, "record %ld", (long)i);
+}
+
+Test(suspect, runs_alone_once_and_is_cleared)
+{
+    struct suspect_case suspects;
+    init(&suspects, RECORDS);
+    start(&suspects, 40, 2);
+    cr_assert_not_null(strstr(suspects.at.store.last_log,
+                              "position 0-40 was in hand when the process ended: alone it ended "
+                              "the process 2 times of 3"),
+                       "%s", suspects.at.store.last_log);
+    cr_assert(runtime_case_finish(&suspects.at), "%s", suspects.at.run->error.message);
+    cr_assert_eq(suspects.alone_at, 40);
+    check_once(&suspects, -1);
+    cr_assert_eq(suspects.at.run->suspects.gate % (1 << 16), 0, "the gate is open again");
+    runtime_case_fini(&suspects.at);
+    cr_assert_null(entry_of(&suspects, 40));
+}
+
+Test(suspect, waits_until_the_other_workers_stand_still)
+{
+    struct suspect_case suspects;
+    init(&suspects, RECORDS);
+    start(&suspects, 40, 0);
+    struct run *run = suspects.at.run;
+    struct worker *owner = NULL;
+    (void)agent_pump(&run->readers[0].agent);
+    for (uint32_t w = 0; w < WORKERS; w++) {
+        (void)agent_pump(&run->workers[w].agent);
+        if (run->workers[w].has_gate)
+            owner = &run->workers[w];
+    }
+    cr_assert_not_null(owner);
+    struct worker *late = &run->workers[(owner->index + 1) % WORKERS];
+    late->gate_seen = 0; /* as if it were in a chunk all the time */
+    for (int i = 0; i < 50; i++)
+        for (uint32_t w = 0; w < WORKERS; w++)
+            if (&run->workers[w] != late)
+                (void)agent_pump(&run->workers[w].agent);
+    cr_assert_eq(suspects.calls[40], 0);
+    cr_assert_eq(agent_pump(&late->agent), 0, "it takes no chunk before the gate");
+    cr_assert(runtime_case_finish(&suspects.at), "%s", run->error.message);
+    cr_assert_eq(suspects.alone_at, 40);
+    check_once(&suspects, -1);
+    runtime_case_fini(&suspects.at);
+}
+
+Test(suspect, three_crashes_alone_are_a_dead_letter_without_a_call)
+{
+    struct suspect_case suspects;
+    strid_output out;
+    init(&suspects, RECORDS);
+    start(&suspects, 40, 3);
+    cr_assert(runtime_case_finish(&suspects.at), "%s", suspects.at.run->error.message);
+    check_once(&suspects, 40);
+    cr_assert_eq(runtime_case_take(&suspects.at, 1, &out), STRID_OK);
+    const strid_dead_letter *letter = out.dead_letter;
+    cr_assert(
+        strid_bytes_equal(letter->reason, strid_bytes_of_text("crashed the process 3 times")));
+    cr_assert_eq(letter->attempts, 3);
+    cr_assert_eq(letter->position.low, 40);
+    cr_assert(strid_bytes_equal(out.value, strid_bytes_of_text("value")));
+    cr_assert(strid_bytes_equal(out.key, strid_bytes_of_text("k40")));
+    cr_assert_eq(runtime_case_take(&suspects.at, 1, &out), STRID_AGAIN);
+    runtime_case_fini(&suspects.at);
+    cr_assert_null(entry_of(&suspects, 40));
+}
+
+/* What was done is lost with the block: the verdict stands, and a success stays one. */
+Test(suspect, stays_until_what_it_did_is_durable)
+{
+    for (uint32_t crashes = 2; crashes <= 3; crashes++) {
+        struct suspect_case suspects;
+        init(&suspects, RECORDS);
+        start(&suspects, 40, crashes);
+        for (int i = 0; i < 6 && suspects.at.run->suspects.list[0].settled == false; i++)
+            for (uint32_t w = 0; w <= WORKERS; w++)
+                (void)agent_pump(w == 0 ? &suspects.at.run->readers[0].agent
+                                        : &suspects.at.run->workers[w - 1].agent);
+        cr_assert(suspects.at.run->suspects.list[0].settled);
+        runtime_case_fini(&suspects.at); /* nothing was written */
+        cr_assert_not_null(entry_of(&suspects, 40));
+        cr_assert_eq(crash_suspect_crashes(entry_of(&suspects, 40)), crashes == 3 ? 3 : 0);
+    }
+}
+
+Test(suspect, a_failed_attempt_is_no_crash)
+{
+    struct suspect_case suspects;
+    strid_output out;
+    init(&suspects, RECORDS);
+    suspects.outcome = STRID_REJECT;
+    start(&suspects, 40, 1);
+    cr_assert(runtime_case_finish(&suspects.at), "%s", suspects.at.run->error.message);
+    check_once(&suspects, -1);
+    cr_assert_eq(runtime_case_take(&suspects.at, 1, &out), STRID_OK);
+    cr_assert(strid_bytes_equal(out.dead_letter->reason, strid_bytes_of_text("rejected")));
+    runtime_case_fini(&suspects.at);
+    cr_assert_null(entry_of(&suspects, 40));
+}
+
+Test(suspect, without_a_dead_letter_queue_the_run_says_so_and_the_verdict_stands)
+{
+    struct suspect_case suspects;
+    init(&suspects, RECORDS);
+    suspects.at.sinks[1].definition = NULL;
+    start(&suspects, 40, 3);
+    cr_assert_not(runtime_case_finish(&suspects.at));
+    cr_assert_eq(suspects.at.run->error.status, STRID_ECONFIG);
+    cr_assert_not_null(strstr(suspects.at.run->error.message, "crashed the process 3 times"));
+    cr_assert_eq(suspects.calls[40], 0);
+    runtime_case_fini(&suspects.at);
+    cr_assert_eq(crash_suspect_crashes(entry_of(&suspects, 40)), 3);
+}
+
+Test(suspect, who_does_not_come_again_is_forgotten_unless_it_crashed)
+{
+    for (uint32_t crashes = 0; crashes <= 1; crashes++) {
+        struct suspect_case suspects;
+        init(&suspects, RECORDS);
+        start(&suspects, 4000, crashes);
+        cr_assert(runtime_case_finish(&suspects.at));
+        check_once(&suspects, -1);
+        cr_assert_eq(suspects.alone_at, -1);
+        runtime_case_fini(&suspects.at);
+        cr_assert_eq(entry_of(&suspects, 4000) == NULL, crashes == 0);
+    }
+}
+
+Test(suspect, what_is_behind_the_low_position_is_over)
+{
+    struct suspect_case suspects;
+    init(&suspects, RECORDS);
+    runtime_case_start(&suspects.at);
+    cr_assert(runtime_case_finish(&suspects.at));
+    struct crash_suspect *entries = suspects.file.suspects;
+    for (int i = 0; i < 2; i++) {
+        entries[i].low = 40;
+        entries[i].partition = suspects.at.run->partitions[0].stored->number + (i == 0 ? 0 : 1000);
+        entries[i].state = CRASH_SUSPECT_KNOWN;
+    }
+    runtime_case_start(&suspects.at);
+    cr_assert_eq(suspects.at.run->suspects.count, 0);
+    cr_assert_eq(entries[0].state, 0);
+    cr_assert_eq(entries[1].state, CRASH_SUSPECT_KNOWN, "another source's is not touched");
+    runtime_case_fini(&suspects.at);
+}
+
+/* Blocks are written, but nobody moves the low position. */
+Test(suspect, what_was_applied_is_dropped_when_it_is_read_again)
+{
+    struct suspect_case suspects;
+    init(&suspects, RECORDS);
+    runtime_case_start(&suspects.at);
+    struct run *run = suspects.at.run;
+    for (int i = 0; i < 500; i++) {
+        (void)agent_pump(&run->readers[0].agent);
+        for (uint32_t w = 0; w < WORKERS; w++)
+            (void)agent_pump(&run->workers[w].agent);
+        (void)agent_pump(storage_agent(run->storage));
+        suspects.at.now_ns += 1000000;
+    }
+    start(&suspects, 40, 3);
+    cr_assert(runtime_case_finish(&suspects.at), "%s", suspects.at.run->error.message);
+    check_once(&suspects, -1);
+    cr_assert_eq(suspects.at.run->suspects.count, 0);
+    runtime_case_fini(&suspects.at);
+    cr_assert_null(entry_of(&suspects, 40));
+}
+
+Test(suspect, several_in_one_chunk_run_one_by_one)
+{
+    struct suspect_case suspects;
+    init(&suspects, RECORDS);
+    runtime_case_start(&suspects.at);
+    uint32_t partition = suspects.at.run->partitions[0].stored->number;
+    for (uint64_t i = 0; i < RECORDS; i++)
+        suspects.file.suspects[i] =
+            (struct crash_suspect){.low = i, .partition = partition, .state = CRASH_SUSPECT_KNOWN};
+    runtime_case_start(&suspects.at);
+    cr_assert_eq(suspects.at.run->suspects.count, RECORDS);
+    cr_assert(runtime_case_finish(&suspects.at), "%s", suspects.at.run->error.message);
+    check_once(&suspects, -1);
+    runtime_case_fini(&suspects.at);
+    for (uint64_t i = 0; i < RECORDS; i++)
+        cr_assert_null(entry_of(&suspects, i));
+}
