@@ -3,7 +3,8 @@
  *   ledger generate --dir DIR --seed N --records N --files N --keys N --padding N
  *   ledger run --input DIR --state URL --out PATH --dlq PATH --workers N --memory BYTES
  *              --pace-us N --output-every N [--durability durable|strict|replay]
- *   ledger dump --state URL [--progress 1]
+ *              [--extra recent|large|window]
+ *   ledger dump --state URL [--progress 1] [--extra NAME]
  *
  * `run` ends with 0 when the input is read or after SIGTERM, and prints its figures. ledger.py
  * starts and kills it, ledger_check.py says whether what it left is right. */
@@ -21,7 +22,7 @@
 #include "faults/ledger_input.h"
 
 struct arguments {
-    const char *dir, *input, *state, *out, *dlq, *durability;
+    const char *dir, *input, *state, *out, *dlq, *durability, *extra;
     uint64_t seed, records, files, keys, padding;
     uint64_t workers, memory, pace_us, output_every, progress;
 };
@@ -59,6 +60,7 @@ static int parse(int argc, char **argv, struct arguments *out)
         {"--workers", NULL, &out->workers},   {"--memory", NULL, &out->memory},
         {"--pace-us", NULL, &out->pace_us},   {"--output-every", NULL, &out->output_every},
         {"--progress", NULL, &out->progress}, {"--durability", &out->durability, NULL},
+        {"--extra", &out->extra, NULL},
     };
     enum { COUNT = sizeof options / sizeof options[0] };
     for (int i = 2; i < argc; i += 2) {
@@ -118,7 +120,8 @@ static int run(const struct arguments *arguments)
 {
     strid_error error = STRID_ERROR_INIT;
     struct ledger_handler handler = {.pace_us = (uint32_t)arguments->pace_us,
-                                     .output_every = (uint32_t)arguments->output_every};
+                                     .output_every = (uint32_t)arguments->output_every,
+                                     .extra = ledger_extra_find(arguments->extra)};
     strid_pipeline *pipeline = make_pipeline(arguments, &handler, &error);
     if (pipeline == NULL) {
         fprintf(stderr, "ledger: %s\n", error.message);
@@ -137,9 +140,10 @@ static int run(const struct arguments *arguments)
         return 1;
     }
     printf("{\"records\":%" PRIu64 ",\"done\":%" PRIu64 ",\"skipped\":%" PRIu64
-           ",\"dead_lettered\":%" PRIu64 ",\"replayed\":%" PRIu64 ",\"outputs\":%" PRIu64 "}\n",
+           ",\"dead_lettered\":%" PRIu64 ",\"replayed\":%" PRIu64 ",\"outputs\":%" PRIu64
+           ",\"misses\":%" PRIu64 "}\n",
            stats.records, stats.done, stats.skipped, stats.dead_lettered, stats.replayed,
-           stats.outputs);
+           stats.outputs, stats.cache_misses);
     return 0;
 }
 
@@ -148,10 +152,15 @@ int main(int argc, char **argv)
     struct arguments arguments = {.files = 1, .keys = 1000, .records = 1000, .workers = 1};
     if (argc >= 2 && parse(argc, argv, &arguments) != 0)
         return 2;
+    if (arguments.extra != NULL && ledger_extra_find(arguments.extra) == NULL) {
+        fprintf(stderr, "ledger: there is no extra called %s\n", arguments.extra);
+        return 2;
+    }
     if (argc >= 2 && strcmp(argv[1], "run") == 0 && arguments.input != NULL)
         return run(&arguments);
     if (argc >= 2 && strcmp(argv[1], "dump") == 0 && arguments.state != NULL)
-        return ledger_dump(arguments.state, arguments.progress != 0);
+        return ledger_dump(arguments.state, arguments.progress != 0,
+                           ledger_extra_find(arguments.extra));
     if (argc >= 2 && strcmp(argv[1], "generate") == 0 && arguments.dir != NULL) {
         const struct ledger_input input = {.directory = arguments.dir,
                                            .seed = arguments.seed,

@@ -2,16 +2,20 @@
 """Kills the ledger program again and again and has what it left checked.
 
   ledger.py --ledger PATH [--mode random] [--kills 25] [--seed S] [--workers 1,3]
+  ledger.py --ledger PATH --variant NAME
   ledger.py --ledger PATH --mode crash_points --source DIR [--each 1]
   ledger.py --ledger PATH --mode power_loss --shim PATH --restore PATH [--kills 5]
 
 random: SIGKILL at random moments, the worker count changed between runs. A kill counts only if
 durable progress lay strictly inside the input and had grown since the last one; the number is
-printed and has to be reached. crash_points: every point named in the sources is reached and kills
-the process there. power_loss: what was not synced is dropped after each kill. After each kill the
-state has to be a right prefix; at the end of each round everything has to be there."""
+printed and has to be reached. Runs become longer while kills do not count. crash_points: every
+point named in the sources is reached and kills the process there. power_loss: what was not synced
+is dropped after each kill. After each kill the state has to be a right prefix; at the end of each
+round everything has to be there. The variants of random strain one thing each; that it was
+strained is checked as well."""
 
 import argparse
+import json
 import os
 import pathlib
 import random
@@ -24,8 +28,22 @@ import tempfile
 import ledger_check
 
 OUTPUT_EVERY = 7
+RECORDS = 150000
+PATIENCE_MAX = 16
 RUN_SECONDS_MAX = 120
 CRASH_ROUNDS_MAX = 6
+
+
+# materialise: a redo bound of some blocks, so that sorted files are made all the time. evict: some
+# ten times as much state as the caches hold. The others: what tests/faults/ledger_extra.h says.
+VARIANTS = {
+    "plain": {},
+    "materialise": {"memory": 2 << 20},
+    "evict": {"memory": 4 << 20, "keys": 60000, "records": 100000},
+    "ttl": {"memory": 6 << 20, "keys": 20000, "records": 100000, "extra": "recent"},
+    "large": {"memory": 24 << 20, "keys": 60, "records": 60000, "extra": "large"},
+    "subkeys": {"memory": 6 << 20, "keys": 4000, "records": 100000, "extra": "window"},
+}
 
 
 class Failure(Exception):
@@ -35,10 +53,15 @@ class Failure(Exception):
 class Round:
     """One input and what becomes of it over many runs."""
 
-    def __init__(self, args, rng, folder, records):
+    def __init__(self, args, rng, folder):
         self.args = args
         self.rng = rng
+        self.variant = VARIANTS[args.variant]
+        self.extra = self.variant.get("extra")
         self.kills = 0
+        self.blocks = 0
+        self.materialised = False  # whether the last run did, beyond what it began with
+        self.patience = 1.0        # a slow machine needs longer runs for kills that count
         self.input = folder / "input"
         self.run = folder / "run"
         self.input.mkdir(parents=True)
@@ -48,12 +71,15 @@ class Round:
         self.padding = rng.choice((0, 80, 300))
         # With little memory state is materialised and evicted all the time; in replay nothing is
         # durable before that.
-        self.memory = args.memory or rng.choice((0, 6 << 20))
+        self.memory = rng.choice((0, 6 << 20))
         if args.durability == "replay":
-            self.memory = args.memory or 6 << 20
+            self.memory = 6 << 20
+        self.memory = args.memory or self.variant.get("memory", self.memory)
+        records = args.records or self.variant.get("records", RECORDS)
         subprocess.run([args.ledger, "generate", "--dir", self.input, "--seed", str(self.seed),
                         "--records", str(records), "--files", str(rng.choice((1, 2, 3))),
-                        "--keys", "1000", "--padding", str(self.padding)], check=True)
+                        "--keys", str(self.variant.get("keys", 1000)),
+                        "--padding", str(self.padding)], check=True)
         self.reference = ledger_check.Reference(self.input, OUTPUT_EVERY)
         self.total = sum(self.reference.sizes)
 
@@ -63,22 +89,28 @@ class Round:
                    "--dlq", self.run / "dead.dlq", "--workers", str(workers),
                    "--memory", str(self.memory), "--pace-us", str(pace_us),
                    "--output-every", str(OUTPUT_EVERY),
-                   "--durability", self.args.durability]
+                   "--durability", self.args.durability, *self.extra_words()]
         return subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, env={**os.environ, **(env or {})})
 
+    def extra_words(self):
+        return ["--extra", self.extra] if self.extra else []
+
     def progress(self):
         """The low positions, summed, as a stopped node's state tells them."""
-        dump = subprocess.run([self.args.ledger, "dump", "--state", f"rocksdb:{self.run}/state"],
-                              capture_output=True, text=True, check=False)
+        dump = subprocess.run([self.args.ledger, "dump", "--state", f"rocksdb:{self.run}/state",
+                               *self.extra_words()], capture_output=True, text=True, check=False)
         if dump.returncode != 0:
             raise Failure(f"the state cannot be read: {dump.stderr.strip()}")
         self.dump = dump.stdout
-        return sum(ledger_check.Verdict(self.reference, self.dump, True, 0).lows.values())
+        verdict = ledger_check.Verdict(self.reference, self.dump, True, 0)
+        self.materialised = verdict.materialised > self.blocks
+        self.blocks = verdict.blocks
+        return sum(verdict.lows.values())
 
     def check(self, partial):
         verdict = ledger_check.Verdict(self.reference, self.dump, partial, self.kills)
-        findings = verdict.run(self.run)
+        findings = verdict.run(self.run, self.extra)
         if findings:
             ledger_check.print_findings(findings)
             raise Failure(f"{len(findings)} findings after {self.kills} kills of this round, "
@@ -93,6 +125,8 @@ class Round:
         if self.progress() != self.total:
             raise Failure(f"the last run ended at {self.progress()} of {self.total}: {out!r}")
         self.check(partial=False)
+        if self.args.variant == "evict" and json.loads(out)["misses"] == 0:
+            raise Failure("nothing was evicted: the state is too small")
 
 
 def stop_at(process, seconds, number):
@@ -115,22 +149,30 @@ def counts(killed, before, now, total):
     return killed and before < now < total
 
 
+def strained(current):
+    """In a variant, only if materialising was under way, too."""
+    return current.args.variant == "plain" or current.materialised
+
+
 def random_round(args, rng, folder, wanted):
     """Kills until `wanted` kills count or the input is near its end; returns how many counted."""
-    current = Round(args, rng, folder, args.records)
+    current = Round(args, rng, folder)
     counted = before = 0
     for number in range(wanted * 4):
         workers = args.workers[number % len(args.workers)]
         drain = rng.random() < 0.1
         process = current.start(workers, current.pace_us)
-        running = stop_at(process, rng.uniform(args.shortest, args.longest),
+        running = stop_at(process, rng.uniform(args.shortest, args.longest) * current.patience,
                           signal.SIGTERM if drain else signal.SIGKILL)
         current.kills += not drain
         now = current.progress()
         if now < before:
             raise Failure(f"progress went back from {before} to {now}")
         current.check(partial=True)
-        counted += counts(running and not drain, before, now, current.total)
+        good = counts(running, before, now, current.total) and strained(current)
+        current.patience *= 0.8 if good else 1.5
+        current.patience = min(max(current.patience, 1.0), PATIENCE_MAX)
+        counted += good and not drain
         before = now
         if counted == wanted or now > current.total * 0.95 or not running:
             break
@@ -193,7 +235,7 @@ def crash_round(args, rng, folder, name):
     for killed_before in (False, True):
         place = folder / f"{name}-{killed_before}"
         place.mkdir()
-        current = Round(args, rng, place, args.records)
+        current = Round(args, rng, place)
         if killed_before:
             process = current.start(rng.choice(args.workers), current.pace_us)
             stop_at(process, rng.uniform(args.shortest, args.longest), signal.SIGKILL)
@@ -230,7 +272,7 @@ def mode_crash_points(args, rng, folder):
 def mode_power_loss(args, rng, folder):
     for number in range(args.kills):
         with tempfile.TemporaryDirectory(dir=folder) as place:
-            current = Round(args, rng, pathlib.Path(place), args.records)
+            current = Round(args, rng, pathlib.Path(place))
             env = {"LD_PRELOAD": args.shim, "STRID_POWERLOSS_DIR": str(current.run)}
             low = 0
             for _ in range(3):
@@ -254,6 +296,7 @@ def parse():
     parser.add_argument("--mode", default="random",
                         choices=("random", "crash_points", "power_loss"))
     parser.add_argument("--kills", type=int, default=25, help="counting kills, or rounds")
+    parser.add_argument("--variant", default="plain", choices=VARIANTS)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", default="1,3")
     parser.add_argument("--durability", default="durable",
@@ -271,7 +314,7 @@ def parse():
     args.workers = [int(part) for part in args.workers.split(",")]
     args.wrapper = args.wrapper.split()
     args.memory = args.memory or {"crash_points": 6 << 20}.get(args.mode, 0)
-    args.records = args.records or {"crash_points": 40000}.get(args.mode, 150000)
+    args.records = args.records or {"crash_points": 40000}.get(args.mode, 0)
     return args
 
 

@@ -21,6 +21,25 @@ P1, P2, P3, P4, P5 = (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9
                       0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5)
 BROKEN_REASONS = ("not_json", "not_utf8", "not_object", "too_deep", "key_missing")
 FINDINGS_MAX = 20
+LARGE_EVERY, WINDOW = 64, 8
+
+
+def wanted_recent(count, seen):
+    """The newest value, or none: its time to live is short."""
+    return seen in ([], [count])
+
+
+def wanted_large(count, seen):
+    written = count // LARGE_EVERY * LARGE_EVERY
+    return seen == ([written] if written else [])
+
+
+def wanted_window(count, seen):
+    return sorted(seen) == list(range(max(1, count - WINDOW + 1), count + 1))
+
+
+# What a further store has to hold for a key of which so many records were done.
+EXTRAS = {"recent": wanted_recent, "large": wanted_large, "window": wanted_window}
 
 
 def rotl(value, bits):
@@ -119,17 +138,24 @@ class Verdict:
         self.lows = {}
         self.chains = {}
         self.counts = {}
+        self.extras = {}        # store -> key -> values
+        self.blocks = self.materialised = 0
         for text in dump.splitlines():
             self.take(json.loads(text))
 
     def take(self, item):
-        if "partition" in item:
+        if "blocks" in item:
+            self.blocks, self.materialised = item["blocks"], item["materialised"]
+        elif "partition" in item:
             name = pathlib.Path(item["partition"]).name
             self.lows[int(name.removeprefix("part-").removesuffix(".jsonl"))] = item["low"]
         elif item["store"] == "chains":
             self.chains[item["key"]] = bytes.fromhex(item.get("hex", ""))
-        else:
+        elif item["store"] == "counts":
             self.counts[item["key"]] = item.get("value", -1)
+        else:
+            values = self.extras.setdefault(item["store"], {})
+            values.setdefault(item["key"], []).append(item["value"])
 
     def find(self, text):
         self.findings.append(text)
@@ -168,6 +194,13 @@ class Verdict:
             if done != self.counts.get(key, 0):
                 self.find(f"key {key}: {done} entries in one store, "
                           f"{self.counts.get(key, 0)} in the other")
+
+    def check_extra(self, store):
+        entries = self.extras.get(store, {})
+        for key in set(entries) | set(self.counts):
+            count = self.counts.get(key, 0)
+            if not EXTRAS[store](count, entries.get(key, [])):
+                self.find(f"key {key}: {store} holds {entries.get(key)} after {count} entries")
 
     def check_lows(self):
         for partition, size in enumerate(self.reference.sizes):
@@ -232,10 +265,12 @@ class Verdict:
             self.check_ids(seen, place, (item["id"], reason, value))
         self.check_present("dead letters", self.reference.dead, seen)
 
-    def run(self, directory):
+    def run(self, directory, extra=None):
         directory = pathlib.Path(directory)
         self.check_lows()
         self.check_state()
+        if extra:
+            self.check_extra(extra)
         self.check_outputs(directory / "out.jsonl")
         self.check_dead(directory / "dead.dlq")
         return self.findings

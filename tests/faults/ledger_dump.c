@@ -9,13 +9,23 @@
 #include "base/buffer.h"
 #include "base/json.h"
 
+/* What is printed, and the store that prints itself. */
+struct dump {
+    struct buffer line;
+    const struct ledger_extra *extra;
+};
+
 static bool print_entry(void *user, const strid_state_entry *entry)
 {
-    struct buffer *line = user;
+    const struct dump *dump = user;
+    struct buffer *line = &((struct dump *)user)->line;
     buffer_clear(line);
     buffer_printf(line, "{\"store\":\"%s\",", entry->store);
     json_put_member_bytes(line, "key", entry->key);
-    if (entry->kind == STRID_STATE_I64) {
+    if (dump->extra != NULL && strcmp(entry->store, dump->extra->name) == 0) {
+        dump->extra->print(entry, line);
+        buffer_printf(line, "}\n");
+    } else if (entry->kind == STRID_STATE_I64) {
         int64_t value = 0;
         memcpy(&value, entry->value.data, sizeof value);
         buffer_printf(line, ",\"value\":%" PRId64 "}\n", value);
@@ -33,6 +43,9 @@ static strid_status print_progress(strid_state_reader *reader, struct buffer *li
 {
     strid_state_stats stats;
     strid_status status = strid_state_reader_stats(reader, &stats, err);
+    if (status == STRID_OK)
+        printf("{\"blocks\":%" PRIu64 ",\"materialised\":%" PRIu64 "}\n", stats.last_block,
+               stats.last_block - stats.redo_blocks);
     for (uint32_t i = 0; status == STRID_OK && i < stats.partition_count; i++) {
         buffer_clear(line);
         buffer_printf(line, "{\"partition\":");
@@ -43,7 +56,7 @@ static strid_status print_progress(strid_state_reader *reader, struct buffer *li
     return status;
 }
 
-int ledger_dump(const char *state_url, bool progress_only)
+int ledger_dump(const char *state_url, bool progress_only, const struct ledger_extra *extra)
 {
     strid_error error = STRID_ERROR_INIT;
     strid_state_reader *reader = strid_state_reader_open(state_url, &error);
@@ -53,15 +66,15 @@ int ledger_dump(const char *state_url, bool progress_only)
         fprintf(stderr, "ledger: %s\n", error.message);
         return 1;
     }
-    struct buffer line = {0};
-    strid_status status = print_progress(reader, &line, &error);
-    const char *const stores[] = {"chains", "counts"};
-    for (size_t i = 0; i < 2 && status == STRID_OK && !progress_only; i++) {
-        status = strid_state_reader_scan(reader, stores[i], print_entry, &line, &error);
+    struct dump dump = {.extra = extra};
+    strid_status status = print_progress(reader, &dump.line, &error);
+    const char *const stores[] = {"chains", "counts", extra == NULL ? NULL : extra->name};
+    for (size_t i = 0; i < 3 && stores[i] != NULL && status == STRID_OK && !progress_only; i++) {
+        status = strid_state_reader_scan(reader, stores[i], print_entry, &dump, &error);
         if (status == STRID_ENOTFOUND) /* killed before the stores were written down */
             status = STRID_OK;
     }
-    buffer_fini(&line);
+    buffer_fini(&dump.line);
     strid_state_reader_close(reader);
     if (status != STRID_OK)
         fprintf(stderr, "ledger: %s\n", error.message);

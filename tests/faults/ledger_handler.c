@@ -82,6 +82,8 @@ static strid_outcome spoil(const struct ledger_handler *handler, strid_context *
     if (strid_state_put(ctx, handler->chains, strid_bytes_of(rubbish, sizeof rubbish)) != STRID_OK)
         outcome = STRID_REJECT;
     strid_state_put_i64(ctx, handler->counts, -1);
+    if (handler->extra != NULL && !handler->extra->spoil(ctx, handler->extra_store))
+        outcome = STRID_REJECT;
     if (handler->output_every != 0 && emit(ctx, record, &chain) != STRID_DONE)
         outcome = STRID_REJECT;
     strid_set_reason(ctx, "ledger: wanted");
@@ -110,7 +112,15 @@ static strid_outcome enter(const struct ledger_handler *handler, strid_context *
     if (strid_state_put(ctx, handler->chains,
                         strid_bytes_of(chains, old.len > len ? old.len : len)) != STRID_OK)
         return STRID_REJECT;
-    strid_state_put_i64(ctx, handler->counts, strid_state_get_i64(ctx, handler->counts, 0) + 1);
+    int64_t count = strid_state_get_i64(ctx, handler->counts, 0) + 1;
+    strid_state_put_i64(ctx, handler->counts, count);
+    const char *wrong = handler->extra == NULL
+                            ? NULL
+                            : handler->extra->enter(ctx, handler->extra_store, record->key, count);
+    if (wrong != NULL) {
+        strid_set_reason(ctx, wrong);
+        return STRID_REJECT;
+    }
     if (handler->output_every != 0 && chain->last % handler->output_every == 0)
         return emit(ctx, record, chain);
     return STRID_DONE;
@@ -142,6 +152,9 @@ strid_status ledger_handler_register(struct ledger_handler *handler, strid_pipel
     strid_status status = strid_pipeline_add_store(pipeline, "chains", &handler->chains, err);
     if (status == STRID_OK)
         status = strid_pipeline_add_store_with(pipeline, "counts", &counts, &handler->counts, err);
+    if (status == STRID_OK && handler->extra != NULL)
+        status = strid_pipeline_add_store_with(
+            pipeline, handler->extra->name, &handler->extra->options, &handler->extra_store, err);
     const struct {
         const char *name;
         uint32_t *index;

@@ -10,11 +10,15 @@
 
 #include <strid/strid.h>
 
+#include "faults/ledger_extra.h"
+
 enum { LEDGER_PARTITIONS_MAX = 8 };
 
 struct ledger_handler {
     strid_store chains;
     strid_store counts;
+    const struct ledger_extra *extra; /* NULL: none */
+    strid_store extra_store;
     uint32_t seq, amount, fate, crc; /* fields */
     uint32_t pace_us;                /* mean time that is spent on each record */
     uint32_t output_every;           /* 0: no outputs */

@@ -139,6 +139,37 @@ class CheckerTest(unittest.TestCase):
         self.assertEqual(len(self.findings(torn=0)), 1)
 
 
+class ExtraTest(unittest.TestCase):
+    """What a further store holds follows from the count of done records."""
+
+    def check(self, store, count, right, wrong):
+        for seen in right:
+            self.assertTrue(ledger_check.EXTRAS[store](count, seen), (store, count, seen))
+        for seen in wrong:
+            self.assertFalse(ledger_check.EXTRAS[store](count, seen), (store, count, seen))
+
+    def test_recent_is_the_newest_or_gone(self):
+        self.check("recent", 7, ([], [7]), ([6], [8], [-1], [7, 7]))
+
+    def test_large_is_the_last_that_was_written(self):
+        self.check("large", 63, ([],), ([64], [-2]))
+        self.check("large", 130, ([128],), ([], [64], [130], [-2]))
+
+    def test_window_is_the_last_counts(self):
+        self.check("window", 0, ([],), ([1],))
+        self.check("window", 3, ([1, 2, 3], [3, 1, 2]), ([], [1, 2], [1, 2, 3, 4], [1, 2, -2]))
+        self.check("window", 20, (list(range(13, 21)),), (list(range(12, 21)), list(range(14, 21))))
+
+    def test_findings_name_store_and_key(self):
+        reference = ledger_check.Reference("/nowhere", 0)
+        dump = '{"blocks":9,"materialised":4}\n{"store":"counts","key":"k","value":3}\n' \
+               '{"store":"window","key":"k","value":2}\n{"store":"window","key":"k","value":3}'
+        verdict = ledger_check.Verdict(reference, dump, True, 0)
+        self.assertEqual((verdict.blocks, verdict.materialised), (9, 4))
+        verdict.check_extra("window")
+        self.assertEqual(verdict.findings, ["key k: window holds [2, 3] after 3 entries"])
+
+
 class CountingTest(unittest.TestCase):
     """Only a kill in the midst of progress counts."""
 
