@@ -1,6 +1,6 @@
 /* The program that the fault tests kill: runs a pipeline whose every effect can be checked.
  *
- *   ledger generate --dir DIR --seed N --records N --files N --keys N --padding N
+ *   ledger generate --dir DIR --seed N --records N --files N --keys N --padding N [--harsh 1]
  *   ledger run --input DIR --state URL --out PATH --dlq PATH --workers N --memory BYTES
  *              --pace-us N --output-every N [--durability durable|strict|replay]
  *              [--extra recent|large|window]
@@ -24,7 +24,7 @@
 struct arguments {
     const char *dir, *input, *state, *out, *dlq, *durability, *extra;
     uint64_t seed, records, files, keys, padding;
-    uint64_t workers, memory, pace_us, output_every, progress;
+    uint64_t workers, memory, pace_us, output_every, progress, harsh;
 };
 
 /* Set before the signal handler is, so that it never meets a half-made pipeline. */
@@ -60,7 +60,7 @@ static int parse(int argc, char **argv, struct arguments *out)
         {"--workers", NULL, &out->workers},   {"--memory", NULL, &out->memory},
         {"--pace-us", NULL, &out->pace_us},   {"--output-every", NULL, &out->output_every},
         {"--progress", NULL, &out->progress}, {"--durability", &out->durability, NULL},
-        {"--extra", &out->extra, NULL},
+        {"--extra", &out->extra, NULL},       {"--harsh", NULL, &out->harsh},
     };
     enum { COUNT = sizeof options / sizeof options[0] };
     for (int i = 2; i < argc; i += 2) {
@@ -167,7 +167,8 @@ int main(int argc, char **argv)
                                            .records = arguments.records,
                                            .files = (uint32_t)arguments.files,
                                            .keys = (uint32_t)arguments.keys,
-                                           .padding = (uint32_t)arguments.padding};
+                                           .padding = (uint32_t)arguments.padding,
+                                           .harsh = arguments.harsh != 0};
         return ledger_input_write(&input) == 0 ? 0 : 1;
     }
     fprintf(stderr, "usage: ledger generate|run|dump --option value ...\n");

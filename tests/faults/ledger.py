@@ -79,7 +79,8 @@ class Round:
         subprocess.run([args.ledger, "generate", "--dir", self.input, "--seed", str(self.seed),
                         "--records", str(records), "--files", str(rng.choice((1, 2, 3))),
                         "--keys", str(self.variant.get("keys", 1000)),
-                        "--padding", str(self.padding)], check=True)
+                        "--padding", str(self.padding), "--harsh", str(int(args.harsh))],
+                       check=True)
         self.reference = ledger_check.Reference(self.input, OUTPUT_EVERY)
         self.total = sum(self.reference.sizes)
 
@@ -306,6 +307,8 @@ def parse():
     parser.add_argument("--shortest", type=float, default=0.15, help="seconds before a kill")
     parser.add_argument("--longest", type=float, default=0.7)
     parser.add_argument("--each", type=int, default=1, help="further crashes at each point")
+    parser.add_argument("--harsh", action="store_true",
+                        help="one record in eight fails at first, one in 32 for good")
     parser.add_argument("--source", help="root of the sources, where crash points are looked up")
     parser.add_argument("--shim", help="library that drops what was not synced")
     parser.add_argument("--restore", help="program that restores what was synced")

@@ -16,10 +16,15 @@ import pathlib
 import struct
 import sys
 
+import ledger_waiting
+
 MASK = (1 << 64) - 1
 P1, P2, P3, P4, P5 = (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9,
                       0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5)
 BROKEN_REASONS = ("not_json", "not_utf8", "not_object", "too_deep", "key_missing")
+REASONS = {"broken": BROKEN_REASONS, "reject": ("rejected: ledger: wanted", "ledger: wanted"),
+           "exhaust": ("attempts_exhausted: ledger: wanted",)}
+ATTEMPTS = {"broken": 0, "reject": 1, "exhaust": ledger_waiting.ATTEMPTS_MAX}
 FINDINGS_MAX = 20
 LARGE_EVERY, WINDOW = 64, 8
 
@@ -94,8 +99,10 @@ class Reference:
 
     def __init__(self, directory, output_every):
         self.chains = {}   # (key, partition) -> links, in order
-        self.dead = {}     # (partition, position) -> (bytes, whether a handler rejected it)
+        self.dead = {}     # (partition, position) -> (bytes, "reject", "exhaust" or "broken")
         self.outputs = {}  # (partition, position) -> (key, value)
+        self.fates = {}    # (partition, position) -> what its handler says
+        self.lines_at = {} # (partition, position) -> bytes
         self.sizes = []
         self.lines = 0
         for partition, path in enumerate(sorted(pathlib.Path(directory).glob("*.jsonl"))):
@@ -112,8 +119,11 @@ class Reference:
 
     def enter(self, partition, position, line, output_every):
         entry = readable(line)
-        if entry is None or entry["fate"] == "reject":
-            self.dead[partition, position] = (line, entry is not None)
+        fate = "broken" if entry is None else entry["fate"]
+        self.fates[partition, position] = fate
+        self.lines_at[partition, position] = line
+        if fate in ("broken", "reject", "exhaust"):
+            self.dead[partition, position] = (line, fate)
             return
         if entry["fate"] == "skip":
             return
@@ -140,6 +150,7 @@ class Verdict:
         self.counts = {}
         self.extras = {}        # store -> key -> values
         self.blocks = self.materialised = 0
+        self.waiting = ledger_waiting.Waiting()
         for text in dump.splitlines():
             self.take(json.loads(text))
 
@@ -149,6 +160,8 @@ class Verdict:
         elif "partition" in item:
             name = pathlib.Path(item["partition"]).name
             self.lows[int(name.removeprefix("part-").removesuffix(".jsonl"))] = item["low"]
+        elif item["store"] in ("waiting", "head"):
+            self.waiting.take(item)
         elif item["store"] == "chains":
             self.chains[item["key"]] = bytes.fromhex(item.get("hex", ""))
         elif item["store"] == "counts":
@@ -174,8 +187,17 @@ class Verdict:
             self.find(f"{where}: after {count} entries sum {total}, last {last}, hash "
                       f"{value:016x}; right is {links[count - 1][1:]}")
         low = self.low(partition)
-        if count < len(links) and links[count][0] < low:
-            self.find(f"{where}: the entry at {links[count][0]} is lost, low position {low}")
+        for position, *_ in links[count:]:
+            if position < low and (partition, position) not in self.waiting.places:
+                self.find(f"{where}: the entry at {position} is lost, low position {low}")
+                break
+
+    def check_waiting(self):
+        done = {(key, partition): struct.unpack_from("<Q", data, partition * 32)[0]
+                for key, data in self.chains.items() for partition in range(len(data) // 32)}
+        self.waiting.check(self.reference, done, self.find)
+        if self.waiting.items and not self.partial:
+            self.find(f"{len(self.waiting.items)} records still wait at the end")
 
     def check_state(self):
         keys = {key for key, _ in self.reference.chains} | set(self.chains) | set(self.counts)
@@ -230,7 +252,8 @@ class Verdict:
 
     def check_present(self, what, wanted, seen):
         for place in wanted:
-            if place not in seen and place[1] < self.low(place[0]):
+            if place not in seen and place[1] < self.low(place[0]) and \
+                    place not in self.waiting.places:
                 self.find(f"{what}: the one of {place} is lost")
         if len({item[0] for item in seen.values()}) != len(seen):
             self.find(f"{what}: one id for different positions")
@@ -250,7 +273,7 @@ class Verdict:
         seen = {}
         for item in self.lines_of(path):
             place = (item.get("partition"), item.get("position"))
-            line, rejected = self.reference.dead.get(place, (None, False))
+            line, fate = self.reference.dead.get(place, (None, None))
             value = item.get("value", "").encode()
             if "value_base64" in item:
                 value = base64.b64decode(item["value_base64"])
@@ -258,10 +281,9 @@ class Verdict:
                 self.find(f"{path.name}: {item} is no dead letter of the input")
                 continue
             reason = item["reason"]
-            if rejected != (reason == "rejected: ledger: wanted"
-                            or reason == "ledger: wanted") or \
-                    not rejected and reason not in BROKEN_REASONS:
-                self.find(f"{path.name}: {place}: reason {reason}")
+            if reason not in REASONS[fate] or item["attempts"] != ATTEMPTS[fate]:
+                self.find(f"{path.name}: {place}: {reason} after {item['attempts']} attempts of "
+                          f"a record with the fate {fate}")
             self.check_ids(seen, place, (item["id"], reason, value))
         self.check_present("dead letters", self.reference.dead, seen)
 
@@ -271,6 +293,7 @@ class Verdict:
         self.check_state()
         if extra:
             self.check_extra(extra)
+        self.check_waiting()
         self.check_outputs(directory / "out.jsonl")
         self.check_dead(directory / "dead.dlq")
         return self.findings

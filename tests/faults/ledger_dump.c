@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/json.h"
+#include "faults/ledger_waiting.h"
 
 /* What is printed, and the store that prints itself. */
 struct dump {
@@ -74,6 +75,8 @@ int ledger_dump(const char *state_url, bool progress_only, const struct ledger_e
         if (status == STRID_ENOTFOUND) /* killed before the stores were written down */
             status = STRID_OK;
     }
+    if (status == STRID_OK && !progress_only)
+        status = ledger_waiting_print(reader, &error);
     buffer_fini(&dump.line);
     strid_state_reader_close(reader);
     if (status != STRID_OK)

@@ -3,6 +3,7 @@
  *   {"partition":"<identity>","low":N}
  *   {"store":"chains","key":"...","hex":"..."}   {"store":"counts","key":"...","value":N}
  *   {"store":"<extra>","key":"...","value":N}    one for each subkey; -2: not as it was written
+ * and what ledger_waiting.h prints.
  * @thread one */
 #ifndef FAULTS_LEDGER_DUMP_H
 #define FAULTS_LEDGER_DUMP_H

@@ -139,7 +139,8 @@ static strid_outcome handle(strid_context *ctx, const strid_record *record, void
         return spoil(handler, ctx, record, STRID_REJECT);
     if (strid_bytes_equal(fate, strid_bytes_of_text("skip")))
         return spoil(handler, ctx, record, STRID_SKIP);
-    if (strid_bytes_equal(fate, strid_bytes_of_text("retry")) && strid_attempt(ctx) == 0)
+    if (strid_bytes_equal(fate, strid_bytes_of_text("exhaust")) ||
+        (strid_bytes_equal(fate, strid_bytes_of_text("retry")) && strid_attempt(ctx) == 0))
         return spoil(handler, ctx, record, STRID_RETRY);
     return enter(handler, ctx, record);
 }

@@ -21,11 +21,14 @@ static uint64_t next_number(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-/* What the handler has to answer: most lines are done at once, some are retried once, skipped or
- * rejected, each after state was written that must not stay. */
-static const char *choose_fate(uint64_t number)
+/* What the handler has to answer: most lines are done at once, some are retried once or until there
+ * are no attempts left, skipped or rejected, each after state was written that must not stay. */
+static const char *choose_fate(uint64_t number, bool harsh)
 {
-    switch (number % 64) {
+    uint64_t dice = number % 64;
+    if (harsh && dice >= 4 && dice < 14)
+        return dice < 12 ? "retry" : "exhaust";
+    switch (dice) {
     case 0:
         return "reject";
     case 1:
@@ -73,7 +76,8 @@ static void put_line(struct buffer *out, const struct ledger_input *input, uint6
     buffer_printf(out,
                   "{\"type\":\"ledger.entry\",\"key\":\"key-%06" PRIu64 "\",\"seq\":%" PRIu64
                   ",\"amount\":%d,\"fate\":\"%s\",\"pad\":\"",
-                  key, ++sequences[key], (int)(number >> 40) % 2001 - 1000, choose_fate(number));
+                  key, ++sequences[key], (int)(number >> 40) % 2001 - 1000,
+                  choose_fate(number, input->harsh));
     uint64_t padding = input->padding == 0 ? 0 : (number >> 8) % (input->padding + 1);
     for (uint64_t i = 0; i < padding; i++)
         buffer_put_u8(out, (uint8_t)letters[(number >> (i % 59)) % 32]);

@@ -5,6 +5,7 @@
 #ifndef FAULTS_LEDGER_INPUT_H
 #define FAULTS_LEDGER_INPUT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct ledger_input {
@@ -14,6 +15,7 @@ struct ledger_input {
     uint32_t files;
     uint32_t keys;
     uint32_t padding; /* at most this many bytes of padding a line */
+    bool harsh;       /* one record in eight fails at first, one in 32 for good */
 };
 
 /* Writes part-0.jsonl ... part-N.jsonl. Returns 0, or -1 with a message on stderr. */

@@ -22,7 +22,8 @@ class CheckerTest(unittest.TestCase):
         self.folder = tempfile.TemporaryDirectory()
         self.path = pathlib.Path(self.folder.name)
         subprocess.run([LEDGER, "generate", "--dir", self.path, "--seed", "5", "--records", "3000",
-                        "--files", "2", "--keys", "40", "--padding", "60"], check=True)
+                        "--files", "2", "--keys", "40", "--padding", "60", "--harsh", "1"],
+                       check=True)
         self.reference = ledger_check.Reference(self.path, EVERY)
         self.lows = list(self.reference.sizes)
         self.chains = {}
@@ -34,9 +35,12 @@ class CheckerTest(unittest.TestCase):
         self.outputs = [{"id": f"o/{place}", "key": key, "value": dict(value)}
                         for place, (key, value) in self.reference.outputs.items()]
         self.dead = [{"id": f"d/{place}", "partition": place[0], "position": place[1],
-                      "reason": "rejected: ledger: wanted" if rejected else "not_json",
+                      "reason": "not_json" if fate == "broken" else
+                                ledger_check.REASONS[fate][0],
+                      "attempts": ledger_check.ATTEMPTS[fate],
                       "value_base64": ledger_check.base64.b64encode(line).decode()}
-                     for place, (line, rejected) in self.reference.dead.items()]
+                     for place, (line, fate) in self.reference.dead.items()]
+        self.waiting = []
 
     def tearDown(self):
         self.folder.cleanup()
@@ -49,6 +53,7 @@ class CheckerTest(unittest.TestCase):
                   for key, parts in self.chains.items()]
         lines += [{"store": "counts", "key": key, "value": value}
                   for key, value in self.counts.items()]
+        lines += self.waiting
         for name, items in (("out.jsonl", self.outputs), ("dead.dlq", self.dead)):
             text = "".join(item if isinstance(item, str) else json.dumps(item) + "\n"
                            for item in items)
@@ -132,6 +137,66 @@ class CheckerTest(unittest.TestCase):
         self.dead[0]["value_base64"] = "AAAA"
         self.dead[1]["reason"] = "because"
         self.assertEqual(len(self.findings()), 3)  # the first one is lost, too
+
+    def test_dead_letter_after_another_number_of_attempts(self):
+        self.dead[0]["attempts"] += 1
+        self.assertEqual(len(self.findings()), 1)
+
+    def wait(self, count):
+        """The last `count` entries of a key and partition wait; the first of them failed."""
+        links = next(links for (_, partition), links in self.reference.chains.items()
+                     if partition == 0 and
+                     self.reference.fates[0, links[-count][0]] == "retry")
+        key = next(key for (key, _), own in self.reference.chains.items() if own is links)
+        left = links[:-count]
+        self.counts[key] -= count
+        self.chains[key][0] = (len(left), *left[-1][1:])
+        self.outputs = [item for item in self.outputs
+                        if (item["value"]["partition"], item["value"]["position"]) not in
+                        {(0, link[0]) for link in links[-count:]}]
+        self.waiting = [{"store": "head", "key": key, "first": 5, "last": 4 + count, "attempts": 1}]
+        for seq, link in enumerate(links[-count:], 5):
+            line = self.reference.lines_at[0, link[0]].decode()
+            self.waiting.append({"store": "waiting", "key": key, "seq": seq, "position": link[0],
+                                 "topic": "/in/part-0.jsonl", "bytes": line})
+
+    def test_records_that_wait_are_not_lost(self):
+        self.wait(2)
+        self.assertEqual(self.findings(partial=True), [])
+        self.assertEqual(len(self.findings()), 1)  # at the end nothing waits
+
+    def test_one_of_those_that_wait_is_lost(self):
+        self.wait(2)
+        self.waiting.pop()
+        self.waiting[0]["last"] -= 1
+        self.assertIn("is lost", self.findings(partial=True)[0])
+
+    def test_done_and_waiting(self):
+        self.wait(2)
+        entry = self.waiting[2]
+        key, links = entry["key"], self.reference.chains[entry["key"], 0]
+        self.counts[key] += 2
+        self.chains[key][0] = (len(links), *links[-1][1:])
+        self.assertTrue(any("waits, and" in text for text in self.findings(partial=True)))
+
+    def test_waits_twice_or_behind_a_later_one(self):
+        self.wait(2)
+        self.waiting[2] = dict(self.waiting[1], seq=6)
+        texts = self.findings(partial=True)
+        self.assertTrue(any("twice" in text for text in texts))
+        self.assertTrue(any("behind a later record" in text for text in texts))
+
+    def test_head_that_disagrees(self):
+        self.wait(2)
+        right = self.waiting[0]
+        for change in ({"attempts": 2}, {"last": 7}, {"damaged": True}):
+            self.waiting[0] = dict(right, **change)
+            self.assertEqual(len(self.findings(partial=True)), 1, change)
+
+    def test_other_bytes_wait(self):
+        self.wait(2)
+        self.waiting[1]["bytes"] += " "
+        self.assertIn("not the bytes", self.findings(partial=True)[0])
 
     def test_torn_lines_are_allowed_once_a_kill(self):
         self.outputs.insert(5, '{"id":"o/(0\n')
