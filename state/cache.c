@@ -15,28 +15,18 @@ enum {
     EXPIRE_PREFETCH = 8
 };
 
-static uint32_t tag_of(uint32_t hash, uint8_t store)
-{
-    return hash ^ (uint32_t)store * UINT32_C(0x9e3779b1);
-}
-
 static uint32_t tag_of_key(uint32_t hash, uint8_t store, strid_bytes key, uint16_t sub_len)
 {
-    uint32_t tag = tag_of(hash, store);
+    uint32_t tag = cache_tag(hash, store);
     return sub_len == 0 ? tag : tag ^ crc32c(0, key.data + (key.len - sub_len), sub_len);
 }
 
 static uint32_t tag_of_entry(const struct cache_entry *entry)
 {
     if (__builtin_expect((entry->flags & CACHE_SUBKEY) == 0, 1))
-        return tag_of(entry->hash, entry->store);
+        return cache_tag(entry->hash, entry->store);
     struct key_state key = cache_key_of(entry);
     return tag_of_key(key.hash, key.store, key.key, key.sub_len);
-}
-
-static size_t home_of(const struct cache *cache, uint32_t tag)
-{
-    return (size_t)((uint64_t)tag * UINT64_C(0x9e3779b97f4a7c15) >> cache->shift);
 }
 
 static uint64_t slot_of(uint32_t tag, uint32_t cell) { return (uint64_t)tag << 32 | (cell + 1); }
@@ -93,30 +83,6 @@ void cache_fini(struct cache *cache)
     *cache = (struct cache){0};
 }
 
-/* Keys of 8 to 16 bytes, which most are, by two words that may overlap: no call, no branch per
- * byte. */
-static inline bool same_bytes(const uint8_t *a, const uint8_t *b, size_t len)
-{
-    if (__builtin_expect(len >= 8 && len <= 16, 1)) {
-        uint64_t a_head, a_tail, b_head, b_tail;
-        memcpy(&a_head, a, 8);
-        memcpy(&b_head, b, 8);
-        memcpy(&a_tail, a + len - 8, 8);
-        memcpy(&b_tail, b + len - 8, 8);
-        return ((a_head ^ b_head) | (a_tail ^ b_tail)) == 0;
-    }
-    return len == 0 || memcmp(a, b, len) == 0;
-}
-
-static inline bool is_key(const struct cache_entry *entry, const struct cache_key *key)
-{
-    /* Store and flags in one comparison: an entry with a subkey is none of the keys asked for. */
-    uint16_t store;
-    memcpy(&store, &entry->store, sizeof store);
-    return entry->hash == key->hash && (store & (UINT8_MAX | CACHE_SUBKEY << 8)) == key->store &&
-           entry->key_len == key->key.len && same_bytes(entry->bytes, key->key.data, key->key.len);
-}
-
 static bool is_sub_key(const struct cache_entry *entry, const struct cache_key *key)
 {
     return entry->hash == key->hash && entry->store == key->store &&
@@ -126,29 +92,13 @@ static bool is_sub_key(const struct cache_entry *entry, const struct cache_key *
            memcmp(entry->bytes, key->key.data, key->key.len) == 0;
 }
 
-struct cache_entry *cache_find(struct cache *cache, const struct cache_key *key)
-{
-    uint32_t tag = tag_of(key->hash, key->store);
-    size_t mask = cache->slot_count - 1;
-    for (size_t at = home_of(cache, tag); cache->slots[at] != 0; at = (at + 1) & mask) {
-        if (cache->slots[at] >> 32 != tag)
-            continue;
-        struct cache_entry *entry = entry_at(cache, (uint32_t)cache->slots[at] - 1);
-        if (is_key(entry, key)) {
-            entry->flags |= CACHE_REFERENCED;
-            return entry;
-        }
-    }
-    return NULL;
-}
-
 struct cache_entry *cache_find_sub(struct cache *cache, const struct cache_key *key)
 {
     if (key->sub_len == 0)
         return cache_find(cache, key);
     uint32_t tag = tag_of_key(key->hash, key->store, key->key, key->sub_len);
     size_t mask = cache->slot_count - 1;
-    for (size_t at = home_of(cache, tag); cache->slots[at] != 0; at = (at + 1) & mask) {
+    for (size_t at = cache_home(cache, tag); cache->slots[at] != 0; at = (at + 1) & mask) {
         if (cache->slots[at] >> 32 != tag)
             continue;
         struct cache_entry *entry = entry_at(cache, (uint32_t)cache->slots[at] - 1);
@@ -160,33 +110,20 @@ struct cache_entry *cache_find_sub(struct cache *cache, const struct cache_key *
     return NULL;
 }
 
-void cache_prefetch_slot(const struct cache *cache, uint32_t hash, uint8_t store)
-{
-    __builtin_prefetch(&cache->slots[home_of(cache, tag_of(hash, store))]);
-}
-
-void cache_prefetch_entry(const struct cache *cache, uint32_t hash, uint8_t store)
-{
-    uint32_t tag = tag_of(hash, store);
-    uint64_t slot = cache->slots[home_of(cache, tag)];
-    if (slot >> 32 == tag && slot != 0)
-        __builtin_prefetch(entry_at(cache, (uint32_t)slot - 1));
-}
-
 static void insert_slot(struct cache *cache, uint64_t slot)
 {
     size_t mask = cache->slot_count - 1;
-    size_t at = home_of(cache, (uint32_t)(slot >> 32));
+    size_t at = cache_home(cache, (uint32_t)(slot >> 32));
     while (cache->slots[at] != 0)
         at = (at + 1) & mask;
     cache->slots[at] = slot;
 }
 
-static void grow_slots(struct cache *cache)
+static void resize_slots(struct cache *cache, size_t wanted)
 {
     uint64_t *old = cache->slots;
     size_t count = cache->slot_count;
-    set_slots(cache, 2 * count);
+    set_slots(cache, wanted);
     for (size_t i = 0; i < count; i++)
         if (old[i] != 0)
             insert_slot(cache, old[i]);
@@ -199,7 +136,7 @@ static size_t find_slot(const struct cache *cache, const struct cache_entry *ent
     uint32_t tag = tag_of_entry(entry);
     uint64_t slot = slot_of(tag, slab_cell_of(&cache->slab, entry));
     size_t mask = cache->slot_count - 1;
-    size_t at = home_of(cache, tag);
+    size_t at = cache_home(cache, tag);
     while (cache->slots[at] != slot) {
         STRID_DASSERT(cache->slots[at] != 0);
         at = (at + 1) & mask;
@@ -211,7 +148,7 @@ static void remove_slot(struct cache *cache, size_t hole)
 {
     size_t mask = cache->slot_count - 1;
     for (size_t at = (hole + 1) & mask; cache->slots[at] != 0; at = (at + 1) & mask) {
-        size_t home = home_of(cache, (uint32_t)(cache->slots[at] >> 32));
+        size_t home = cache_home(cache, (uint32_t)(cache->slots[at] >> 32));
         /* It may move into the hole unless its home lies behind the hole. */
         if (((at - home) & mask) >= ((at - hole) & mask)) {
             cache->slots[hole] = cache->slots[at];
@@ -252,11 +189,25 @@ static void store_value(struct cache *cache, struct cache_entry *entry,
     }
 }
 
-struct cache_entry *cache_add(struct cache *cache, const struct cache_key *key,
-                              const struct key_value *value)
+static void grow_slots(struct cache *cache)
 {
-    if (3 * (cache->entry_count + 1) > 2 * cache->slot_count)
-        grow_slots(cache);
+    if (3 * (cache->entry_count + cache->staged_count + 1) > 2 * cache->slot_count)
+        resize_slots(cache, 2 * cache->slot_count);
+}
+
+void cache_expect(struct cache *cache, uint64_t entries)
+{
+    size_t wanted = cache->slot_count;
+    while (2 * wanted < 3 * (entries + 1) && 4 * wanted * sizeof(uint64_t) < cache->bytes_max)
+        wanted *= 2;
+    if (wanted > cache->slot_count)
+        resize_slots(cache, wanted);
+}
+
+/* A clean entry that the index does not know yet. */
+static uint32_t make_entry(struct cache *cache, const struct cache_key *key,
+                           const struct key_value *value)
+{
     bool sub = key->sub_len != 0;
     size_t key_len = key->key.len + (sub ? (size_t)CACHE_SUBKEY_LEN : 0);
     uint32_t class = slab_class_of(cell_bytes(key_len, value->bytes.len));
@@ -271,12 +222,60 @@ struct cache_entry *cache_add(struct cache *cache, const struct cache_key *key,
     if (__builtin_expect(sub, 0)) {
         memcpy(entry->bytes + key->key.len, &key->sub_len, CACHE_SUBKEY_LEN);
         entry->flags |= CACHE_SUBKEY;
-        sub_index_add(&cache->subs, &cache->slab, cell);
     }
     store_value(cache, entry, value);
+    return cell;
+}
+
+static void add_entry(struct cache *cache, uint32_t cell)
+{
+    const struct cache_entry *entry = entry_at(cache, cell);
+    if (__builtin_expect((entry->flags & CACHE_SUBKEY) != 0, 0))
+        sub_index_add(&cache->subs, &cache->slab, cell);
     insert_slot(cache, slot_of(tag_of_entry(entry), cell));
     cache->entry_count++;
-    return entry;
+}
+
+struct cache_entry *cache_add(struct cache *cache, const struct cache_key *key,
+                              const struct key_value *value)
+{
+    grow_slots(cache);
+    uint32_t cell = make_entry(cache, key, value);
+    add_entry(cache, cell);
+    return entry_at(cache, cell);
+}
+
+/* The entry that was staged first gets its place, unless its key has one. */
+static void end_first(struct cache *cache)
+{
+    uint32_t cell = cache->staged[cache->staged_first++ % CACHE_STAGED_MAX];
+    cache->staged_count--;
+    struct cache_entry *entry = entry_at(cache, cell);
+    struct key_state name = cache_key_of(entry);
+    struct cache_key key = cache_key_from(&name);
+    if (__builtin_expect(cache_find_sub(cache, &key) != NULL, 0)) {
+        drop_value(cache, entry);
+        slab_release(&cache->slab, cell, class_of_entry(entry));
+        return;
+    }
+    add_entry(cache, cell);
+}
+
+void cache_stage(struct cache *cache, const struct cache_key *key, const struct key_value *value)
+{
+    if (cache->staged_count == CACHE_STAGED_MAX)
+        end_first(cache);
+    grow_slots(cache);
+    uint32_t cell = make_entry(cache, key, value);
+    cache->staged[(cache->staged_first + cache->staged_count++) % CACHE_STAGED_MAX] = cell;
+    uint32_t tag = tag_of_entry(entry_at(cache, cell));
+    __builtin_prefetch(&cache->slots[cache_home(cache, tag)], 1);
+}
+
+void cache_stage_end(struct cache *cache)
+{
+    while (cache->staged_count > 0)
+        end_first(cache);
 }
 
 /* Moves an entry into a cell of another size; its value is set by the caller. */
@@ -297,7 +296,7 @@ static struct cache_entry *move_entry(struct cache *cache, struct cache_entry *o
     return entry;
 }
 
-static void mark_dirty(struct cache *cache, struct cache_entry *entry)
+void cache_list_dirty(struct cache *cache, struct cache_entry *entry)
 {
     if ((entry->flags & CACHE_DIRTY) != 0)
         return;
@@ -334,7 +333,7 @@ struct cache_entry *cache_put(struct cache *cache, struct cache_entry *entry,
     }
     drop_value(cache, entry);
     store_value(cache, entry, value);
-    mark_dirty(cache, entry);
+    cache_list_dirty(cache, entry);
     return entry;
 }
 
@@ -345,7 +344,7 @@ struct cache_entry *cache_set(struct cache *cache, const struct cache_key *key,
     if (entry != NULL)
         return cache_put(cache, entry, value);
     entry = cache_add(cache, key, value);
-    mark_dirty(cache, entry);
+    cache_list_dirty(cache, entry);
     return entry;
 }
 

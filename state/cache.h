@@ -26,7 +26,8 @@ enum {
     CACHE_OUTSIDE = 16, /* the value lies outside of the slab */
     CACHE_PINNED = 32,  /* a handler holds a view of it */
     CACHE_SUBKEY = 64,  /* of a subkey */
-    CACHE_SUBKEY_LEN = 2
+    CACHE_SUBKEY_LEN = 2,
+    CACHE_STAGED_MAX = 16
 };
 
 struct cache_entry {
@@ -68,6 +69,8 @@ struct cache {
     uint64_t dirty_bytes;                /* about what they take in a block */
     uint64_t complete[KEY_VSHARDS / 64]; /* bit of a vshard: what is not here is not in the store */
     size_t expire_at;                    /* slot that cache_expire() looks at next */
+    uint32_t staged[CACHE_STAGED_MAX];   /* cells that wait for their place in the index; a ring */
+    uint32_t staged_first, staged_count;
     uint64_t evictions;
     uint64_t moves; /* entries that left their place: pointers to entries hold while it stays */
 };
@@ -75,21 +78,28 @@ struct cache {
 void cache_init(struct cache *cache, uint64_t bytes_max, bool complete);
 void cache_fini(struct cache *cache);
 
-/* NULL: not here. */
-struct cache_entry *cache_find(struct cache *cache, const struct cache_key *key); /* no subkey */
+/* NULL: not here. cache_find(), for keys without a subkey, is below. */
 struct cache_entry *cache_find_sub(struct cache *cache, const struct cache_key *key); /* any key */
-void cache_prefetch_slot(const struct cache *cache, uint32_t hash, uint8_t store);
-void cache_prefetch_entry(const struct cache *cache, uint32_t hash, uint8_t store);
 
 /* Adds a clean entry that is not here: what the store holds, or (kind ABSENT) that it holds
  * nothing. */
 struct cache_entry *cache_add(struct cache *cache, const struct cache_key *key,
                               const struct key_value *value);
+/* For loading many: the same, unless the key is here, whose value then is the newer one. The entry
+ * is not found before cache_stage_end(), since its place in the index is fetched meanwhile. */
+void cache_stage(struct cache *cache, const struct cache_key *key, const struct key_value *value);
+void cache_stage_end(struct cache *cache);
+/* Makes the index large enough for so many entries at once, rather than by doubling it again and
+ * again. */
+void cache_expect(struct cache *cache, uint64_t entries);
 /* Gives an entry a new value and makes it dirty; the entry may move. */
 struct cache_entry *cache_put(struct cache *cache, struct cache_entry *entry,
                               const struct key_value *value);
 
-/* The same for any key, here or not. */
+/* Puts it on the list of those that changed since the last block, where it is not. */
+void cache_list_dirty(struct cache *cache, struct cache_entry *entry);
+
+/* The same as cache_put() for any key, here or not. */
 struct cache_entry *cache_set(struct cache *cache, const struct cache_key *key,
                               const struct key_value *value);
 
@@ -152,6 +162,96 @@ static inline const uint8_t *cache_value(const struct cache_entry *entry)
     const uint8_t *outside;
     memcpy(&outside, at, sizeof outside);
     return outside;
+}
+
+/* What follows runs once per record, so it is here, where it becomes part of its callers. */
+
+static inline uint32_t cache_tag(uint32_t hash, uint8_t store)
+{
+    return hash ^ (uint32_t)store * UINT32_C(0x9e3779b1);
+}
+
+static inline size_t cache_home(const struct cache *cache, uint32_t tag)
+{
+    return (size_t)((uint64_t)tag * UINT64_C(0x9e3779b97f4a7c15) >> cache->shift);
+}
+
+/* Keys of 8 to 16 bytes, which most are, by two words that may overlap: no call, no branch per
+ * byte. */
+static inline bool cache_same_bytes(const uint8_t *a, const uint8_t *b, size_t len)
+{
+    if (__builtin_expect(len >= 8 && len <= 16, 1)) {
+        uint64_t a_head, a_tail, b_head, b_tail;
+        memcpy(&a_head, a, 8);
+        memcpy(&b_head, b, 8);
+        memcpy(&a_tail, a + len - 8, 8);
+        memcpy(&b_tail, b + len - 8, 8);
+        return ((a_head ^ b_head) | (a_tail ^ b_tail)) == 0;
+    }
+    return len == 0 || memcmp(a, b, len) == 0;
+}
+
+static inline bool cache_is_key(const struct cache_entry *entry, const struct cache_key *key)
+{
+    /* Store and flags in one comparison: an entry with a subkey is none of the keys asked for. */
+    uint16_t store;
+    memcpy(&store, &entry->store, sizeof store);
+    return entry->hash == key->hash && (store & (UINT8_MAX | CACHE_SUBKEY << 8)) == key->store &&
+           entry->key_len == key->key.len &&
+           cache_same_bytes(entry->bytes, key->key.data, key->key.len);
+}
+
+/* A key without a subkey; NULL: not here. */
+static inline struct cache_entry *cache_find(struct cache *cache, const struct cache_key *key)
+{
+    uint32_t tag = cache_tag(key->hash, key->store);
+    size_t mask = cache->slot_count - 1;
+    uint64_t slot;
+    for (size_t at = cache_home(cache, tag); (slot = cache->slots[at]) != 0; at = (at + 1) & mask) {
+        if (slot >> 32 != tag)
+            continue;
+        struct cache_entry *entry = slab_at(&cache->slab, (uint32_t)slot - 1);
+        if (cache_is_key(entry, key)) {
+            entry->flags |= CACHE_REFERENCED;
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+/* First the index, then, when that has arrived, the entry: some records ahead of cache_find(). */
+static inline void cache_prefetch_slot(const struct cache *cache, uint32_t hash, uint8_t store)
+{
+    __builtin_prefetch(&cache->slots[cache_home(cache, cache_tag(hash, store))]);
+}
+
+static inline void cache_prefetch_entry(const struct cache *cache, uint32_t hash, uint8_t store)
+{
+    uint32_t tag = cache_tag(hash, store);
+    size_t mask = cache->slot_count - 1;
+    uint64_t slot;
+    /* A third of the entries lie behind their home, nearly always in the same line. */
+    for (size_t at = cache_home(cache, tag); (slot = cache->slots[at]) != 0; at = (at + 1) & mask)
+        if (slot >> 32 == tag) {
+            __builtin_prefetch(slab_at(&cache->slab, (uint32_t)slot - 1), 1);
+            return;
+        }
+}
+
+/* What cache_put() does, for a number where there is a number (or as many bytes) already; false:
+ * there is not, and nothing was done. The entry does not move. */
+static inline bool cache_put_number(struct cache *cache, struct cache_entry *entry,
+                                    strid_state_kind kind, uint64_t number, int64_t expiry_ms)
+{
+    if (__builtin_expect(entry->value_len != sizeof number, 0))
+        return false;
+    memcpy(entry->bytes + entry->key_len, &number, sizeof number);
+    entry->expiry_ms = expiry_ms;
+    uint8_t flags = (uint8_t)((entry->flags & ~CACHE_KIND) | (uint8_t)kind);
+    entry->flags = flags;
+    if ((flags & CACHE_DIRTY) == 0)
+        cache_list_dirty(cache, entry);
+    return true;
 }
 
 #endif

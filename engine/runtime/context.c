@@ -237,25 +237,35 @@ int64_t context_expiry(const struct worker *worker, uint8_t store)
     return ttl_ms == 0 ? 0 : worker->now_ms + ttl_ms;
 }
 
-void context_merge(struct strid_context *context)
+/* A write of any kind, to a key that is in the cache or not. */
+static void merge_write(struct strid_context *context, const struct context_write *write)
 {
     struct cache *cache = &context->worker->cache;
+    struct key_value value = {.kind = write->kind};
+    if (write->kind == STRID_STATE_BYTES)
+        value.bytes = strid_bytes_of(context->bytes.data + write->bytes_at, write->bytes_len);
+    else if (write->kind != STRID_STATE_ABSENT)
+        value.bytes = strid_bytes_of(&write->number, 8);
+    if (value.kind != STRID_STATE_ABSENT)
+        value.expiry_ms = context_expiry(context->worker, write->store);
+    struct cache_entry *entry = write->entry;
+    if (entry == NULL) {
+        struct cache_key key = {.key = context->key, .hash = context->hash, .store = write->store};
+        entry = cache_add(cache, &key, &(struct key_value){.kind = STRID_STATE_ABSENT});
+    }
+    (void)cache_put(cache, entry, &value);
+}
+
+void context_merge(struct strid_context *context)
+{
+    struct worker *worker = context->worker;
     for (uint32_t i = 0; i < context->write_count; i++) {
-        struct context_write *write = &context->writes[i];
-        struct key_value value = {.kind = write->kind};
-        if (write->kind == STRID_STATE_BYTES)
-            value.bytes = strid_bytes_of(context->bytes.data + write->bytes_at, write->bytes_len);
-        else if (write->kind != STRID_STATE_ABSENT)
-            value.bytes = strid_bytes_of(&write->number, 8);
-        if (value.kind != STRID_STATE_ABSENT)
-            value.expiry_ms = context_expiry(context->worker, write->store);
-        struct cache_entry *entry = write->entry;
-        if (entry == NULL) {
-            struct cache_key key = {
-                .key = context->key, .hash = context->hash, .store = write->store};
-            entry = cache_add(cache, &key, &(struct key_value){.kind = STRID_STATE_ABSENT});
-        }
-        (void)cache_put(cache, entry, &value);
+        const struct context_write *write = &context->writes[i];
+        bool is_number = write->kind == STRID_STATE_I64 || write->kind == STRID_STATE_F64;
+        if (!is_number || write->entry == NULL ||
+            !cache_put_number(&worker->cache, write->entry, write->kind, write->number,
+                              context_expiry(worker, write->store)))
+            merge_write(context, write);
     }
     if (__builtin_expect(context->subs.count > 0, 0))
         context_sub_merge(context);

@@ -69,20 +69,12 @@ static struct route *make(const struct definition *definition, strid_bytes type,
     return route;
 }
 
-static bool is_type(const struct route *route, strid_bytes type)
+struct route *route_find_any(struct route_table *table, strid_bytes type)
 {
-    return route->type_len == type.len &&
-           (type.len == 0 || memcmp(route->type, type.data, type.len) == 0);
-}
-
-struct route *route_find(struct route_table *table, strid_bytes type)
-{
-    if (table->last != NULL && is_type(table->last, type))
-        return table->last;
     uint64_t hash = XXH3_64bits(type.data, type.len);
     uint32_t at = (uint32_t)hash & (ROUTE_SLOTS - 1);
     for (; table->slots[at] != NULL; at = (at + 1) & (ROUTE_SLOTS - 1))
-        if (table->slots[at]->hash == hash && is_type(table->slots[at], type))
+        if (table->slots[at]->hash == hash && route_is_type(table->slots[at], type))
             return table->last = table->slots[at];
     struct route *route = make(table->definition, type, hash);
     STRID_ASSERT(table->count < ROUTE_TYPES_MAX + ROUTE_CALLS_MAX);

@@ -3,6 +3,8 @@
 #ifndef RUNTIME_ROUTE_H
 #define RUNTIME_ROUTE_H
 
+#include <string.h>
+
 #include "pipeline/definition.h"
 
 enum { ROUTE_STORES_MAX = 8, ROUTE_CALLS_MAX = 512 };
@@ -28,14 +30,28 @@ struct route_table {
 
 void route_table_init(struct route_table *table, const struct definition *definition);
 void route_table_fini(struct route_table *table);
-/* What it returns lives until route_table_trim(); at most ROUTE_CALLS_MAX calls between two of
- * these. */
-struct route *route_find(struct route_table *table, strid_bytes type);
+/* Those of any type; route_find() is the same for the type that is mostly asked for. */
+struct route *route_find_any(struct route_table *table, strid_bytes type);
 /* Forgets all routes where there are too many: types come from outside. */
 void route_table_trim(struct route_table *table);
 void route_uses_store(struct route *route, uint8_t store);
 
 /* '*' any run of bytes, '?' one byte, the rest as it stands. */
 bool route_glob_matches(const char *glob, strid_bytes text);
+
+static inline bool route_is_type(const struct route *route, strid_bytes type)
+{
+    return route->type_len == type.len &&
+           (type.len == 0 || memcmp(route->type, type.data, type.len) == 0);
+}
+
+/* What it returns lives until route_table_trim(); at most ROUTE_CALLS_MAX calls between two of
+ * these. */
+static inline struct route *route_find(struct route_table *table, strid_bytes type)
+{
+    if (__builtin_expect(table->last != NULL && route_is_type(table->last, type), 1))
+        return table->last;
+    return route_find_any(table, type);
+}
 
 #endif

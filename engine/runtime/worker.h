@@ -114,6 +114,7 @@ struct worker_found {
     struct route *route;
     struct cache_entry *entry; /* of the first store of the route, while the cache has moved nothing
                                   since; NULL: not known */
+    uint32_t hash;             /* upper half of the key's */
 };
 
 struct worker {

@@ -70,11 +70,23 @@ static strid_outcome call_handlers(struct worker *worker, struct chunk_slot *slo
     return worst;
 }
 
+/* Apart from settle(), which runs for every record: the text is large, and what is seldom done. */
+static __attribute__((noinline)) void give_up(struct worker *worker, struct chunk_slot *slot,
+                                              strid_outcome outcome)
+{
+    struct strid_context *context = &worker->context;
+    char reason[CONTEXT_REASON_MAX + 32];
+    (void)snprintf(reason, sizeof reason, "%s%s%s",
+                   outcome == STRID_RETRY ? "attempts_exhausted" : "rejected",
+                   context->reason[0] == '\0' ? "" : ": ", context->reason);
+    dead_letter(worker, slot, reason, context->attempt);
+    context_merge(context);
+}
+
 /* What becomes of a record whose handlers have spoken; true: it is to be handled again at once. */
 static bool settle(struct worker *worker, struct chunk_slot *slot, strid_outcome outcome)
 {
     struct strid_context *context = &worker->context;
-    char reason[CONTEXT_REASON_MAX + 32];
     switch (outcome) {
     case STRID_DONE:
         if (context->output_count > 0)
@@ -99,11 +111,7 @@ static bool settle(struct worker *worker, struct chunk_slot *slot, strid_outcome
         context->attempt++;
         break;
     }
-    (void)snprintf(reason, sizeof reason, "%s%s%s",
-                   outcome == STRID_RETRY ? "attempts_exhausted" : "rejected",
-                   context->reason[0] == '\0' ? "" : ": ", context->reason);
-    dead_letter(worker, slot, reason, context->attempt);
-    context_merge(context);
+    give_up(worker, slot, outcome);
     return false;
 }
 

@@ -6,6 +6,11 @@
 #include "base/assert.h"
 #include "base/error.h"
 
+/* Each record is met three times, so many records apart: its line of the cache's index is asked
+ * for, then the entry that the index names, then both have arrived. Closer, and it waits for
+ * memory; farther, and what has arrived is pushed out again. */
+enum { ENTRY_BEHIND = 12, FIND_BEHIND = 24 };
+
 struct miss {
     struct cache_key key;
     size_t at, len; /* of its encoded key in fetch_bytes */
@@ -25,22 +30,21 @@ static struct cache_key key_of(const struct worker *worker, const struct chunk *
     return key;
 }
 
-static void prefetch(struct worker *worker, struct chunk *chunk)
+static inline void prefetch_index(struct worker *worker, const struct chunk_slot *slot,
+                                  struct worker_found *found)
 {
-    const struct cache *cache = &worker->cache;
-    route_table_trim(&worker->routes); /* no slot holds a route between two chunks */
-    for (uint32_t i = 0; i < chunk->count; i++) {
-        const struct chunk_slot *slot = &chunk->slots[i];
-        struct route *route = route_find(&worker->routes, slot->record.type);
-        worker->found[i] = (struct worker_found){.route = route};
-        for (uint32_t s = 0; s < route->store_count; s++)
-            cache_prefetch_slot(cache, (uint32_t)(slot->hash >> 32), route->stores[s]);
-    }
-    for (uint32_t i = 0; i < chunk->count; i++) {
-        const struct route *route = worker->found[i].route;
-        for (uint32_t s = 0; s < route->store_count; s++)
-            cache_prefetch_entry(cache, (uint32_t)(chunk->slots[i].hash >> 32), route->stores[s]);
-    }
+    struct route *route = route_find(&worker->routes, slot->record.type);
+    *found = (struct worker_found){.route = route, .hash = (uint32_t)(slot->hash >> 32)};
+    __builtin_prefetch(slot->record.key.data); /* the reader wrote it on another core */
+    for (uint32_t s = 0; s < route->store_count; s++)
+        cache_prefetch_slot(&worker->cache, found->hash, route->stores[s]);
+}
+
+static inline void prefetch_entry(const struct worker *worker, const struct worker_found *found)
+{
+    const struct route *route = found->route;
+    for (uint32_t s = 0; s < route->store_count; s++)
+        cache_prefetch_entry(&worker->cache, found->hash, route->stores[s]);
 }
 
 static void add_miss(struct worker *worker, const struct cache_key *key)
@@ -93,6 +97,11 @@ static strid_status read_misses(struct worker *worker, strid_error *err)
     return status == STRID_OK && run_failed(worker->run) ? STRID_ECORRUPT : status;
 }
 
+static uint32_t owned_vshards(const struct worker *worker)
+{
+    return KEY_VSHARDS / worker->run->worker_count + 1;
+}
+
 static bool load_entry(void *user, strid_bytes encoded_key, strid_bytes encoded_value)
 {
     struct worker *worker = user;
@@ -103,8 +112,7 @@ static bool load_entry(void *user, strid_bytes encoded_key, strid_bytes encoded_
         return false;
     }
     struct cache_key key = cache_key_from(&state);
-    if (cache_find_sub(&worker->cache, &key) == NULL) /* what is here is newer */
-        (void)cache_add(&worker->cache, &key, &value);
+    cache_stage(&worker->cache, &key, &value);
     return true;
 }
 
@@ -117,12 +125,15 @@ static bool load_vshard(struct worker *worker, uint32_t vshard)
     uint8_t from[] = {'s', (uint8_t)vshard}, to[] = {'s', (uint8_t)(vshard + 1)};
     strid_bytes end = vshard == KEY_VSHARDS - 1 ? strid_bytes_of_text("t") : strid_bytes_of(to, 2);
     worker->load_damaged = false;
-    if (directory->ops->scan(directory->store, strid_bytes_of(from, 2), end, load_entry, worker,
-                             NULL) != STRID_OK ||
-        worker->load_damaged)
+    strid_status status = directory->ops->scan(directory->store, strid_bytes_of(from, 2), end,
+                                               load_entry, worker, NULL);
+    cache_stage_end(&worker->cache);
+    if (status != STRID_OK || worker->load_damaged)
         return false;
     cache_set_complete(&worker->cache, vshard);
     worker->loaded_vshards++;
+    if (worker->loaded_vshards == 1) /* hashes are even: the others will be as large */
+        cache_expect(&worker->cache, worker->cache.entry_count * owned_vshards(worker));
     return true;
 }
 
@@ -132,9 +143,9 @@ static bool loads_vshards(const struct worker *worker)
     const struct cache *cache = &worker->cache;
     if (!worker->run->state_may_fit || cache->evictions > 0)
         return false;
-    uint32_t owned = KEY_VSHARDS / worker->run->worker_count + 1;
     return worker->loaded_vshards == 0 ||
-           cache_used_bytes(cache) / worker->loaded_vshards * owned <= cache->bytes_max / 20 * 19;
+           cache_used_bytes(cache) / worker->loaded_vshards * owned_vshards(worker) <=
+               cache->bytes_max / 20 * 19;
 }
 
 bool worker_load(struct worker *worker, uint32_t hash)
@@ -143,35 +154,51 @@ bool worker_load(struct worker *worker, uint32_t hash)
            (loads_vshards(worker) && load_vshard(worker, hash >> 24));
 }
 
-/* What is here is remembered, so that the handler's own look-up finds it at once. */
-static uint64_t find_all(struct worker *worker, struct chunk *chunk)
+/* It is not in the cache, and may be in the store. */
+static void find_elsewhere(struct worker *worker, struct worker_found *found,
+                           const struct cache_key *key)
 {
-    uint64_t lookups = 0;
-    for (uint32_t i = 0; i < chunk->count; i++) {
-        const struct chunk_slot *slot = &chunk->slots[i];
-        struct worker_found *found = &worker->found[i];
-        for (uint32_t s = 0; s < found->route->store_count && slot->fault == NULL; s++) {
-            struct cache_key key = key_of(worker, chunk, slot, found->route->stores[s]);
-            struct cache_entry *entry = cache_find(&worker->cache, &key);
-            lookups++;
-            if (s == 0)
-                found->entry = entry;
-            if (entry != NULL || cache_is_complete(&worker->cache, key.hash))
-                continue;
-            if (loads_vshards(worker) && load_vshard(worker, key.hash >> 24))
-                found->entry = NULL; /* it may be there now; the handler looks it up */
-            else
-                add_miss(worker, &key);
-        }
+    if (loads_vshards(worker) && load_vshard(worker, key->hash >> 24))
+        found->entry = NULL; /* it may be there now; the handler looks it up */
+    else
+        add_miss(worker, key);
+}
+
+/* What is here is remembered, so that the handler's own look-up finds it at once. Returns how many
+ * look-ups it took. */
+static inline uint32_t find(struct worker *worker, const struct chunk *chunk,
+                            const struct chunk_slot *slot, struct worker_found *found)
+{
+    const struct route *route = found->route;
+    if (slot->fault != NULL)
+        return 0;
+    for (uint32_t s = 0; s < route->store_count; s++) {
+        struct cache_key key = key_of(worker, chunk, slot, route->stores[s]);
+        struct cache_entry *entry = cache_find(&worker->cache, &key);
+        if (s == 0)
+            found->entry = entry;
+        if (__builtin_expect(entry == NULL && !cache_is_complete(&worker->cache, key.hash), 0))
+            find_elsewhere(worker, found, &key);
     }
-    return lookups;
+    return route->store_count;
 }
 
 strid_status worker_fetch(struct worker *worker, struct chunk *chunk, strid_error *err)
 {
-    prefetch(worker, chunk);
+    struct worker_found *found = worker->found;
+    uint64_t lookups = 0;
+    route_table_trim(&worker->routes); /* no slot holds a route between two chunks */
     worker->fetch_moves = worker->cache.moves;
-    uint64_t lookups = find_all(worker, chunk);
+    for (uint32_t i = 0; i < chunk->count + FIND_BEHIND; i++) {
+        if (i < chunk->count)
+            prefetch_index(worker, &chunk->slots[i], &found[i]);
+        uint32_t at = i - ENTRY_BEHIND; /* wraps round before the first, and is too large then */
+        if (at < chunk->count)
+            prefetch_entry(worker, &found[at]);
+        at = i - FIND_BEHIND;
+        if (at < chunk->count)
+            lookups += find(worker, chunk, &chunk->slots[at], &found[at]);
+    }
     worker_count(&worker->counters.lookups, lookups);
     return worker->fetch_misses.len == 0 ? STRID_OK : read_misses(worker, err);
 }
