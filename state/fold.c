@@ -6,6 +6,7 @@
 
 enum {
     ITEMS_MIN = 1024,
+    BYTES_MIN = 64 * 1024,
     INSERTION_MAX = 48,
     DIGIT_FIRST = 3,
     DIGIT_TOP = 7,
@@ -20,18 +21,12 @@ enum {
  * lies within the processor's cache while it is sorted by the rest. */
 struct item {
     uint64_t place; /* vshard 8 bits, store 8, the rest of the hash 24, 0 */
-    uint32_t block; /* index into blocks */
-    uint32_t at;    /* offset in it */
-};
-
-struct copy {
-    uint8_t *bytes;
-    size_t len;
+    uint64_t at;    /* offset in the copies of the blocks */
 };
 
 struct fold {
-    struct copy *blocks;
-    uint32_t block_count, block_capacity;
+    uint8_t *bytes; /* copies of the blocks, one behind the other; kept for the next use */
+    size_t len, bytes_capacity;
     struct item *items, *spare;   /* equal capacities: the radix sort goes to and fro */
     size_t vshards[DIGIT_VALUES]; /* how many entries each has; until sorted */
     size_t count, capacity;
@@ -48,9 +43,7 @@ struct fold *fold_create(void) { return memory_alloc_zeroed(sizeof(struct fold))
 
 void fold_clear(struct fold *fold)
 {
-    for (uint32_t i = 0; i < fold->block_count; i++)
-        memory_free(fold->blocks[i].bytes);
-    fold->block_count = 0;
+    fold->len = 0;
     fold->count = 0;
     fold->next = 0;
     fold->sorted = false;
@@ -62,10 +55,9 @@ void fold_destroy(struct fold *fold)
 {
     if (fold == NULL)
         return;
-    fold_clear(fold);
-    memory_free(fold->blocks);
-    memory_free(fold->items);
-    memory_free(fold->spare);
+    memory_unmap(fold->bytes, fold->bytes_capacity);
+    memory_unmap(fold->items, fold->capacity * sizeof *fold->items);
+    memory_unmap(fold->spare, fold->capacity * sizeof *fold->spare);
     memory_free(fold->progress);
     buffer_fini(&fold->key);
     buffer_fini(&fold->value);
@@ -80,14 +72,13 @@ static uint64_t place_of(const struct key_state *key)
 
 static const uint8_t *entry_at(const struct fold *fold, const struct item *item)
 {
-    return fold->blocks[item->block].bytes + item->at;
+    return fold->bytes + item->at;
 }
 
 static void read_item(struct fold *fold, const struct item *item, struct key_state *key,
                       struct key_value *value)
 {
-    const struct copy *copy = &fold->blocks[item->block];
-    struct cursor cursor = cursor_of(strid_bytes_of(copy->bytes + item->at, copy->len - item->at));
+    struct cursor cursor = cursor_of(strid_bytes_of(entry_at(fold, item), fold->len - item->at));
     bool read = block_read_state(&cursor, key, value, fold->number);
     STRID_DASSERT(read); /* it was read before */
     (void)read;
@@ -100,9 +91,9 @@ static void reserve_items(struct fold *fold, size_t more)
     size_t capacity = fold->capacity == 0 ? ITEMS_MIN : fold->capacity;
     while (capacity - fold->count < more)
         capacity *= 2;
-    fold->items = memory_resize(fold->items, capacity * sizeof *fold->items);
-    memory_free(fold->spare);
-    fold->spare = memory_alloc(capacity * sizeof *fold->spare);
+    size_t old = fold->capacity * sizeof *fold->items, bytes = capacity * sizeof *fold->items;
+    fold->items = memory_map(fold->items, old, bytes);
+    fold->spare = memory_map(fold->spare, old, bytes);
     fold->capacity = capacity;
 }
 
@@ -127,18 +118,20 @@ static void put_progress(struct fold *fold, const struct fold_progress *progress
 
 static strid_bytes keep_copy(struct fold *fold, strid_bytes block)
 {
-    if (fold->block_count == fold->block_capacity) {
-        fold->block_capacity = fold->block_capacity == 0 ? 16 : 2 * fold->block_capacity;
-        fold->blocks = memory_resize(fold->blocks, fold->block_capacity * sizeof *fold->blocks);
-    }
-    struct copy *copy = &fold->blocks[fold->block_count++];
-    *copy = (struct copy){.bytes = memory_alloc(block.len), .len = block.len};
-    memcpy(copy->bytes, block.data, block.len);
-    return strid_bytes_of(copy->bytes, copy->len);
+    size_t capacity = fold->bytes_capacity == 0 ? BYTES_MIN : fold->bytes_capacity;
+    while (capacity - fold->len < block.len)
+        capacity *= 2;
+    if (capacity != fold->bytes_capacity)
+        fold->bytes = memory_map(fold->bytes, fold->bytes_capacity, capacity);
+    fold->bytes_capacity = capacity;
+    uint8_t *to = fold->bytes + fold->len;
+    memcpy(to, block.data, block.len);
+    fold->len += block.len;
+    return strid_bytes_of(to, block.len);
 }
 
 /* Notes where the block's entries are. false: one of them cannot be read. */
-static bool add_items(struct fold *fold, strid_bytes copy, struct block_view *view)
+static bool add_items(struct fold *fold, struct block_view *view)
 {
     struct key_state key;
     struct key_value value;
@@ -148,29 +141,26 @@ static bool add_items(struct fold *fold, strid_bytes copy, struct block_view *vi
         if (!block_next_state(view, &key, &value))
             return false;
         fold->vshards[key.hash >> 24]++;
-        fold->items[fold->count++] = (struct item){.place = place_of(&key),
-                                                   .block = fold->block_count - 1,
-                                                   .at = (uint32_t)(at - copy.data)};
+        fold->items[fold->count++] =
+            (struct item){.place = place_of(&key), .at = (uint64_t)(at - fold->bytes)};
     }
     return view->state.at == view->state.end;
 }
 
-static void drop_last_block(struct fold *fold, size_t count)
+static void drop_last_block(struct fold *fold, size_t count, size_t len)
 {
     while (fold->count > count)
         fold->vshards[fold->items[--fold->count].place >> (8 * DIGIT_TOP)]--;
-    memory_free(fold->blocks[--fold->block_count].bytes);
+    fold->len = len;
 }
 
 bool fold_add(struct fold *fold, strid_bytes block, struct block_view *view)
 {
     STRID_ASSERT(!fold->sorted);
-    if (block.len > UINT32_MAX)
-        return false;
-    size_t count = fold->count;
+    size_t count = fold->count, len = fold->len;
     strid_bytes copy = keep_copy(fold, block);
-    if (!block_open(copy, view) || !add_items(fold, copy, view)) {
-        drop_last_block(fold, count);
+    if (!block_open(copy, view) || !add_items(fold, view)) {
+        drop_last_block(fold, count, len);
         return false;
     }
     struct block_progress progress;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static void *checked(void *memory, size_t bytes)
 {
@@ -41,6 +42,22 @@ void *memory_alloc_aligned_unset(size_t alignment, size_t bytes)
 void *memory_alloc_aligned(size_t alignment, size_t bytes)
 {
     return memset(memory_alloc_aligned_unset(alignment, bytes), 0, round_up(bytes, alignment));
+}
+
+void *memory_map(void *old, size_t old_bytes, size_t bytes)
+{
+    void *memory = old == NULL ? mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+                               : mremap(old, old_bytes, bytes, MREMAP_MAYMOVE);
+    (void)checked(memory == MAP_FAILED ? NULL : memory, bytes);
+    (void)madvise(memory, bytes, MADV_HUGEPAGE); /* advice only */
+    return memory;
+}
+
+void memory_unmap(void *memory, size_t bytes)
+{
+    if (memory != NULL)
+        (void)munmap(memory, bytes);
 }
 
 char *memory_copy_text(const char *text)

@@ -15,4 +15,10 @@ void *memory_resize(void *old, size_t bytes) __attribute__((returns_nonnull));
 char *memory_copy_text(const char *text) __attribute__((malloc)); /* NULL for NULL */
 void memory_free(void *memory);
 
+/* Large memory, zeroed, apart from all other: in huge pages where the machine gives them, since
+ * reading it all over would miss the processor's table of pages at nearly every step. Growing moves
+ * addresses, not bytes. `old` may be NULL, of 0 bytes. */
+void *memory_map(void *old, size_t old_bytes, size_t bytes) __attribute__((returns_nonnull));
+void memory_unmap(void *memory, size_t bytes);
+
 #endif

@@ -23,7 +23,7 @@ enum {
     BLOCK_CACHE_PERCENT = 14, /* caches: the rest */
     CHUNKS_MAX = 64,          /* of a reader, and two for each worker */
     CHUNK_BYTES = CHUNK_ARENA_BYTES + sizeof(struct chunk),
-    IN_FLIGHT = 4, /* all blocks of the workers together: that part of redo */
+    IN_FLIGHT = 2, /* all blocks of the workers together: that part of redo */
     GROWTH = 2,    /* a buffer that grows by doubling may be twice as large as what is in it */
     PAIR = 2       /* a memtable holds twice the bytes of redo, so that blocks die in it */
 };

@@ -24,7 +24,7 @@ struct budget {
     uint64_t cache_bytes;  /* of a worker */
 };
 
-/* What redo_bytes of blocks cost, with a quarter more that may be on its way when the bound is
+/* What redo_bytes of blocks cost, with half as much more that may be on its way when the bound is
  * met: memtables 4 (one of twice the bytes, and what lives of the one that is being flushed),
  * the write that is made up and the blocks of the workers 2, folding 4 (copies, items and their
  * spare). */
