@@ -97,6 +97,28 @@ static strid_status take_host(struct redis_address *address, const char *begin, 
     return STRID_OK;
 }
 
+static strid_status take_streams(struct redis_address *address, const char *names, strid_error *err)
+{
+    for (const char *at = names;; at++) {
+        const char *begin = at;
+        at = strchrnul(begin, ',');
+        char *name = decode(begin, at);
+        if (name == NULL)
+            return refuse_encoding("stream", err);
+        address->streams =
+            memory_resize(address->streams, (address->stream_count + 1) * sizeof *address->streams);
+        address->streams[address->stream_count++] = name;
+        if (name[0] == '\0')
+            return error_set(err, STRID_ECONFIG, COMPONENT,
+                             "a stream of the URL has no name: write \"a,b\", or %%2C for a comma "
+                             "in a name");
+        if (*at == '\0')
+            break;
+    }
+    address->stream = address->streams[0];
+    return STRID_OK;
+}
+
 static strid_status take_target(struct redis_address *address, const char *target, strid_error *err)
 {
     if (strncmp(target, "//", 2) != 0)
@@ -111,9 +133,7 @@ static strid_status take_target(struct redis_address *address, const char *targe
         STRID_TRY(take_user(address, begin, at, err));
         begin = at + 1;
     }
-    address->stream = decode(end + 1, end + strlen(end));
-    if (address->stream == NULL)
-        return refuse_encoding("stream", err);
+    STRID_TRY(take_streams(address, end + 1, err));
     return take_host(address, begin, end, err);
 }
 
@@ -173,7 +193,9 @@ void redis_address_fini(struct redis_address *address)
     memory_free(address->port);
     memory_free(address->user);
     memory_free(address->password);
-    memory_free(address->stream);
+    for (uint32_t i = 0; i < address->stream_count; i++)
+        memory_free(address->streams[i]);
+    memory_free(address->streams);
     memory_free(address->shown);
     *address = (struct redis_address){.config = NULL};
 }

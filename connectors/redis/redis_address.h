@@ -13,8 +13,10 @@ struct redis_address {
     char *port;
     char *user;     /* NULL: the default user */
     char *password; /* NULL: none */
-    char *stream;   /* percent-decoded */
-    char *shown;    /* scheme, host and port, or the path of the Unix socket: for messages */
+    char **streams; /* percent-decoded; several are separated by ',' */
+    uint32_t stream_count;
+    char *stream; /* the first of them */
+    char *shown;  /* scheme, host and port, or the path of the Unix socket: for messages */
     bool is_tls;
 };
 

@@ -101,3 +101,93 @@ const strid_option redis_sink_config[] = {
     },
     {0},
 };
+
+static const char *const starts[] = {"earliest", "latest", NULL};
+
+#define SOURCE(member) offsetof(struct redis_source_options, member)
+
+const strid_option redis_source_config[] = {
+    SERVER_OPTIONS(redis_source_options),
+    {
+        .name = "group",
+        .type = STRID_OPTION_STRING,
+        .offset = SOURCE(group),
+        .doc = "The consumer group, which is made where it does not exist. Required.",
+    },
+    {
+        .name = "consumer",
+        .type = STRID_OPTION_STRING,
+        .offset = SOURCE(consumer),
+        .doc = "The consumer's name, of this node alone and the same after a restart; by default "
+               "one that the state directory remembers.",
+    },
+    {
+        .name = "start",
+        .type = STRID_OPTION_ENUM,
+        .fallback = "earliest",
+        .choices = starts,
+        .offset = SOURCE(start),
+        .doc = "Where a group begins that is made: with the entries that are there, or behind "
+               "them.",
+    },
+    {
+        .name = "field",
+        .type = STRID_OPTION_STRING,
+        .offset = SOURCE(field),
+        .doc = "The field that is the record's value, the others are its headers; by default all "
+               "fields are, as a JSON object.",
+    },
+    {
+        .name = "key_field",
+        .type = STRID_OPTION_STRING,
+        .offset = SOURCE(key_field),
+        .doc = "The field that is the record's key; by default none is, and the pipeline's key "
+               "is a field of the value.",
+    },
+    {
+        .name = "count",
+        .type = STRID_OPTION_INT,
+        .fallback = "1000",
+        .min = 1,
+        .max = 100000,
+        .offset = SOURCE(count),
+        .doc = "How many entries are asked for at a time.",
+    },
+    {
+        .name = "block",
+        .type = STRID_OPTION_DURATION,
+        .fallback = "1s",
+        .min = 1,
+        .max = 60000,
+        .offset = SOURCE(block_ms),
+        .doc = "How long a read waits for entries at the server where there is nothing else to "
+               "do; shorter than the timeout.",
+    },
+    {
+        .name = "claim_idle",
+        .type = STRID_OPTION_DURATION,
+        .fallback = "60s",
+        .max = INT64_C(1) << 40,
+        .offset = SOURCE(claim_idle_ms),
+        .doc = "Entries that another consumer has held for so long are claimed and handled; 0: "
+               "none are. Longer than any pause of a node that lives.",
+    },
+    {
+        .name = "attempts",
+        .type = STRID_OPTION_INT,
+        .fallback = "5",
+        .min = 1,
+        .max = 1000000,
+        .offset = SOURCE(attempts),
+        .doc = "How often a server that cannot be reached is tried at the start.",
+    },
+    {
+        .name = "attempt_delay",
+        .type = STRID_OPTION_DURATION,
+        .fallback = "1s",
+        .max = 3600000,
+        .offset = SOURCE(attempt_delay_ms),
+        .doc = "The pause between two of these attempts.",
+    },
+    {0},
+};

@@ -30,6 +30,23 @@ struct redis_sink_options {
     int64_t keep_ms;
 };
 
+enum redis_start { REDIS_START_EARLIEST = 0, REDIS_START_LATEST };
+
+struct redis_source_options {
+    struct redis_server_config server;
+    const char *group;
+    const char *consumer; /* NULL: one that the state directory remembers */
+    const char *field;    /* NULL: all fields, as a JSON object */
+    const char *key_field;
+    int64_t count;
+    int64_t block_ms;
+    int64_t claim_idle_ms;
+    int64_t attempts;
+    int64_t attempt_delay_ms;
+    int32_t start; /* enum redis_start */
+};
+
 extern const strid_option redis_sink_config[];
+extern const strid_option redis_source_config[];
 
 #endif

@@ -109,6 +109,12 @@ static strid_status broken(struct redis_connection *connection, strid_status sta
     return status;
 }
 
+strid_status redis_connection_fail(struct redis_connection *connection, strid_status status,
+                                   strid_error *err)
+{
+    return broken(connection, status, err);
+}
+
 int64_t redis_connection_wait_ms(const struct redis_connection *connection)
 {
     int64_t left_ns = connection->retry.due_ns - clock_monotonic_ns(&clock_system);

@@ -36,6 +36,10 @@ void redis_connection_fini(struct redis_connection *connection); /* safe on a ze
 
 /* Connects and logs in, unless it is open. Before the backoff is over: the last error again. */
 strid_status redis_connection_open(struct redis_connection *connection, strid_error *err);
+/* Closes it for what a server answered, as a failure of the connection does: opened again after
+ * backoff. Returns `status`. */
+strid_status redis_connection_fail(struct redis_connection *connection, strid_status status,
+                                   strid_error *err);
 void redis_connection_close(struct redis_connection *connection); /* idempotent */
 /* Milliseconds until redis_connection_open would try again. */
 int64_t redis_connection_wait_ms(const struct redis_connection *connection);

@@ -54,9 +54,10 @@ void redis_entries_take(struct redis_entries *entries);
 /* The next field at the cursor. */
 void redis_entries_field(struct cursor *fields, strid_header *out);
 
+/* Nothing can be taken: of a reply that is under way there are no entries yet. */
 static inline bool redis_entries_is_empty(const struct redis_entries *entries)
 {
-    return entries->at >= entries->staged.len;
+    return entries->shape != REDIS_ENTRIES_NONE || entries->at >= entries->staged.len;
 }
 
 #endif

@@ -58,6 +58,11 @@ static strid_status open_scheme(struct redis_sink *sink, const char *scheme,
     STRID_TRY(check_options(sink->options, err));
     STRID_TRY(
         redis_address_parse(&sink->address, scheme, args->target, &sink->options->server, err));
+    if (sink->address.stream_count > 1) {
+        redis_address_fini(&sink->address);
+        return error_set(err, STRID_ECONFIG, COMPONENT,
+                         "a sink writes to one stream: write %%2C for a comma in its name");
+    }
     redis_connection_init(&sink->connection, &sink->address, args->pipeline);
     strid_status status = redis_connection_open(&sink->connection, err);
     if (status != STRID_OK)

@@ -36,6 +36,7 @@ static void keep_record(struct strid_intake *intake, const strid_raw *raw)
         .position = raw->position,
         .next = raw->next,
         .fault = raw->fault,
+        .header_count = raw->header_count,
     };
     taken->key = keep(intake, raw->key);
     taken->value = keep(intake, raw->value);
@@ -43,7 +44,8 @@ static void keep_record(struct strid_intake *intake, const strid_raw *raw)
 
 strid_status strid_intake_add(strid_intake *intake, const strid_raw *raw)
 {
-    require(intake, strid_position_compare(raw->position, intake->passed) >= 0,
+    require(intake,
+            intake->is_unordered || strid_position_compare(raw->position, intake->passed) >= 0,
             "positions go up and lie behind what was taken or skipped");
     require(intake, strid_position_compare(raw->position, raw->next) < 0,
             "next lies behind the position");

@@ -17,6 +17,7 @@ struct taken {
     strid_position position;
     strid_position next;
     const char *fault;
+    uint32_t header_count;
 };
 
 struct strid_intake {
@@ -24,6 +25,7 @@ struct strid_intake {
     size_t count;
     size_t capacity;
     struct buffer bytes;
+    bool is_unordered;      /* positions come in any order */
     bool is_counting;       /* keep nothing, only count */
     bool reads_padding;     /* touch the 64 bytes behind every value */
     uint32_t refuse_one_in; /* 0: never */

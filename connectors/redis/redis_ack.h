@@ -1,0 +1,16 @@
+/* Acknowledgements of a stream: from the engine's committer through a queue to the reader, which
+ * sends them pipelined with its reads. @thread the stream's reader */
+#ifndef REDIS_ACK_H
+#define REDIS_ACK_H
+
+#include "redis_stream.h"
+
+/* Takes over what the committer has told. */
+void redis_ack_take(struct redis_stream *stream);
+/* Puts what was told into connection.out. */
+void redis_ack_plan(struct redis_stream *stream);
+/* What stands in the list of pending entries and not in the stream can never be handled: told,
+ * counted, acknowledged. */
+void redis_ack_gone(struct redis_stream *stream, strid_position id);
+
+#endif

@@ -1,0 +1,96 @@
+#include "redis_group.h"
+
+#include "base/error.h"
+
+#include "redis_command.h"
+#include "redis_id.h"
+#include "redis_reply.h"
+
+#include <hiredis/hiredis.h>
+
+#include <inttypes.h>
+#include <string.h>
+
+#define COMPONENT "redis"
+
+/* The ID that the server gave last; 0-0 where there is no stream. */
+static strid_status read_last_id(struct redis_stream *stream, strid_position *out, strid_error *err)
+{
+    struct redisReply *reply = NULL;
+    *out = (strid_position){0, 0};
+    redis_command_put(&stream->connection.out,
+                      (const char *const[]){"XINFO", "STREAM", stream->name, NULL});
+    STRID_TRY(redis_connection_next(&stream->connection, &reply, err));
+    strid_status status = STRID_OK;
+    if (!redis_reply_is_error(reply, "ERR")) /* no such key */
+        status = redis_reply_check(reply, "XINFO STREAM", err);
+    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2)
+        if (strid_bytes_equal(redis_reply_bytes(reply->element[i]),
+                              strid_bytes_of_text("last-generated-id")))
+            (void)redis_id_parse(redis_reply_bytes(reply->element[i + 1]), out);
+    redis_reply_free(reply);
+    return status;
+}
+
+static strid_status create(struct redis_stream *stream, const char *from, bool *made,
+                           strid_error *err)
+{
+    struct redisReply *reply = NULL;
+    redis_command_put(&stream->connection.out,
+                      (const char *const[]){"XGROUP", "CREATE", stream->name,
+                                            stream->options->group, from, "MKSTREAM", NULL});
+    STRID_TRY(redis_connection_next(&stream->connection, &reply, err));
+    strid_status status = STRID_OK;
+    *made = reply->type == REDIS_REPLY_STATUS;
+    if (!redis_reply_is_error(reply, "BUSYGROUP"))
+        status = redis_reply_check(reply, "XGROUP CREATE", err);
+    redis_reply_free(reply);
+    return status;
+}
+
+static void tell_backwards(struct redis_stream *stream, strid_position last)
+{
+    char from[REDIS_ID_MAX], to[REDIS_ID_MAX];
+    (void)redis_id_format(last, from);
+    (void)redis_id_format(stream->highest, to);
+    log_error(stream->log, COMPONENT,
+              "stream %s ran backwards: its last entry is %s and %s was handled here; the server "
+              "has lost its last writes, or the stream was made anew; entries between them that "
+              "were not handled are lost",
+              stream->name, from, to);
+}
+
+static void tell_made_again(const struct redis_stream *stream, const char *from)
+{
+    log_error(stream->log, COMPONENT,
+              "group %s of stream %s was gone and is made again, behind %s: what was delivered to "
+              "other consumers and not acknowledged is not known any more and lost unless they "
+              "hold it; other consumers' later entries may come again",
+              stream->options->group, stream->name, from);
+}
+
+/* Where entries were handled here before and the stream still knows them, a group that is gone goes
+ * on behind them. A stream that runs backwards has other entries under lower IDs: all of them, for
+ * a repeat is better than a loss. */
+strid_status redis_group_prepare(struct redis_stream *stream, strid_error *err)
+{
+    const bool was_read = stream->highest.high != 0 || stream->highest.low != 0;
+    const char *from = stream->options->start == REDIS_START_LATEST ? "$" : "0";
+    char text[REDIS_ID_MAX];
+    bool made = false, is_backwards = false;
+    if (was_read) {
+        strid_position last;
+        STRID_TRY(read_last_id(stream, &last, err));
+        is_backwards = strid_position_compare(last, stream->highest) < 0;
+        (void)redis_id_format(stream->highest, text);
+        from = is_backwards ? "0" : text;
+        if (is_backwards) {
+            tell_backwards(stream, last);
+            stream->highest = last;
+        }
+    }
+    STRID_TRY(create(stream, from, &made, err));
+    if (made && was_read)
+        tell_made_again(stream, from);
+    return STRID_OK;
+}

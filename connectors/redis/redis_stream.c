@@ -1,0 +1,435 @@
+#include "redis_stream.h"
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+
+#include "redis_ack.h"
+#include "redis_claim.h"
+#include "redis_command.h"
+#include "redis_group.h"
+#include "redis_id.h"
+
+#include <hiredis/hiredis.h>
+
+#include <inttypes.h>
+#include <poll.h>
+#include <string.h>
+
+#define COMPONENT "redis"
+
+enum {
+    READS_MAX = 4,       /* on the way at a time, while there is much to read */
+    BLOCK_SHORT_MS = 20, /* while acknowledgements will have to be sent soon */
+    WAIT_MS = 1,
+    REPLIES_MAX = 64 /* of one poll */
+};
+
+void redis_stream_init(struct redis_stream *stream, const struct redis_address *address,
+                       const char *name, const struct redis_source_options *options,
+                       const char *pipeline, const struct log *log)
+{
+    stream->options = options;
+    stream->log = log;
+    stream->name = name;
+    redis_connection_init(&stream->connection, address, pipeline);
+    pthread_mutex_init(&stream->told.lock, NULL);
+}
+
+void redis_stream_fini(struct redis_stream *stream)
+{
+    if (stream->name == NULL)
+        return;
+    redis_connection_fini(&stream->connection);
+    redis_entries_fini(&stream->entries);
+    redis_record_fini(&stream->record);
+    buffer_fini(&stream->acks);
+    buffer_fini(&stream->told.positions);
+    pthread_mutex_destroy(&stream->told.lock);
+    stream->name = NULL;
+}
+
+bool redis_stream_has_room(const struct redis_stream *stream)
+{
+    return stream->expected_count < REDIS_STREAM_EXPECTED;
+}
+
+void redis_stream_expect(struct redis_stream *stream, enum redis_expected_kind kind, uint32_t count)
+{
+    STRID_ASSERT(redis_stream_has_room(stream));
+    uint32_t at = (stream->expected_head + stream->expected_count++) % REDIS_STREAM_EXPECTED;
+    stream->expected[at] = (struct redis_expected){.kind = kind, .count = count};
+}
+
+void redis_stream_command(struct redis_stream *stream, uint32_t words, const char *verb)
+{
+    struct buffer *out = &stream->connection.out;
+    redis_command_begin(out, words);
+    redis_command_text(out, verb);
+    redis_command_text(out, stream->name);
+    redis_command_text(out, stream->options->group);
+}
+
+void redis_stream_put_id(struct redis_stream *stream, strid_position id)
+{
+    char text[REDIS_ID_MAX];
+    size_t len = redis_id_format(id, text);
+    redis_command_word(&stream->connection.out, strid_bytes_of(text, len));
+}
+
+/* Drops what the last connection had under way: what it read comes again as own pending entries,
+ * what it acknowledged without an answer is acknowledged again. */
+static void begin_connection(struct redis_stream *stream)
+{
+    stream->entries.at = stream->entries.staged.len;
+    stream->entries.shape = REDIS_ENTRIES_NONE;
+    stream->connection.replies.entries = &stream->entries;
+    stream->expected_head = stream->expected_count = stream->reads = stream->acks_sent = 0;
+    stream->acks_sent_at = stream->acks_answered_at;
+    stream->is_history = true;
+    stream->has_more = false;
+    stream->history_from = (strid_position){0, 0};
+    redis_claim_restart(stream);
+}
+
+/* STRID_AGAIN: not now; an error: never, without a change. */
+static strid_status connect_once(struct redis_stream *stream, strid_error *err)
+{
+    if (stream->connection.is_open)
+        return STRID_OK;
+    strid_status status = redis_connection_open(&stream->connection, err);
+    if (status != STRID_OK)
+        return status;
+    begin_connection(stream);
+    if (stream->is_ending)
+        return STRID_OK;
+    status = redis_group_prepare(stream, err);
+    if (status != STRID_OK && stream->connection.is_open)
+        (void)redis_connection_fail(&stream->connection, status, err);
+    return status;
+}
+
+static bool may_pass(const strid_error *err) { return (err->flags & STRID_ERROR_RETRIABLE) != 0; }
+
+/* Tells once that a server is away, and once that it is back. */
+static strid_status ensure_open(struct redis_stream *stream, strid_error *err)
+{
+    strid_error own = STRID_ERROR_INIT;
+    strid_status status = connect_once(stream, &own);
+    if (status == STRID_OK && stream->is_told)
+        log_info(stream->log, COMPONENT, "stream %s: connected again", stream->name);
+    if (status == STRID_OK) {
+        stream->is_told = false;
+        return STRID_OK;
+    }
+    if (!may_pass(&own)) {
+        if (err != NULL)
+            *err = own;
+        return error_wrap(err, status, "stream %s", stream->name);
+    }
+    if (!stream->is_told)
+        log_warn(stream->log, COMPONENT, "stream %s: %s; trying until it is there", stream->name,
+                 own.message);
+    stream->is_told = true;
+    return STRID_AGAIN;
+}
+
+strid_status redis_stream_assign(struct redis_stream *stream, const char *consumer,
+                                 const strid_resume *resume, strid_error *err)
+{
+    strid_error own = STRID_ERROR_INIT;
+    STRID_ASSERT(strlen(consumer) < sizeof stream->consumer);
+    memcpy(stream->consumer, consumer, strlen(consumer) + 1);
+    stream->highest = redis_id_before(resume->position);
+    stream->is_ending = stream->is_told = false;
+    stream->answered = stream->in_hand = 0;
+    stream->acks_answered_at = stream->acks_sent_at = 0;
+    buffer_clear(&stream->acks);
+    buffer_clear(&stream->told.positions);
+    atomic_store_explicit(&stream->told.count, 0, memory_order_relaxed);
+    atomic_store_explicit(&stream->acked, 0, memory_order_release);
+    redis_connection_close(&stream->connection);
+    for (int64_t attempt = 1;; attempt++) {
+        strid_status status = connect_once(stream, &own);
+        if (status == STRID_OK)
+            return STRID_OK;
+        if (!may_pass(&own) || attempt >= stream->options->attempts) {
+            if (err != NULL)
+                *err = own;
+            return error_wrap(err, status, "stream %s", stream->name);
+        }
+        log_warn(stream->log, COMPONENT, "stream %s: attempt %" PRId64 " of %" PRId64 ": %s",
+                 stream->name, attempt, stream->options->attempts, own.message);
+        int64_t pause_ms = redis_connection_wait_ms(&stream->connection);
+        if (pause_ms < stream->options->attempt_delay_ms)
+            pause_ms = stream->options->attempt_delay_ms;
+        (void)poll(NULL, 0, (int)pause_ms);
+    }
+}
+
+/* block_ms 0: the server answers at once. */
+static void put_read(struct redis_stream *stream, int64_t block_ms)
+{
+    struct buffer *out = &stream->connection.out;
+    redis_stream_expect(stream, stream->is_history ? REDIS_EXPECTED_HISTORY : REDIS_EXPECTED_NEW,
+                        0);
+    stream->reads++;
+    redis_command_begin(out, block_ms > 0 ? 11 : 9);
+    redis_command_text(out, "XREADGROUP");
+    redis_command_text(out, "GROUP");
+    redis_command_text(out, stream->options->group);
+    redis_command_text(out, stream->consumer);
+    redis_command_text(out, "COUNT");
+    redis_command_number(out, (uint64_t)stream->options->count);
+    if (block_ms > 0) {
+        redis_command_text(out, "BLOCK");
+        redis_command_number(out, (uint64_t)block_ms);
+    }
+    redis_command_text(out, "STREAMS");
+    redis_command_text(out, stream->name);
+    if (stream->is_history)
+        redis_stream_put_id(stream, stream->history_from);
+    else
+        redis_command_text(out, ">");
+}
+
+/* How long the server may hold a read while this connection can send nothing else. */
+static int64_t block_ms(const struct redis_stream *stream)
+{
+    int64_t longest = redis_claim_wait_ms(stream, clock_monotonic_ns(&clock_system));
+    if (stream->acks_sent_at < stream->acks.len)
+        return 0;
+    if (stream->in_hand > stream->answered && longest > BLOCK_SHORT_MS)
+        longest = BLOCK_SHORT_MS;
+    return longest < stream->options->block_ms ? longest : stream->options->block_ms;
+}
+
+/* Reads are sent only here, from a poll: there is room for what they bring. */
+static void plan_reads(struct redis_stream *stream)
+{
+    if (stream->is_history || !stream->has_more) {
+        if (stream->reads == 0 && redis_stream_has_room(stream))
+            put_read(stream, stream->is_history ? 0 : block_ms(stream));
+        return;
+    }
+    while (stream->reads < READS_MAX && redis_stream_has_room(stream))
+        put_read(stream, 0);
+}
+
+/* A new entry with an old ID: the group went back to an earlier state. */
+static void see_new(struct redis_stream *stream, strid_position id)
+{
+    if (strid_position_compare(id, stream->highest) > 0) {
+        stream->highest = id;
+        return;
+    }
+    if (stream->counts.redelivered++ == 0)
+        log_error(stream->log, COMPONENT,
+                  "stream %s: entry %" PRIu64 "-%" PRIu64 " comes as a new one though later ones "
+                  "came before: the server has lost what it knew of group %s; entries that were "
+                  "acknowledged before come again",
+                  stream->name, id.high, id.low, stream->options->group);
+}
+
+/* false: the engine takes no more for now. */
+static bool hand_over(struct redis_stream *stream, strid_intake *intake, uint32_t *left)
+{
+    struct redis_entry_head head;
+    struct cursor fields;
+    while (redis_entries_peek(&stream->entries, &head, &fields)) {
+        if (head.is_gone) {
+            redis_ack_gone(stream, head.id);
+            redis_entries_take(&stream->entries);
+            continue;
+        }
+        if (*left == 0)
+            return false;
+        redis_record_make(&stream->record, stream->options, &head, fields);
+        if (strid_intake_add(intake, &stream->record.raw) != STRID_OK)
+            return false;
+        redis_entries_take(&stream->entries);
+        stream->in_hand++;
+        --*left;
+        if (stream->staged == REDIS_EXPECTED_NEW)
+            see_new(stream, head.id);
+    }
+    return true;
+}
+
+static void take_read(struct redis_stream *stream, enum redis_expected_kind kind, bool is_nil)
+{
+    uint32_t count = is_nil ? 0 : stream->entries.count;
+    stream->reads--;
+    stream->staged = kind;
+    if (kind == REDIS_EXPECTED_NEW) {
+        stream->has_more = count >= stream->options->count;
+        return;
+    }
+    stream->is_history = count > 0;
+    stream->history_from = stream->entries.last;
+}
+
+/* The group, or the stream with it, is gone: the connection is made anew, and the group with it. */
+static bool is_group_gone(const struct redisReply *reply)
+{
+    return redis_reply_is_error(reply, "NOGROUP") || redis_reply_is_error(reply, "UNBLOCKED");
+}
+
+static strid_status take_answer(struct redis_stream *stream, const struct redis_expected *expected,
+                                const struct redisReply *reply, strid_error *err)
+{
+    static const char *const verbs[] = {"XREADGROUP", "XREADGROUP", "XACK",  "XACK",
+                                        "XAUTOCLAIM", "XPENDING",   "XCLAIM"};
+    strid_status status = redis_reply_check(reply, verbs[expected->kind], err);
+    if (status != STRID_OK)
+        return status;
+    if (stream->entries.is_broken)
+        return error_set(err, STRID_EIO, COMPONENT, "an entry has an ID that is none");
+    switch (expected->kind) {
+    case REDIS_EXPECTED_HISTORY:
+    case REDIS_EXPECTED_NEW:
+        take_read(stream, expected->kind, reply != &redis_reply_taken);
+        break;
+    case REDIS_EXPECTED_ACK:
+        stream->acks_sent--;
+        stream->acks_answered_at += expected->count * sizeof(strid_position);
+        stream->answered += expected->count;
+        break;
+    case REDIS_EXPECTED_CLAIM:
+        stream->staged = REDIS_EXPECTED_CLAIM;
+        redis_claim_take_page(stream);
+        break;
+    case REDIS_EXPECTED_PENDING:
+        redis_claim_take_pending(stream, reply);
+        break;
+    case REDIS_EXPECTED_ACK_GONE:
+    case REDIS_EXPECTED_REFRESH:
+        break;
+    }
+    return STRID_OK;
+}
+
+/* One answer, where one is there and what came before it was handed over. STRID_AGAIN: none. A
+ * failure that may pass leaves the connection closed. */
+static strid_status take_reply(struct redis_stream *stream, strid_error *err)
+{
+    struct redisReply *reply = NULL;
+    const struct redis_expected *expected = &stream->expected[stream->expected_head];
+    if (stream->expected_count > 0 && stream->entries.shape == REDIS_ENTRIES_NONE) {
+        enum redis_entries_shape shape = REDIS_ENTRIES_NONE;
+        if (expected->kind == REDIS_EXPECTED_CLAIM)
+            shape = REDIS_ENTRIES_CLAIM;
+        else if (expected->kind <= REDIS_EXPECTED_NEW)
+            shape = REDIS_ENTRIES_READ;
+        redis_entries_begin(&stream->entries, shape);
+    }
+    strid_status status = redis_connection_poll(&stream->connection, &reply, err);
+    if (status != STRID_OK)
+        return status;
+    redis_entries_end(&stream->entries);
+    STRID_ASSERT(stream->expected_count > 0);
+    struct redis_expected answered = *expected;
+    stream->expected_head = (stream->expected_head + 1) % REDIS_STREAM_EXPECTED;
+    stream->expected_count--;
+    if (is_group_gone(reply))
+        redis_connection_close(&stream->connection);
+    else
+        status = take_answer(stream, &answered, reply, err);
+    redis_reply_free(reply);
+    if (status != STRID_OK)
+        (void)redis_connection_fail(&stream->connection, status, err);
+    return status;
+}
+
+/* What passes is no failure of the run. */
+static strid_status judge(struct redis_stream *stream, strid_status status, strid_error *own,
+                          strid_error *err)
+{
+    if (status == STRID_OK || status == STRID_AGAIN)
+        return status;
+    if (may_pass(own)) {
+        if (!stream->is_told)
+            log_warn(stream->log, COMPONENT, "stream %s: %s", stream->name, own->message);
+        stream->is_told = true;
+        return STRID_AGAIN;
+    }
+    if (err != NULL)
+        *err = *own;
+    return error_wrap(err, status, "stream %s", stream->name);
+}
+
+/* Rises no earlier than the poll in which the entries before it were added has returned. */
+static void publish(struct redis_stream *stream)
+{
+    atomic_store_explicit(&stream->acked, stream->answered, memory_order_release);
+}
+
+/* A second poll that finds nothing waits where an answer would be seen at once. */
+static bool wait_a_moment(const struct redis_stream *stream)
+{
+    const struct redis_connection *connection = &stream->connection;
+    return redis_socket_wait(&connection->socket, connection->sent < connection->out.len, WAIT_MS);
+}
+
+strid_status redis_stream_poll(struct redis_stream *stream, strid_intake *intake,
+                               uint32_t records_max, strid_error *err)
+{
+    strid_error own = STRID_ERROR_INIT;
+    uint32_t left = records_max;
+    const bool is_idle = stream->is_idle;
+    stream->is_idle = false;
+    publish(stream);
+    STRID_TRY(ensure_open(stream, err));
+    for (int i = 0; i < REPLIES_MAX; i++) {
+        if (!hand_over(stream, intake, &left))
+            return STRID_AGAIN;
+        redis_ack_plan(stream);
+        redis_claim_plan(stream, clock_monotonic_ns(&clock_system));
+        plan_reads(stream);
+        strid_status status = take_reply(stream, &own);
+        if (status == STRID_AGAIN && left == records_max && is_idle && wait_a_moment(stream))
+            status = take_reply(stream, &own);
+        stream->is_idle = status == STRID_AGAIN && left == records_max;
+        if (status != STRID_OK)
+            return judge(stream, status, &own, err);
+        if (!stream->connection.is_open)
+            return STRID_AGAIN;
+    }
+    return STRID_OK;
+}
+
+/* At the end nothing more is read: a read that the server holds would keep acknowledgements waiting
+ * behind it, so it is given up with its connection. What it may bring stays pending. */
+static void begin_end(struct redis_stream *stream)
+{
+    stream->is_ending = true;
+    stream->entries.at = stream->entries.staged.len;
+    if (stream->reads == 0 && stream->entries.shape == REDIS_ENTRIES_NONE)
+        return;
+    redis_connection_close(&stream->connection);
+    stream->expected_count = 0;
+}
+
+strid_status redis_stream_pump(struct redis_stream *stream, bool ending, strid_error *err)
+{
+    strid_error own = STRID_ERROR_INIT;
+    publish(stream);
+    if (ending && !stream->is_ending)
+        begin_end(stream);
+    redis_ack_take(stream);
+    if (stream->acks_answered_at == stream->acks.len && stream->expected_count == 0)
+        return STRID_OK;
+    STRID_TRY(ensure_open(stream, err));
+    redis_ack_plan(stream);
+    for (int i = 0; i < REPLIES_MAX && redis_entries_is_empty(&stream->entries); i++) {
+        strid_status status = take_reply(stream, &own);
+        if (status != STRID_OK)
+            return judge(stream, status, &own, err);
+        if (!stream->connection.is_open)
+            return STRID_AGAIN;
+        if (ending)
+            stream->entries.at = stream->entries.staged.len;
+    }
+    return STRID_OK;
+}

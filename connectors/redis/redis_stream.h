@@ -1,0 +1,105 @@
+/* One stream as a consumer of a group reads it: on one connection, on which reads and
+ * acknowledgements are pipelined. After each connect the entries that were delivered to this
+ * consumer before and never acknowledged come first, then new ones. What comes twice by that, the
+ * engine knows.
+ *
+ *   closed ──connect──> group made or found ──> own pending entries, page by page ──> new ones
+ *      ^                                                                                 │
+ *      └── any failure of the connection, or the group is gone ──────────────────────────┘
+ *
+ * Entries of other consumers that were idle for too long are claimed on a timer, and those of this
+ * one that wait in the engine are kept from getting so old.
+ * @thread the reader, but for init, assign and fini @thread control, and ack, acked @thread
+ * committer */
+#ifndef REDIS_STREAM_H
+#define REDIS_STREAM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/log.h"
+
+#include "redis_connection.h"
+#include "redis_entries.h"
+#include "redis_record.h"
+
+enum { REDIS_STREAM_NAME_MAX = STRID_FINGERPRINT_MAX, REDIS_STREAM_EXPECTED = 64 };
+
+enum redis_expected_kind {
+    REDIS_EXPECTED_HISTORY,
+    REDIS_EXPECTED_NEW,
+    REDIS_EXPECTED_ACK,      /* of what the engine told */
+    REDIS_EXPECTED_ACK_GONE, /* of what is gone */
+    REDIS_EXPECTED_CLAIM,
+    REDIS_EXPECTED_PENDING,
+    REDIS_EXPECTED_REFRESH
+};
+
+/* A command that was sent and has no answer yet. */
+struct redis_expected {
+    enum redis_expected_kind kind;
+    uint32_t count; /* of acknowledgements */
+};
+
+struct redis_stream_counts {
+    uint64_t claimed, gone, redelivered;
+};
+
+struct redis_stream {
+    const struct redis_source_options *options;
+    const struct log *log;
+    const char *name;
+    char consumer[REDIS_STREAM_NAME_MAX + 1];
+    struct redis_connection connection;
+    struct redis_entries entries;
+    struct redis_record record;
+    struct redis_expected expected[REDIS_STREAM_EXPECTED]; /* a ring */
+    uint32_t expected_head, expected_count, reads, acks_sent;
+    bool is_history;                 /* the own pending entries are being read */
+    bool has_more;                   /* the last read was as large as it could be */
+    bool is_told;                    /* that the server cannot be reached */
+    bool is_ending;                  /* nothing is read any more */
+    bool is_idle;                    /* the last poll found nothing */
+    strid_position history_from;     /* the next page begins behind it */
+    strid_position highest;          /* that was ever delivered here as new */
+    enum redis_expected_kind staged; /* where the entries come from that wait to be added */
+    struct {
+        int64_t claim_ns, refresh_ns;
+        strid_position claim_from, refresh_from;
+        bool claiming, refreshing;
+    } timers;
+    struct buffer acks; /* strid_position: told by the engine, [answered, sent, ...) */
+    size_t acks_answered_at, acks_sent_at;
+    uint64_t answered; /* since assign */
+    uint64_t in_hand;  /* delivered since assign */
+    struct redis_stream_counts counts;
+    struct {
+        pthread_mutex_t lock; /* guards `positions`: the committer adds, the reader takes all */
+        struct buffer positions;
+        _Atomic uint64_t count; /* relaxed: whether it is worth the lock */
+    } told;
+    _Atomic uint64_t acked; /* release after the reader's last poll returned */
+};
+
+void redis_stream_init(struct redis_stream *stream, const struct redis_address *address,
+                       const char *name, const struct redis_source_options *options,
+                       const char *pipeline, const struct log *log);
+void redis_stream_fini(struct redis_stream *stream);
+/* Connects and makes the group, with the attempts that are configured. */
+strid_status redis_stream_assign(struct redis_stream *stream, const char *consumer,
+                                 const strid_resume *resume, strid_error *err);
+strid_status redis_stream_poll(struct redis_stream *stream, strid_intake *intake,
+                               uint32_t records_max, strid_error *err);
+strid_status redis_stream_pump(struct redis_stream *stream, bool ending, strid_error *err);
+void redis_stream_ack(struct redis_stream *stream, const strid_position *positions, uint32_t count);
+uint64_t redis_stream_acked(struct redis_stream *stream);
+
+/* For the parts of a stream: a command is about to be put into connection.out. */
+void redis_stream_expect(struct redis_stream *stream, enum redis_expected_kind kind,
+                         uint32_t count);
+/* "VERB key group" of a command of `words` words. */
+void redis_stream_command(struct redis_stream *stream, uint32_t words, const char *verb);
+void redis_stream_put_id(struct redis_stream *stream, strid_position id);
+bool redis_stream_has_room(const struct redis_stream *stream); /* for another command */
+
+#endif
