@@ -267,7 +267,7 @@ static bool see_any(void *user, strid_bytes key, strid_bytes bytes)
 static strid_status check_blocks(struct load *load)
 {
     struct directory *directory = load->directory;
-    uint64_t good = load->expected - 1;
+    uint64_t good = load->expected == 0 ? 0 : load->expected - 1;
     if (good < load->known)
         return error_set(load->err, STRID_ECORRUPT, "state",
                          "%s: block %llu is missing or damaged, though blocks up to %llu were "
@@ -293,6 +293,10 @@ strid_status directory_load(struct directory *directory, bool *fresh, strid_erro
     if (status == STRID_OK && !load.any)
         status = scan(&load, "", NULL, see_any);
     *fresh = !load.any;
+    if (status == STRID_OK && directory->ops->noted_synced != NULL)
+        load.known = directory->ops->noted_synced(directory->store);
+    if (status == STRID_OK && *fresh && load.known > 0)
+        return check_blocks(&load);
     if (status != STRID_OK || *fresh)
         return status;
     if (!load.directory_ok)

@@ -77,6 +77,11 @@ struct store_ops {
     strid_status (*bulk_load)(struct store *store, store_next_fn next, void *user,
                               strid_error *err);
     void (*figures)(struct store *store, struct store_figures *out);
+    /* Both NULL: the store knows by itself when it lost something that was synced. Notes, beside
+     * the data, that a sync covers blocks up to `number` (@thread storage); gives the last number
+     * noted, perhaps an earlier one, 0: none. */
+    void (*note_synced)(struct store *store, uint64_t number);
+    uint64_t (*noted_synced)(struct store *store);
 };
 
 extern const struct store_ops store_rocksdb;

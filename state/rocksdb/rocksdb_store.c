@@ -13,6 +13,7 @@
 #include "rocksdb_bulk.h"
 #include "rocksdb_failure.h"
 #include "rocksdb_lock.h"
+#include "rocksdb_note.h"
 #include "rocksdb_tuning.h"
 
 #include <rocksdb/c.h>
@@ -46,6 +47,7 @@ struct store {
     struct rocksdb_bulk bulk;
     pthread_mutex_t bulk_lock; /* guards bulk */
     struct rocksdb_lock lock;
+    struct rocksdb_note note;
     atomic_bool failed; /* relaxed: only says that a write failed; nothing is published by it */
     bool read_only;
     bool locks_made;
@@ -164,6 +166,7 @@ static void store_close(struct store *store)
     if (store->read_options != NULL)
         rocksdb_readoptions_destroy(store->read_options);
     rocksdb_tuning_fini(&store->tuning);
+    rocksdb_note_close(&store->note);
     rocksdb_lock_release(&store->lock);
     if (store->locks_made) {
         (void)pthread_mutex_destroy(&store->batch_lock);
@@ -193,6 +196,7 @@ static struct store *make_store(const struct store_config *config)
     store->path = memory_copy_text(config->path);
     store->read_only = config->read_only;
     store->lock.fd = -1;
+    store->note = (struct rocksdb_note){.path = store->path, .fd = -1};
     rocksdb_tuning_init(&store->tuning, config->write_buffer, config->block_cache);
     store->write_options = rocksdb_writeoptions_create();
     store->read_options = rocksdb_readoptions_create();
@@ -436,6 +440,13 @@ static void store_figures_fill(struct store *store, struct store_figures *out)
     rocksdb_livefiles_destroy(files);
 }
 
+static void store_note_synced(struct store *store, uint64_t number)
+{
+    rocksdb_note_put(&store->note, number);
+}
+
+static uint64_t store_noted_synced(struct store *store) { return rocksdb_note_get(&store->note); }
+
 const struct store_ops store_rocksdb = {
     .abi_version = STORE_ABI_VERSION,
     .flags = STORE_DURABLE,
@@ -448,4 +459,6 @@ const struct store_ops store_rocksdb = {
     .scan = store_scan,
     .bulk_load = store_bulk_load,
     .figures = store_figures_fill,
+    .note_synced = store_note_synced,
+    .noted_synced = store_noted_synced,
 };

@@ -30,6 +30,7 @@ import ledger_check
 OUTPUT_EVERY = 7
 RECORDS = 150000
 PATIENCE_MAX = 16
+FEW = 10000  # records whose state may fit the caches
 RUN_SECONDS_MAX = 120
 CRASH_ROUNDS_MAX = 6
 
@@ -126,7 +127,8 @@ class Round:
         if self.progress() != self.total:
             raise Failure(f"the last run ended at {self.progress()} of {self.total}: {out!r}")
         self.check(partial=False)
-        if self.args.variant == "evict" and json.loads(out)["misses"] == 0:
+        figures = json.loads(out)
+        if self.args.variant == "evict" and figures["records"] > FEW and figures["misses"] == 0:
             raise Failure("nothing was evicted: the state is too small")
 
 
