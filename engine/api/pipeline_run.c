@@ -62,6 +62,16 @@ static strid_status watch(strid_pipeline *pipeline, struct run *run, struct park
     return status;
 }
 
+/* Nothing is wrong with them, but whoever reads the queue now does not see them yet. */
+static void tell_left(struct run *run)
+{
+    strid_pipeline_stats stats = {0};
+    run_add_stats(run, &stats);
+    if (stats.outbox_entries > 0)
+        log_warn(run->log, "outbox", "%" PRIu64 " dead letters wait in %s: the next run sends them",
+                 stats.outbox_entries, run->directory->url);
+}
+
 static strid_status run_once(strid_pipeline *pipeline, const struct run_options *options,
                              strid_error *err)
 {
@@ -77,6 +87,7 @@ static strid_status run_once(strid_pipeline *pipeline, const struct run_options 
         pthread_mutex_unlock(&pipeline->lock);
         status = watch(pipeline, run, &parker, err);
         run_join(run);
+        tell_left(run);
     }
     if (status == STRID_OK && run_failed(run)) {
         status = run->error.status;

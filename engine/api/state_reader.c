@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "runtime/outbox.h"
 #include "state/directory.h"
 
 struct strid_state_reader {
@@ -229,6 +230,16 @@ struct counting {
     strid_state_store_stats *stores; /* by number */
 };
 
+static bool count_letter(void *user, const strid_state_entry *entry)
+{
+    strid_state_stats *stats = user;
+    if (entry->subkey.data != NULL) { /* else a count */
+        stats->outbox_entries++;
+        stats->outbox_bytes += entry->value.len;
+    }
+    return true;
+}
+
 static bool count_entry(void *user, const strid_state_entry *entry)
 {
     struct counting *counting = user;
@@ -283,6 +294,9 @@ strid_status strid_state_reader_stats(strid_state_reader *reader, strid_state_st
     struct counting counting = {.directory = reader->directory, .stores = reader->stores};
     *stats = (strid_state_stats){0};
     strid_status status = strid_state_reader_scan(reader, NULL, count_entry, &counting, err);
+    if (status == STRID_OK)
+        status = strid_state_reader_scan(reader, name_of(reader, OUTBOX_STORE), count_letter, stats,
+                                         err);
     if (status == STRID_OK)
         describe(reader, stats);
     return status;

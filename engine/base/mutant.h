@@ -36,7 +36,11 @@
     X(MUTANT_DROPPED_COUNTS, "a dropped chunk counts as handled")                                  \
     X(MUTANT_NEVER_DUE, "a block is sealed only when it is full")                                  \
     X(MUTANT_BACKWARDS, "a record that the source offers again is taken")                          \
-    X(MUTANT_TIMEOUT_IGNORED, "what a handler did that took too long counts")
+    X(MUTANT_TIMEOUT_IGNORED, "what a handler did that took too long counts")                      \
+    X(MUTANT_OUTBOX_UNSYNCED, "a dead letter sent before a sync covers it")                        \
+    X(MUTANT_OUTBOX_FORGOTTEN, "dead letters that a run left are not sent by the next one")        \
+    X(MUTANT_OUTBOX_DELETED_EARLY, "a dead letter deleted before it is delivered")                 \
+    X(MUTANT_OUTBOX_IGNORED_AT_END, "finished while dead letters wait in the outbox")
 
 enum mutant {
     MUTANT_NONE = 0,

@@ -13,12 +13,14 @@ static const uint64_t reader_min = 2 * MIB;
 static const uint64_t default_min = 256 * MIB;
 static const uint64_t redo_bytes_max = 128 * MIB;
 static const uint64_t output_bytes_max = 1 * MIB;
+static const uint64_t outbox_refs_max = 64 * MIB;
 static const uint64_t block_bytes_min = UINT64_C(32) << 10;
 static const uint64_t grown_max = 16 * MIB;
 
 enum {
     CHUNKS_PERCENT = 5,
     OUTPUTS_PERCENT = 3,
+    OUTBOX_PERCENT = 1,
     REDO_PERCENT = 32,
     BLOCK_CACHE_PERCENT = 14, /* caches: the rest */
     CHUNKS_MAX = 64,          /* of a reader, and two for each worker */
@@ -65,13 +67,15 @@ void budget_divide(uint64_t memory, uint32_t workers, uint32_t readers, struct b
     uint64_t blocks = (uint64_t)workers * WORKER_BLOCKS;
     out->chunks = least(rest / 100 * CHUNKS_PERCENT, chunks_max);
     out->outputs = least(rest / 100 * OUTPUTS_PERCENT, blocks * output_bytes_max * GROWTH);
+    out->outbox = least(rest / 100 * OUTBOX_PERCENT, workers * outbox_refs_max * GROWTH);
     out->redo = least(rest / 100 * REDO_PERCENT, redo_bytes_max * BUDGET_REDO_PARTS);
     out->block_cache = rest / 100 * BLOCK_CACHE_PERCENT;
-    out->caches = rest - out->chunks - out->outputs - out->redo - out->block_cache;
+    out->caches = rest - out->chunks - out->outputs - out->outbox - out->redo - out->block_cache;
     divide_chunks(out, workers, readers);
     out->redo_bytes = out->redo / BUDGET_REDO_PARTS;
     out->block_bytes = most(out->redo_bytes / blocks / IN_FLIGHT, block_bytes_min);
     out->output_bytes = out->outputs / blocks / GROWTH;
+    out->outbox_refs = out->outbox / workers / GROWTH;
     out->write_buffer = PAIR * out->redo_bytes;
     out->cache_bytes = out->caches / workers;
 }

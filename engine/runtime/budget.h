@@ -10,6 +10,7 @@ struct budget {
     uint64_t base;        /* program, libraries, stacks, RocksDB's own buffers */
     uint64_t chunks;      /* of all readers, with what large records add to them */
     uint64_t outputs;     /* that wait beside blocks */
+    uint64_t outbox;      /* what is kept in memory of each letter that waits */
     uint64_t redo;        /* all that grows with blocks: BUDGET_REDO_PARTS times redo_bytes */
     uint64_t block_cache; /* of RocksDB, indexes and filters included */
     uint64_t caches;      /* of all workers */
@@ -20,6 +21,7 @@ struct budget {
     uint64_t redo_bytes;   /* of blocks that are not yet materialised */
     uint64_t block_bytes;  /* a block is sealed by size at the latest */
     uint64_t output_bytes; /* or by the bytes of its outputs */
+    uint64_t outbox_refs;  /* of a worker */
     uint64_t write_buffer; /* of one memtable */
     uint64_t cache_bytes;  /* of a worker */
 };

@@ -284,6 +284,10 @@ static bool all_told(struct committer *committer)
         if (partition->ack_failed && partition->ack_tries < ACK_TRIES_AT_END)
             return false;
     }
+    /* Looked at behind the rounds: who handles no more records adds no more letters. */
+    for (uint32_t w = 0; w < run->worker_count; w++)
+        if (!outbox_is_settled(&run->workers[w]))
+            return false;
     return run->acknowledger == NULL || acknowledger_is_done(run->acknowledger);
 }
 

@@ -27,26 +27,25 @@ void delivery_fini(struct delivery *delivery)
     for (uint32_t w = 0; delivery->from_workers != NULL && w < delivery->run->worker_count; w++)
         ring_destroy(delivery->from_workers[w]);
     memory_free(delivery->from_workers);
-    buffer_fini(&delivery->blocks);
+    buffer_fini(&delivery->lists);
     output_reader_fini(&delivery->reader);
 }
 
-static size_t block_count(const struct delivery *delivery)
+static size_t list_count(const struct delivery *delivery)
 {
-    return delivery->blocks.len / sizeof(struct sealed_block *);
+    return delivery->lists.len / sizeof(struct output_list *);
 }
 
-static struct sealed_block *block_at(const struct delivery *delivery, size_t index)
+static struct output_list *list_at(const struct delivery *delivery, size_t index)
 {
-    struct sealed_block *block;
-    memcpy(&block, delivery->blocks.data + index * sizeof block, sizeof block);
-    return block;
+    struct output_list *list;
+    memcpy(&list, delivery->lists.data + index * sizeof list, sizeof list);
+    return list;
 }
 
-static strid_status write_block(struct delivery *delivery, const struct sealed_block *block,
-                                strid_error *err)
+static strid_status write_list(struct delivery *delivery, const struct output_list *list,
+                               strid_error *err)
 {
-    const struct output_list *list = &block->outputs[delivery->index];
     const struct sink_instance *instance = delivery->instance;
     delivery->reader.cursor = cursor_of(buffer_bytes(&list->bytes));
     strid_output output;
@@ -62,8 +61,8 @@ static strid_status deliver(struct delivery *delivery, strid_error *err)
 {
     CRASH_POINT("delivery_before_write");
     strid_status status = sink_instance_open(delivery->instance, err);
-    for (size_t i = 0; status == STRID_OK && i < block_count(delivery); i++)
-        status = write_block(delivery, block_at(delivery, i), err);
+    for (size_t i = 0; status == STRID_OK && i < list_count(delivery); i++)
+        status = write_list(delivery, list_at(delivery, i), err);
     if (status != STRID_OK)
         return status;
     CRASH_POINT("delivery_before_flush");
@@ -72,18 +71,29 @@ static strid_status deliver(struct delivery *delivery, strid_error *err)
     return status;
 }
 
+/* Their deliverer's reads of the lists are over: a block may be written and used again by its
+ * worker, an outbox may delete its letters. */
 static void report(struct delivery *delivery)
 {
-    for (size_t i = 0; i < block_count(delivery); i++) {
-        struct sealed_block *block = block_at(delivery, i);
-        atomic_fetch_add_explicit(&delivery->delivered, block->outputs[delivery->index].count,
-                                  memory_order_relaxed);
-        /* release: our reads of the block are over; storage may write it, its worker use it again
-         */
-        atomic_fetch_sub_explicit(&block->pending, 1, memory_order_release);
+    struct run *run = delivery->run;
+    bool blocks = false;
+    for (size_t i = 0; i < list_count(delivery); i++) {
+        struct output_list *list = list_at(delivery, i);
+        atomic_fetch_add_explicit(&delivery->delivered, list->count, memory_order_relaxed);
+        if (list->block != NULL) {
+            /* release: pairs with the acquire of storage */
+            atomic_fetch_sub_explicit(&list->block->pending, 1, memory_order_release);
+            blocks = true;
+            continue;
+        }
+        struct worker *worker = &run->workers[list->worker];
+        bool pushed = ring_push(worker->outbox.from_delivery, list);
+        STRID_ASSERT(pushed); /* the ring holds all lists of the worker */
+        agent_wake(&worker->agent);
     }
-    buffer_clear(&delivery->blocks);
-    agent_wake(storage_agent(delivery->run->storage));
+    buffer_clear(&delivery->lists);
+    if (blocks)
+        agent_wake(storage_agent(run->storage));
 }
 
 static void wait_after_failure(struct delivery *delivery, const strid_error *err)
@@ -93,10 +103,12 @@ static void wait_after_failure(struct delivery *delivery, const strid_error *err
     if (delivery->backoff_ns > backoff_max_ns)
         delivery->backoff_ns = backoff_max_ns;
     delivery->retry_at_ns = clock_monotonic_ns(delivery->run->clock) + delivery->backoff_ns;
-    log_warn(delivery->run->log, "delivery",
-             "sink \"%s\" (%s): %s; nothing is lost, reading waits, tried again in %lld ms",
-             delivery->instance->definition->name, delivery->instance->definition->url,
-             err->message, (long long)(delivery->backoff_ns / 1000000));
+    log_warn(
+        delivery->run->log, "delivery",
+        "sink \"%s\" (%s): %s; nothing is lost, %s, tried again in %lld ms",
+        delivery->instance->definition->name, delivery->instance->definition->url, err->message,
+        list_at(delivery, 0)->block == NULL ? "the letters wait in the outbox" : "reading waits",
+        (long long)(delivery->backoff_ns / 1000000));
 }
 
 int delivery_do_work(void *self)
@@ -104,11 +116,11 @@ int delivery_do_work(void *self)
     struct delivery *delivery = self;
     struct run *run = delivery->run;
     for (uint32_t w = 0; w < run->worker_count; w++) {
-        struct sealed_block *block;
-        while ((block = ring_pop(delivery->from_workers[w])) != NULL)
-            buffer_put(&delivery->blocks, &block, sizeof block);
+        struct output_list *list;
+        while ((list = ring_pop(delivery->from_workers[w])) != NULL)
+            buffer_put(&delivery->lists, &list, sizeof list);
     }
-    if (block_count(delivery) == 0)
+    if (list_count(delivery) == 0)
         return 0;
     if (delivery->retry_at_ns != 0 && clock_monotonic_ns(run->clock) < delivery->retry_at_ns)
         return 0;

@@ -1,34 +1,32 @@
-/* Outputs and dead letters as a worker collects them beside a block, one buffer per sink, until
- * they are delivered. */
+/* Outputs as a worker collects them beside a block, one buffer per sink, until they are delivered;
+ * and dead letters on their way from a worker's outbox to the dead-letter queue. */
 #ifndef RUNTIME_OUTPUT_H
 #define RUNTIME_OUTPUT_H
 
 #include <strid/sink.h>
 
 #include "base/buffer.h"
+#include "runtime/outbox_record.h"
 
 struct run;
+struct sealed_block;
 
-/* Outputs of one block for one sink. Written by the worker, then read by the delivery. */
+/* Outputs of one block for one sink, or letters of an outbox. Written by the worker, then read by
+ * the delivery, which reports to the block or gives the list back to the outbox. */
 struct output_list {
+    struct sealed_block *block; /* NULL: they are letters */
+    uint32_t worker;
     struct buffer bytes;
     uint32_t count;
     size_t kept_len; /* up to here they are of records whose outcome is known */
     uint32_t kept_count;
 };
 
-/* What a dead letter says beyond its record. */
-struct output_failure {
-    strid_bytes reason;
-    uint32_t attempts;
-    int64_t first_ms, last_ms;
-};
-
 /* Appends an output of `record`: its `ordinal`-th. @thread worker */
 void output_put(struct output_list *list, uint32_t partition, const strid_record *record,
                 uint32_t ordinal, strid_bytes key, strid_bytes value);
-void output_put_dead_letter(struct output_list *list, uint32_t partition,
-                            const strid_record *record, const struct output_failure *failure);
+/* Appends a dead letter, as outbox_record.h has it. @thread worker */
+void output_put_dead_letter(struct output_list *list, strid_bytes letter);
 
 /* Reads a list back, one output after the other. What an output points to lives until the next one.
  * @thread delivery */

@@ -181,6 +181,7 @@ static uint64_t relaxed(_Atomic uint64_t *counter)
 
 void run_add_stats(struct run *run, strid_pipeline_stats *stats)
 {
+    stats->outbox_entries = stats->outbox_bytes = 0;
     for (uint32_t w = 0; w < run->worker_count; w++) {
         struct worker_counters *counters = &run->workers[w].counters;
         stats->records += relaxed(&counters->records);
@@ -192,6 +193,8 @@ void run_add_stats(struct run *run, strid_pipeline_stats *stats)
         stats->replayed += relaxed(&counters->replayed);
         stats->outputs += relaxed(&counters->outputs);
         stats->timed_out += relaxed(&counters->timed_out);
+        stats->outbox_entries += relaxed(&run->workers[w].outbox.entries_shown);
+        stats->outbox_bytes += relaxed(&run->workers[w].outbox.bytes_shown);
         uint64_t lookups = relaxed(&counters->lookups), misses = relaxed(&counters->misses);
         stats->cache_misses += misses;
         stats->cache_hits += lookups > misses ? lookups - misses : 0;

@@ -7,7 +7,8 @@
  *   reader r -> committer       closed rounds    committer -> reader r    chunks, rounds
  *   worker w -> storage         sealed blocks    storage -> worker w      blocks to use again
  *   worker w -> acknowledger    what it applied  acknowledger -> worker w    what can be forgotten
- *   worker w -> delivery d      sealed blocks with outputs for d (storage waits for block->pending)
+ *   worker w -> delivery d      sealed blocks' outputs for d (storage waits for block->pending)
+ *   worker w -> last delivery   letters of its outbox      and back when they are delivered
  *   committer -> storage        low positions (told back by storage->lows_synced) */
 #ifndef RUNTIME_RUN_H
 #define RUNTIME_RUN_H
@@ -88,6 +89,8 @@ struct run_options {
     uint64_t cache_bytes;  /* per worker */
     uint64_t grown_bytes;  /* per reader: arenas of chunks beyond their usual size */
     uint64_t output_bytes; /* of a block: it is sealed then */
+    uint64_t outbox_entries, outbox_bytes; /* of a worker: it takes no chunks then */
+    uint64_t outbox_refs;                  /* the same, in memory */
     uint64_t write_buffer, block_cache;
     struct crash_slots_file
         *crash_memory; /* tests: takes the place of the file, outlives the run */

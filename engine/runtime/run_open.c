@@ -11,8 +11,10 @@
 
 enum {
     ENTRY_ESTIMATE = 80, /* bytes of a small entry with its share of the index */
-    LOAD_TRY_FACTOR = 4
+    LOAD_TRY_FACTOR = 4,
+    OUTBOX_ENTRIES_MAX = 1000000 /* of all workers; docs/dlq.md says so */
 };
+static const uint64_t outbox_bytes_max = UINT64_C(1) << 30; /* the same, on disk */
 static const int64_t seal_interval_default_ns = 200000000;
 
 /* Options that are given (the simulator's) stand; the rest follows from the memory. */
@@ -32,6 +34,8 @@ static void set_shares(struct run_options *options, const struct budget *budget)
                                    : budget->block_bytes;
     if (options->output_bytes == 0)
         options->output_bytes = budget->output_bytes;
+    if (options->outbox_refs == 0)
+        options->outbox_refs = budget->outbox_refs;
     if (options->write_buffer == 0)
         options->write_buffer = 2 * options->redo_bytes;
     if (options->block_cache == 0)
@@ -57,6 +61,10 @@ void run_set_defaults(struct run *run)
     set_shares(options, &budget);
     if (options->chunk_records == 0)
         options->chunk_records = CHUNK_RECORDS_MAX;
+    if (options->outbox_entries == 0)
+        options->outbox_entries = OUTBOX_ENTRIES_MAX / run->worker_count + 1;
+    if (options->outbox_bytes == 0)
+        options->outbox_bytes = outbox_bytes_max / run->worker_count;
     if (options->seal_interval_ns == 0)
         options->seal_interval_ns = seal_interval_default_ns;
 }

@@ -19,6 +19,7 @@ void worker_init(struct worker *worker, struct run *run, uint32_t index, uint64_
     cache_init(&worker->cache, cache_bytes, run->directory->empty_state);
     route_table_init(&worker->routes, run->definition);
     worker->mark = &run->suspects.slots.file->slots[index];
+    outbox_init(&worker->outbox);
     worker->progress = memory_alloc_zeroed((run->partition_count + 1) * sizeof *worker->progress);
     worker->from_readers = memory_alloc_zeroed(run->reader_count * sizeof(struct ring *));
     worker_applied_init(worker);
@@ -26,6 +27,8 @@ void worker_init(struct worker *worker, struct run *run, uint32_t index, uint64_
         struct sealed_block *block = memory_alloc_zeroed(sizeof *block);
         block->worker = index;
         block->outputs = memory_alloc_zeroed((run->delivery_count + 1) * sizeof *block->outputs);
+        for (uint32_t d = 0; d < run->delivery_count; d++)
+            block->outputs[d].block = block;
         worker->blocks[i] = worker->free_blocks[worker->free_count++] = block;
     }
 }
@@ -45,6 +48,7 @@ void worker_fini(struct worker *worker)
     if (worker->run != NULL) {
         cache_fini(&worker->cache);
         route_table_fini(&worker->routes);
+        outbox_fini(&worker->outbox);
     }
     worker_applied_fini(worker);
     context_sub_fini(&worker->context);
@@ -94,12 +98,15 @@ static struct chunk *next_chunk(struct worker *worker)
     return NULL;
 }
 
-/* How many entries one chunk can add to the cache, in any one size. */
-static uint32_t entries_of_chunk(const struct run *run)
+/* How many entries one step can add to the cache, in any one size. */
+static uint32_t entries_of_step(const struct worker *worker)
 {
+    const struct run *run = worker->run;
+    bool outbox_is_empty = worker->outbox.entries == 0;
     uint32_t stores = run->definition->store_count;
     return CHUNK_RECORDS_MAX * (stores < 2 ? 2 : stores) +
-           (run->ttl_min_ms > 0 ? WORKER_SWEEP_ENTRIES : 0);
+           (run->ttl_min_ms > 0 ? WORKER_SWEEP_ENTRIES : 0) +
+           (outbox_is_empty ? 0 : OUTBOX_LETTERS);
 }
 
 /* Whether another chunk may be taken now: there is a block to collect in (strict: every other one
@@ -115,7 +122,7 @@ static bool may_go_on(struct worker *worker)
     if (materialiser_redo_bytes(run->materialiser) > (int64_t)run->options.redo_bytes)
         return false;
     uint64_t materialised = materialiser_sequence(run->materialiser, worker->index);
-    worker->starving = !cache_make_room(&worker->cache, entries_of_chunk(run), materialised);
+    worker->starving = !cache_make_room(&worker->cache, entries_of_step(worker), materialised);
     if (worker->starving)
         materialiser_hurry(run->materialiser);
     return !worker->starving;
@@ -142,7 +149,11 @@ int worker_do_work(void *self)
     int work = 0;
     int64_t now = clock_monotonic_ns(run->clock);
     bool may = may_go_on(worker);
-    struct chunk *chunk = may ? take_chunk(worker) : NULL;
+    if (may)
+        work += outbox_step(worker);
+    if (may && run_failed(run))
+        return 0;
+    struct chunk *chunk = may && !outbox_is_full(worker) ? take_chunk(worker) : NULL;
     if (run->ttl_min_ms > 0)
         worker->now_ms = clock_wall_ms(run->clock);
     if (chunk != NULL) {
@@ -163,7 +174,7 @@ int worker_do_work(void *self)
         if (worker->context.failed || run_stop(run) == RUN_HALT)
             return 0;
         complete(worker, chunk, now);
-        work = 1;
+        work++;
     }
     if (may && run->ttl_min_ms > 0) {
         bool was_dirty = worker->dirty;

@@ -5,6 +5,7 @@
 #define RUNTIME_WORKER_H
 
 #include "runtime/applied.h"
+#include "runtime/outbox.h"
 #include "runtime/route.h"
 #include "runtime/run.h"
 #include "state/cache.h"
@@ -140,6 +141,7 @@ struct worker {
     int64_t now_ms;       /* wall clock of the chunk in hand, where a store has a TTL */
     struct worker_sweep sweep;
     struct worker_applied applied;
+    struct outbox outbox;
     struct strid_context context;
     uint32_t loaded_vshards;
     bool load_damaged; /* a scan of a vshard met an entry that fails its checksum */
@@ -192,6 +194,9 @@ strid_status worker_fetch(struct worker *worker, struct chunk *chunk, strid_erro
 bool worker_load(struct worker *worker, uint32_t hash);
 struct cache_entry *worker_fetch_one(struct worker *worker, const struct cache_key *key,
                                      strid_error *err); /* NULL: the store failed */
+/* Those that are not in the cache, by one batched read; the keys' bytes have to last. */
+strid_status worker_fetch_keys(struct worker *worker, const struct cache_key *keys, uint32_t count,
+                               strid_error *err);
 /* worker_sweep.c: deletes entries whose time to live is over, a bounded step a call: now and then
  * between chunks, all the time while idle. Returns whether there was something to do. */
 int worker_sweep(struct worker *worker, bool idle);

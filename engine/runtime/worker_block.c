@@ -87,9 +87,10 @@ void worker_block_seal(struct worker *worker)
     CRASH_POINT("worker_block_sealed");
     for (uint32_t d = 0; d < run->delivery_count && pending > 0; d++)
         if (block->outputs[d].count > 0) {
-            bool pushed = ring_push(run->deliveries[d].from_workers[worker->index], block);
-            STRID_ASSERT(
-                pushed); /* rings to deliveries and storage hold all blocks of the worker */
+            bool pushed =
+                ring_push(run->deliveries[d].from_workers[worker->index], &block->outputs[d]);
+            /* rings to deliveries and storage hold all blocks of the worker */
+            STRID_ASSERT(pushed);
             agent_wake(&run->deliveries[d].agent);
         }
     worker->block = NULL;

@@ -24,13 +24,13 @@ static void dead_letter(struct worker *worker, struct chunk_slot *slot, const ch
         return;
     }
     int64_t now = clock_wall_ms(run->clock);
-    struct output_failure failure = {.reason = strid_bytes_of_text(reason),
+    struct outbox_failure failure = {.reason = strid_bytes_of_text(reason),
                                      .attempts = attempts,
                                      .first_ms = now,
                                      .last_ms = now};
-    output_put_dead_letter(&worker->block->outputs[dlq], worker->context.partition->index,
-                           &slot->record, &failure);
-    worker->context.output_count = 1;
+    outbox_add(worker, worker->context.partition->index, &slot->record, worker->context.hash,
+               &failure);
+    worker->context.failed = run_failed(run);
     worker_count(&worker->counters.dead_lettered, 1);
 }
 

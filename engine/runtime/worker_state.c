@@ -203,6 +203,18 @@ strid_status worker_fetch(struct worker *worker, struct chunk *chunk, strid_erro
     return worker->fetch_misses.len == 0 ? STRID_OK : read_misses(worker, err);
 }
 
+strid_status worker_fetch_keys(struct worker *worker, const struct cache_key *keys, uint32_t count,
+                               strid_error *err)
+{
+    buffer_clear(&worker->fetch_misses);
+    buffer_clear(&worker->fetch_bytes);
+    for (uint32_t i = 0; i < count; i++)
+        if (cache_find_sub(&worker->cache, &keys[i]) == NULL &&
+            !cache_is_complete(&worker->cache, keys[i].hash))
+            add_miss(worker, &keys[i]);
+    return worker->fetch_misses.len == 0 ? STRID_OK : read_misses(worker, err);
+}
+
 struct cache_entry *worker_fetch_one(struct worker *worker, const struct cache_key *key,
                                      strid_error *err)
 {

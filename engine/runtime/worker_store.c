@@ -144,7 +144,9 @@ static strid_status each_stored(struct each *each, uint32_t vshard, uint8_t stor
     return status;
 }
 
-bool worker_store_each(struct worker *worker, uint8_t store, worker_store_each_fn fn, void *user)
+/* `vshards`: those that count, one bit each; NULL: all. */
+static bool each_of(struct worker *worker, uint8_t store, const uint8_t *vshards,
+                    worker_store_each_fn fn, void *user)
 {
     const struct run *run = worker->run;
     struct each each = {.worker = worker, .fn = fn, .user = user};
@@ -152,7 +154,8 @@ bool worker_store_each(struct worker *worker, uint8_t store, worker_store_each_f
     strid_status status = STRID_OK;
     each_cached(&each, store);
     for (uint32_t v = 0; v < KEY_VSHARDS && status == STRID_OK && !each.ended; v++) {
-        if (run->worker_of[v] != worker->index || cache_is_complete(&worker->cache, v << 24))
+        if (run->worker_of[v] != worker->index || cache_is_complete(&worker->cache, v << 24) ||
+            (vshards != NULL && (vshards[v / 8] >> (v & 7) & 1) == 0))
             continue;
         status = each_stored(&each, v, store, &err);
         if (status == STRID_OK && !each.ended)
@@ -161,4 +164,65 @@ bool worker_store_each(struct worker *worker, uint8_t store, worker_store_each_f
     if (status != STRID_OK)
         run_fail(worker->run, &err);
     return status == STRID_OK;
+}
+
+bool worker_store_each(struct worker *worker, uint8_t store, worker_store_each_fn fn, void *user)
+{
+    return each_of(worker, store, NULL, fn, user);
+}
+
+static struct worker_store_key count_key(uint8_t store, uint32_t vshard)
+{
+    return (struct worker_store_key){.store = store | KEY_STORE_KEYLESS,
+                                     .hash = vshard << 24,
+                                     .key = strid_bytes_of("", 0),
+                                     .subkey = strid_bytes_of(NULL, 0)};
+}
+
+static int64_t count_of(const struct key_value *value)
+{
+    int64_t count = 0;
+    if (value->kind == STRID_STATE_I64)
+        memcpy(&count, value->bytes.data, sizeof count);
+    return count;
+}
+
+void worker_store_count(struct worker *worker, uint8_t store, uint32_t hash, int64_t more)
+{
+    struct worker_store_key key = count_key(store, hash >> 24);
+    struct key_value value;
+    if (!worker_store_get(worker, &key, &value))
+        return; /* the run has failed, nothing of it counts */
+    int64_t count = count_of(&value) + more;
+    STRID_ASSERT(count >= 0);
+    value = (struct key_value){.kind = count == 0 ? STRID_STATE_ABSENT : STRID_STATE_I64,
+                               .bytes = strid_bytes_of(&count, sizeof count)};
+    worker_store_put(worker, &key, &value);
+}
+
+bool worker_store_each_counted(struct worker *worker, uint8_t store, worker_store_each_fn fn,
+                               void *user)
+{
+    const struct run *run = worker->run;
+    struct cache_key keys[KEY_VSHARDS];
+    uint8_t vshards[KEY_VSHARDS / 8] = {0};
+    uint32_t count = 0;
+    strid_error err = STRID_ERROR_INIT;
+    if (run->directory->empty_state)
+        return true;
+    for (uint32_t v = 0; v < KEY_VSHARDS; v++) {
+        struct worker_store_key key = count_key(store, v);
+        if (run->worker_of[v] == worker->index)
+            keys[count++] = name_of(worker, &key);
+    }
+    if (worker_fetch_keys(worker, keys, count, &err) != STRID_OK) {
+        run_fail(worker->run, &err);
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct cache_entry *entry = cache_find_sub(&worker->cache, &keys[i]);
+        if (entry != NULL && cache_kind(entry) != STRID_STATE_ABSENT)
+            vshards[keys[i].hash >> 27] |= (uint8_t)(1u << (keys[i].hash >> 24 & 7));
+    }
+    return each_of(worker, store, vshards, fn, user);
 }

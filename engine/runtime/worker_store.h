@@ -49,6 +49,15 @@ typedef bool (*worker_store_each_fn)(void *user, const struct key_state *key,
  * the whole cache. false: the store failed. */
 bool worker_store_each(struct worker *worker, uint8_t store, worker_store_each_fn fn, void *user);
 
+/* Adds to the number of entries that a store has in the vshard of `hash`, so that the start of a
+ * run need not look through the others: one entry without key and subkey for each vshard. */
+void worker_store_count(struct worker *worker, uint8_t store, uint32_t hash, int64_t more);
+
+/* As worker_store_each(), of a store whose entries are counted; the counts come, too, without a
+ * subkey. */
+bool worker_store_each_counted(struct worker *worker, uint8_t store, worker_store_each_fn fn,
+                               void *user);
+
 /* The entry in the cache, brought there where it is not; NULL in *entry: there is none, and the
  * cache need not say so. Fails without run_fail(). For this header's functions and contexts. */
 strid_status worker_store_find(struct worker *worker, const struct worker_store_key *key,

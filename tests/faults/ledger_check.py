@@ -151,6 +151,7 @@ class Verdict:
         self.extras = {}        # store -> key -> values
         self.blocks = self.materialised = 0
         self.waiting = ledger_waiting.Waiting()
+        self.letters = {}  # (partition, position) -> (bytes, item): in the outbox
         for text in dump.splitlines():
             self.take(json.loads(text))
 
@@ -160,6 +161,12 @@ class Verdict:
         elif "partition" in item:
             name = pathlib.Path(item["partition"]).name
             self.lows[int(name.removeprefix("part-").removesuffix(".jsonl"))] = item["low"]
+        elif "waits" in item:
+            letter = item["waits"]
+            place = (letter["partition"], letter["position"])
+            if not letter["whole"] or place in self.letters:
+                self.find(f"outbox: {item} is damaged or there twice")
+            self.letters[place] = (bytes.fromhex(letter["hex"]), letter)
         elif item["store"] in ("waiting", "head"):
             self.waiting.take(item)
         elif item["store"] == "chains":
@@ -269,22 +276,32 @@ class Verdict:
             self.check_ids(seen, place, (item["id"], item["key"], json.dumps(value)))
         self.check_present("outputs", self.reference.outputs, seen)
 
+    def check_letter(self, where, place, value, item):
+        """Whether it is a dead letter of the input, with the right reason and attempts."""
+        line, fate = self.reference.dead.get(place, (None, None))
+        if value != line:
+            self.find(f"{where}: {place} with {value} is no dead letter of the input")
+            return False
+        if item["reason"] not in REASONS[fate] or item["attempts"] != ATTEMPTS[fate]:
+            self.find(f"{where}: {place}: {item['reason']} after {item['attempts']} attempts of "
+                      f"a record with the fate {fate}")
+        return True
+
     def check_dead(self, path):
+        """What progress has passed is outside, or waits in the outbox until the end."""
         seen = {}
         for item in self.lines_of(path):
             place = (item.get("partition"), item.get("position"))
-            line, fate = self.reference.dead.get(place, (None, None))
             value = item.get("value", "").encode()
             if "value_base64" in item:
                 value = base64.b64decode(item["value_base64"])
-            if value != line:
-                self.find(f"{path.name}: {item} is no dead letter of the input")
-                continue
-            reason = item["reason"]
-            if reason not in REASONS[fate] or item["attempts"] != ATTEMPTS[fate]:
-                self.find(f"{path.name}: {place}: {reason} after {item['attempts']} attempts of "
-                          f"a record with the fate {fate}")
-            self.check_ids(seen, place, (item["id"], reason, value))
+            if self.check_letter(path.name, place, value, item):
+                self.check_ids(seen, place, (item["id"], item["reason"], value))
+        for place, (value, letter) in self.letters.items():
+            if not self.partial:
+                self.find(f"outbox: {place} waits at the end")
+            if self.check_letter("outbox", place, value, letter):
+                seen.setdefault(place, (place, letter["reason"], value))
         self.check_present("dead letters", self.reference.dead, seen)
 
     def run(self, directory, extra=None):

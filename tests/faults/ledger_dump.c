@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "base/json.h"
 #include "faults/ledger_waiting.h"
+#include "runtime/outbox_record.h"
 
 /* What is printed, and the store that prints itself. */
 struct dump {
@@ -36,6 +37,30 @@ static bool print_entry(void *user, const strid_state_entry *entry)
             buffer_printf(line, "%02x", entry->value.data[i]);
         buffer_printf(line, "\"}\n");
     }
+    return fwrite(line->data, 1, line->len, stdout) == line->len;
+}
+
+/* A dead letter that waits in the outbox. */
+static bool print_letter(void *user, const strid_state_entry *entry)
+{
+    struct buffer *line = &((struct dump *)user)->line;
+    struct buffer headers = {0};
+    struct outbox_record letter;
+    if (entry->subkey.data == NULL)
+        return true; /* how many there are */
+    bool whole = outbox_record_get(entry->value, &headers, &letter);
+    const strid_record *record = &letter.letter.record;
+    buffer_clear(line);
+    buffer_printf(line, "{\"waits\":{\"whole\":%s,\"partition\":%" PRIu32, whole ? "true" : "false",
+                  letter.partition);
+    buffer_printf(line, ",\"position\":%" PRIu64 ",", record->position.low);
+    buffer_printf(line, "\"attempts\":%" PRIu32 ",", letter.letter.attempt);
+    json_put_member_bytes(line, "reason", letter.letter.reason);
+    buffer_printf(line, ",\"hex\":\"");
+    for (size_t i = 0; i < record->value.len; i++)
+        buffer_printf(line, "%02x", record->value.data[i]);
+    buffer_printf(line, "\"}}\n");
+    buffer_fini(&headers);
     return fwrite(line->data, 1, line->len, stdout) == line->len;
 }
 
@@ -77,6 +102,8 @@ int ledger_dump(const char *state_url, bool progress_only, const struct ledger_e
     }
     if (status == STRID_OK && !progress_only)
         status = ledger_waiting_print(reader, &error);
+    if (status == STRID_OK && !progress_only)
+        status = strid_state_reader_scan(reader, "engine:114", print_letter, &dump, &error);
     buffer_fini(&dump.line);
     strid_state_reader_close(reader);
     if (status != STRID_OK)

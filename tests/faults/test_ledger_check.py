@@ -41,6 +41,17 @@ class CheckerTest(unittest.TestCase):
                       "value_base64": ledger_check.base64.b64encode(line).decode()}
                      for place, (line, fate) in self.reference.dead.items()]
         self.waiting = []
+        self.letters = []
+
+    def wait_for_queue(self, count):
+        """The last letters are in the outbox and not yet outside."""
+        for item in self.dead[-count:]:
+            value = ledger_check.base64.b64decode(item["value_base64"])
+            self.letters.append({"whole": True, "partition": item["partition"],
+                                 "position": item["position"], "reason": item["reason"],
+                                 "attempts": item["attempts"],
+                                 "hex": value.hex()})
+        del self.dead[-count:]
 
     def tearDown(self):
         self.folder.cleanup()
@@ -54,6 +65,7 @@ class CheckerTest(unittest.TestCase):
         lines += [{"store": "counts", "key": key, "value": value}
                   for key, value in self.counts.items()]
         lines += self.waiting
+        lines += [{"waits": letter} for letter in self.letters]
         for name, items in (("out.jsonl", self.outputs), ("dead.dlq", self.dead)):
             text = "".join(item if isinstance(item, str) else json.dumps(item) + "\n"
                            for item in items)
@@ -132,6 +144,17 @@ class CheckerTest(unittest.TestCase):
     def test_one_id_for_two_outputs(self):
         self.outputs[0]["id"] = self.outputs[1]["id"]
         self.assertEqual(len(self.findings()), 1)
+
+    def test_letters_in_the_outbox(self):
+        self.wait_for_queue(3)
+        self.assertEqual(self.findings(partial=True), [], "they wait, and the run goes on")
+        self.assertEqual(len(self.findings()), 3, "they may not wait at the end")
+        self.letters.pop()
+        self.assertEqual(len(self.findings(partial=True)), 1, "one is lost")
+        self.letters[0]["hex"] = "00"
+        self.assertEqual(len(self.findings(partial=True)), 3, "one is another")
+        self.letters[1]["whole"] = False
+        self.assertEqual(len(self.findings(partial=True)), 4, "one is damaged")
 
     def test_dead_letter_with_changed_bytes_or_wrong_reason(self):
         self.dead[0]["value_base64"] = "AAAA"

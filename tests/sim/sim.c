@@ -89,7 +89,8 @@ static bool print_figures(const struct sim_figures *figures)
                  {"retries", figures->retried},
                  {"dead letters", figures->dead_letters},
                  {"outputs", figures->outputs},
-                 {"polls without credit", figures->backpressure}};
+                 {"polls without credit", figures->backpressure},
+                 {"dead letters left to the next run", figures->left}};
     bool all = true;
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         printf("  %12llu %s\n", (unsigned long long)lines[i].value, lines[i].name);

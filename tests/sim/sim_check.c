@@ -7,6 +7,7 @@
 #include "runtime/worker.h"
 
 #include "sim_handler.h"
+#include "sim_outbox.h"
 #include "sim_step.h"
 #include "sim_store.h"
 #include "sim_subs.h"
@@ -95,6 +96,10 @@ static void check_arrived(struct sim_world *world, sim_coverage applied, bool co
             bool covered = applied[sim_input_vshard(input, record)][p] > i;
             SIM_CHECK("all_is_handled", covered || !complete,
                       "partition %u: progress does not cover record %u at the end", p, i);
+            SIM_CHECK("dead_letter_is_kept", covered || !record->waits,
+                      "partition %u, record %u: its dead letter waits, and progress does not cover "
+                      "it",
+                      p, i);
             if (!covered)
                 continue;
             if (sim_input_is_done(input, record))
@@ -102,10 +107,13 @@ static void check_arrived(struct sim_world *world, sim_coverage applied, bool co
                           "partition %u, record %u: progress covers it, and an output is missing",
                           p, i);
             if (sim_input_is_dead(input, record))
-                SIM_CHECK("dead_letter_is_delivered", record->arrived == 1,
+                SIM_CHECK("dead_letter_is_delivered",
+                          record->arrived == 1 || (record->waits && !complete),
                           "partition %u, record %u: progress covers it, and its dead letter is "
                           "missing",
                           p, i);
+            SIM_CHECK("outbox_is_empty", !record->waits || !complete,
+                      "partition %u, record %u: its dead letter is left at the end", p, i);
         }
 }
 
@@ -134,6 +142,7 @@ void sim_check_recovered(struct sim_world *world, bool complete)
     size_t expected = sim_keys_check(&world->keys, world->run->directory, applied);
     SIM_CHECK("state_is_progress", world->keys.entries == expected,
               "%zu entries, and %zu should be there", world->keys.entries, expected);
+    (void)sim_outbox_look(world);
     check_arrived(world, applied, complete);
 }
 
@@ -180,6 +189,8 @@ void sim_check_finished(struct sim_world *world)
     SIM_CHECK("one_outcome",
               stats.records == stats.done + stats.skipped + stats.dead_lettered + stats.unrouted,
               "%llu records have another number of outcomes", (unsigned long long)stats.records);
+    SIM_CHECK("outbox_is_empty", stats.outbox_entries == 0, "%llu dead letters wait at the end",
+              (unsigned long long)stats.outbox_entries);
     for (uint32_t p = 0; p < world->input.partition_count; p++) {
         strid_position low = {0, 0};
         bool any = sim_disk_low(world->disk.durable, p, &low.high, &low.low);

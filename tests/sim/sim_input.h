@@ -39,6 +39,7 @@ struct sim_record {
     uint8_t sink;
     uint8_t asks_second; /* the second handler gives the outcome */
     uint8_t arrived;     /* bit n: output n is durable outside; dead letter: bit 0 */
+    bool waits;          /* its dead letter was in the outbox when that was looked at last */
 };
 
 struct sim_key {

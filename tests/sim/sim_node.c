@@ -40,7 +40,8 @@ static strid_status open_run(struct sim_world *world, strid_error *err)
                                   .seal_interval_ns = world->knobs.seal_interval_ns,
                                   .block_bytes = world->knobs.block_bytes,
                                   .redo_bytes = world->knobs.redo_bytes,
-                                  .cache_bytes = world->knobs.cache_bytes};
+                                  .cache_bytes = world->knobs.cache_bytes,
+                                  .outbox_entries = world->knobs.outbox_entries};
     if (world->runs > 0 && !sim_random_chance(random, 4))
         world->knobs.workers = sim_random_between(random, 1, SIM_WORKERS_MAX);
     world->workers = world->definition->workers = world->knobs.workers;

@@ -94,6 +94,11 @@ static void check_dead_letter(const strid_output *output, const struct sim_paylo
         "dead_letter", sim_input_is_value(input, payload->partition, payload->index, output->value),
         "partition %u, record %u: not the original bytes", payload->partition, payload->index);
     check_id(output, payload, "dlq");
+    SIM_CHECK("dead_letter_is_synced",
+              sim_world->audit.durable[payload->partition][sim_input_vshard(input, record)] >
+                  payload->index,
+              "partition %u, record %u: no sync covers what is sent", payload->partition,
+              payload->index);
 }
 
 /* A slow sink: the clock moves, and others go on. */
@@ -138,7 +143,8 @@ static void check_order(uint32_t sink, const struct sim_payload *payload)
 {
     const struct sim_partition *partition = &sim_world->input.partitions[payload->partition];
     const struct sim_record *record = &partition->records[payload->index];
-    if ((record->arrived >> payload->ordinal & 1) != 0 || sink == SIM_DEAD_LETTERS)
+    bool dead = sink == SIM_DEAD_LETTERS;
+    if ((record->arrived >> payload->ordinal & 1) != 0)
         return;
     SIM_CHECK("output_order", record->arrived == (1u << payload->ordinal) - 1,
               "partition %u, record %u: output %u comes first", payload->partition, payload->index,
@@ -146,9 +152,10 @@ static void check_order(uint32_t sink, const struct sim_payload *payload)
     uint32_t at = record->previous;
     while (at != 0) {
         const struct sim_record *before = &partition->records[at - 1];
-        if (before->sink == sink && before->outputs > 0 &&
-            sim_input_is_done(&sim_world->input, before)) {
-            SIM_CHECK("output_order", before->arrived == (1u << before->outputs) - 1,
+        if (dead ? sim_input_is_dead(&sim_world->input, before)
+                 : before->sink == sink && before->outputs > 0 &&
+                       sim_input_is_done(&sim_world->input, before)) {
+            SIM_CHECK("output_order", before->arrived == (dead ? 1 : (1u << before->outputs) - 1),
                       "partition %u: record %u comes before record %u of the same key",
                       payload->partition, payload->index, at - 1);
             return;

@@ -86,6 +86,7 @@ static void pick_knobs(struct sim_knobs *knobs, struct sim_random *random)
         .read_rate = pick_rate(random) * 2,
         .sink_rate = pick_rate(random),
         .sink_waits = sim_random_chance(random, 4) ? sim_random_log(random, 1, 30) : 1,
+        .outbox_entries = sim_random_log(random, 1, 300),
         .again_rate = sim_random_log(random, 2, 100),
         .repeat_rate = sim_random_chance(random, 3) ? sim_random_log(random, 5, 500) : 0,
         .wall_jumps = sim_random_chance(random, 2),

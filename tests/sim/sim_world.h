@@ -39,6 +39,7 @@ struct sim_knobs {
     bool wall_jumps;      /* the wall clock is set, to and fro */
     uint32_t yield_rate;  /* calls in which other agents go on */
     bool subs;            /* records put and delete subkeys, and scan them */
+    uint64_t outbox_entries;
     uint32_t crashes_wanted; /* besides those that faults bring about */
 };
 
@@ -52,6 +53,7 @@ struct sim_figures {
     uint64_t late;   /* handlers that exceeded their time */
     uint64_t nested; /* steps within a call of another agent */
     uint64_t evictions, replayed, retried, dead_letters, outputs, materialised, backpressure;
+    uint64_t left; /* dead letters that a run left to the next one */
 };
 
 /* How many records lie before a place: the last answer for a partition. */

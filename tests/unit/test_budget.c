@@ -12,8 +12,8 @@ enum { THREAD_COUNTS = sizeof thread_counts / sizeof thread_counts[0] };
 
 static uint64_t sum_of(const struct budget *budget)
 {
-    return budget->base + budget->chunks + budget->outputs + budget->redo + budget->block_cache +
-           budget->caches;
+    return budget->base + budget->chunks + budget->outputs + budget->outbox + budget->redo +
+           budget->block_cache + budget->caches;
 }
 
 static void check(uint64_t memory, uint32_t workers, uint32_t readers)
@@ -27,6 +27,8 @@ static void check(uint64_t memory, uint32_t workers, uint32_t readers)
     cr_assert_leq(budget.redo_bytes * BUDGET_REDO_PARTS, budget.redo);
     cr_assert_leq(budget.cache_bytes * workers, budget.caches);
     cr_assert_leq(budget.output_bytes * blocks, budget.outputs);
+    cr_assert_leq(budget.outbox_refs * workers, budget.outbox);
+    cr_assert_gt(budget.outbox_refs, MIB / 32);
     cr_assert_geq(budget.chunks_per_reader, workers + 1);
     if (budget.grown_bytes > 0)
         cr_assert_leq(readers * (budget.chunks_per_reader * chunk + budget.grown_bytes),

@@ -57,11 +57,21 @@ Test(output, dead_letter_keeps_the_record)
                            .timestamp_ms = STRID_TIMESTAMP_NONE,
                            .headers = headers,
                            .header_count = 2};
-    struct output_failure failure = {text("why"), 3, 100, 200};
-    output_put_dead_letter(&list, 0, &record, &failure);
+    struct outbox_record letter_put = {.partition = 4,
+                                       .ordinal = 2,
+                                       .letter = {.record = record,
+                                                  .attempt = 3,
+                                                  .first_ms = 100,
+                                                  .last_ms = 200,
+                                                  .topic = text("gone"),
+                                                  .reason = text("why")}};
+    struct buffer bytes = {0};
+    outbox_record_put(&bytes, &letter_put);
+    output_put_dead_letter(&list, buffer_bytes(&bytes));
+    buffer_fini(&bytes);
     struct output_reader reader = {.run = at.run, .cursor = cursor_of(buffer_bytes(&list.bytes))};
     cr_assert(output_next(&reader, &out));
-    cr_assert(strid_bytes_equal(out.id, text("case/in/0/5/dlq0")));
+    cr_assert(strid_bytes_equal(out.id, text("case/gone/4/5/dlq2")));
     cr_assert(strid_bytes_equal(out.value, text("value")));
     cr_assert_eq(out.timestamp_ms, STRID_TIMESTAMP_NONE);
     cr_assert_eq(out.header_count, 2);
@@ -72,7 +82,7 @@ Test(output, dead_letter_keeps_the_record)
     cr_assert(strid_bytes_equal(letter->reason, text("why")) && letter->attempts == 3);
     cr_assert(strid_bytes_equal(letter->type, text("type")));
     cr_assert(letter->first_failure_ms == 100 && letter->last_failure_ms == 200);
-    cr_assert(letter->position.low == 5 && letter->partition == 0);
+    cr_assert(letter->position.low == 5 && letter->partition == 4);
     cr_assert_str_eq(letter->source, "memory:in");
     cr_assert_str_eq(letter->pipeline, "case");
     output_reader_fini(&reader);

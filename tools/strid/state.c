@@ -140,6 +140,8 @@ static void put_stats_json(const strid_state_stats *stats)
     output_number("last_block", stats->last_block);
     output_number("redo_blocks", stats->redo_blocks);
     output_number("redo_bytes", stats->redo_bytes);
+    output_number("outbox_entries", stats->outbox_entries);
+    output_number("outbox_bytes", stats->outbox_bytes);
     output_number("disk_bytes", stats->disk_bytes);
     output_number("cache_hits", stats->cache_hits);
     output_number("cache_misses", stats->cache_misses);
@@ -228,6 +230,8 @@ static void put_stats_text(const strid_state_stats *stats)
     put_figure("last block", stats->last_block, "");
     put_figure("redo blocks", stats->redo_blocks, "");
     put_figure("redo bytes", stats->redo_bytes, "");
+    put_figure("outbox entries", stats->outbox_entries, "");
+    put_figure("outbox bytes", stats->outbox_bytes, "");
     put_figure("disk", stats->disk_bytes, " bytes");
     put_cache_text(stats);
     for (unsigned i = 0; i < sizeof stats->level_files / sizeof stats->level_files[0]; i++)

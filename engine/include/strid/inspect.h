@@ -92,6 +92,8 @@ typedef struct strid_state_stats {
     uint32_t vshards;
     uint64_t cache_hits; /* look-ups of the last run that ended in good order; both 0: unknown */
     uint64_t cache_misses;
+    uint64_t outbox_entries; /* dead letters that the next run sends */
+    uint64_t outbox_bytes;
 } strid_state_stats;
 
 /** @brief Counts everything, by a whole scan. @param[out] stats lives until the reader is closed.

@@ -178,10 +178,12 @@ typedef struct strid_pipeline_stats {
     uint64_t redo_bytes;  /* in blocks not yet materialised */
     uint64_t cache_hits;
     uint64_t cache_misses;
-    uint64_t restarts;     /* after store errors */
-    uint64_t backpressure; /* polls that were put off for want of credit */
-    uint64_t timed_out;    /* calls of handlers that ran longer than their time-out */
-    uint64_t level0_files; /* sorted files that still overlap, when last looked at */
+    uint64_t restarts;       /* after store errors */
+    uint64_t backpressure;   /* polls that were put off for want of credit */
+    uint64_t timed_out;      /* calls of handlers that ran longer than their time-out */
+    uint64_t level0_files;   /* sorted files that still overlap, when last looked at */
+    uint64_t outbox_entries; /* dead letters that the dead-letter queue has not taken yet */
+    uint64_t outbox_bytes;
 } strid_pipeline_stats;
 
 /** @brief Figures of the current or last run; a snapshot, not exact while running. Thread safety:

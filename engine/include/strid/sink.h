@@ -13,6 +13,10 @@
 typedef struct strid_sink
     strid_sink; /* the connector's own struct of ops->instance_size bytes, zeroed at first */
 
+/* Header of a record that was a dead letter and was handed back: how often, in decimal digits. A
+ * dead letter of such a record has another id than the one before. */
+#define STRID_HEADER_REPLAYS "strid-replays"
+
 /* Provenance of a dead letter. */
 typedef struct strid_dead_letter {
     const char *source; /* as configured, without secrets */
