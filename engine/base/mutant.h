@@ -40,7 +40,9 @@
     X(MUTANT_OUTBOX_UNSYNCED, "a dead letter sent before a sync covers it")                        \
     X(MUTANT_OUTBOX_FORGOTTEN, "dead letters that a run left are not sent by the next one")        \
     X(MUTANT_OUTBOX_DELETED_EARLY, "a dead letter deleted before it is delivered")                 \
-    X(MUTANT_OUTBOX_IGNORED_AT_END, "finished while dead letters wait in the outbox")
+    X(MUTANT_OUTBOX_IGNORED_AT_END, "finished while dead letters wait in the outbox")              \
+    X(MUTANT_NOT_ALONE, "a suspect does not wait for the others to stand still")                   \
+    X(MUTANT_CRASH_COUNTED, "crashes count of records that did not run alone")
 
 enum mutant {
     MUTANT_NONE = 0,

@@ -12,6 +12,7 @@
 #include "base/crc32c.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 
 #define COMPONENT "crash-slots"
 
@@ -92,6 +93,9 @@ static void add_suspect(struct crash_slots_file *file, const struct crash_slot *
     suspect->partition = partition;
     suspect->high = position.high;
     suspect->low = position.low;
+    if (MUTANT(MUTANT_CRASH_COUNTED) &&
+        suspect->state / CRASH_SUSPECT_CRASH < CRASH_SLOTS_CRASHES_MAX)
+        state += CRASH_SUSPECT_CRASH;
     crash_suspect_set(suspect, state | CRASH_SUSPECT_KNOWN | waited);
 }
 

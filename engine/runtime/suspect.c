@@ -7,6 +7,7 @@
 #include "base/crash_point.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "runtime/storage.h"
 #include "runtime/worker.h"
 
@@ -159,7 +160,7 @@ bool suspect_take_gate(struct worker *worker)
     if (gate % GATE_TURN != worker->index + 1)
         return false;
     for (uint32_t w = 0; w < run->worker_count; w++)
-        if (w != worker->index &&
+        if (w != worker->index && !MUTANT(MUTANT_NOT_ALONE) &&
             atomic_load_explicit(&run->workers[w].gate_seen, memory_order_acquire) != gate)
             return false;
     return true;

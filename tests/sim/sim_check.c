@@ -26,7 +26,8 @@ static void count_chunks(struct run *run, uint32_t *home, uint32_t *away, uint32
             *away += ring_size(reader->to_workers[w]);
     }
     for (uint32_t w = 0; w < run->worker_count; w++)
-        *away += ring_size(committer_from_worker(run->committer, w));
+        *away +=
+            ring_size(committer_from_worker(run->committer, w)) + (run->workers[w].held != NULL);
 }
 
 void sim_check_step(struct sim_world *world, bool moved)
@@ -165,9 +166,9 @@ static void check_blocks(struct sim_world *world)
 {
     struct run *run = world->run;
     uint32_t left = world->knobs.ttl_ms > 0 ? SWEPT_STEPS_MAX : 0;
-    for (; left > 0 && !blocks_are_back(run) && !run_failed(run); left--)
+    for (; left > 0 && !world->crash.dead && !blocks_are_back(run) && !run_failed(run); left--)
         (void)sim_step(world);
-    SIM_CHECK("block_owner", run_failed(run) || blocks_are_back(run),
+    SIM_CHECK("block_owner", world->crash.dead || run_failed(run) || blocks_are_back(run),
               "a worker's block does not come back");
 }
 
@@ -184,6 +185,8 @@ void sim_check_finished(struct sim_world *world)
                           run->readers[r].free_chunks[i] != run->readers[r].free_chunks[j],
                           "reader %u holds a chunk twice", r);
     check_blocks(world);
+    if (world->crash.dead)
+        return;
     strid_pipeline_stats stats = {0};
     run_add_stats(run, &stats);
     SIM_CHECK("one_outcome",

@@ -47,6 +47,7 @@ static strid_outcome outcome_of(const struct sim_record *record, uint32_t tries)
         return tries < record->retries ? STRID_RETRY : STRID_DONE;
     case SIM_REJECT:
     case SIM_FAULT:
+    case SIM_POISON:
         break;
     }
     SIM_CHECK("record_is_whole", record->kind != SIM_FAULT, "an unreadable record is handled");
@@ -119,17 +120,20 @@ static void check_views(const strid_record *record, const struct sim_payload *pa
               "partition %u, record %u: not its field or type", payload->partition, index);
 }
 
-strid_outcome sim_handler_chain(strid_context *ctx, const strid_record *record, void *user)
+static strid_outcome chain(strid_context *ctx, const strid_record *record,
+                           const struct sim_payload *in, const struct sim_record *of)
 {
-    struct sim_payload payload;
+    const struct sim_payload payload = *in;
     struct sim_state state = {0};
-    const struct sim_record *of = record_of(record, &payload);
     uint32_t tries = strid_attempt(ctx), p = payload.partition;
     strid_bytes value;
-    (void)user;
     check_views(record, &payload);
     check_order(&payload, of, tries);
     sim_step_yield();
+    if (of->kind == SIM_POISON && !sim_world->crash.dead)
+        sim_crash_now();
+    if (sim_world->crash.dead)
+        return STRID_DONE;
     sim_world_note("handle", p, payload.index, tries);
     strid_state_kind kind = strid_state_get(ctx, SIM_INPUT_STORE_CHAIN, &value);
     if (kind != STRID_STATE_ABSENT) {
@@ -158,6 +162,19 @@ strid_outcome sim_handler_chain(strid_context *ctx, const strid_record *record, 
     emit(ctx, &payload, of, outcome != STRID_DONE);
     strid_set_reason(ctx, "sim");
     return of->asks_second != 0 ? STRID_DONE : say(ctx, of, outcome);
+}
+
+strid_outcome sim_handler_chain(strid_context *ctx, const strid_record *record, void *user)
+{
+    struct sim_payload payload;
+    (void)user;
+    if (sim_world->crash.dead)
+        return STRID_DONE;
+    struct sim_record *of = record_of(record, &payload);
+    sim_crash_enter(of);
+    strid_outcome outcome = chain(ctx, record, &payload, of);
+    sim_crash_leave(false);
+    return outcome;
 }
 
 bool sim_handler_has_half(uint64_t done) { return done % 3 != 0; }
@@ -189,12 +206,10 @@ static void use_aged(strid_context *ctx, const struct sim_payload *payload,
         record->first_ms = now_ms;
 }
 
-strid_outcome sim_handler_count(strid_context *ctx, const strid_record *record, void *user)
+static strid_outcome count(strid_context *ctx, const struct sim_payload *in, struct sim_record *of)
 {
-    struct sim_payload payload;
-    struct sim_record *of = record_of(record, &payload);
+    const struct sim_payload payload = *in;
     strid_bytes value;
-    (void)user;
     int64_t done = strid_state_get_i64(ctx, SIM_INPUT_STORE_COUNT, 0);
     strid_state_kind half = strid_state_get(ctx, SIM_INPUT_STORE_HALF, &value);
     if (ctx->failed)
@@ -222,4 +237,17 @@ strid_outcome sim_handler_count(strid_context *ctx, const strid_record *record, 
     else
         strid_state_delete(ctx, SIM_INPUT_STORE_HALF);
     return of->asks_second == 0 ? STRID_DONE : say(ctx, of, outcome_of(of, strid_attempt(ctx)));
+}
+
+strid_outcome sim_handler_count(strid_context *ctx, const strid_record *record, void *user)
+{
+    struct sim_payload payload;
+    (void)user;
+    if (sim_world->crash.dead)
+        return STRID_DONE;
+    struct sim_record *of = record_of(record, &payload);
+    sim_crash_enter(of);
+    strid_outcome outcome = count(ctx, &payload, of);
+    sim_crash_leave(true);
+    return outcome;
 }

@@ -10,6 +10,7 @@ enum {
     KEY_BYTES_MAX = 256,
     WIDE_SHIFT = 4,
     PARTITIONS_MIN = 3,
+    POISON_RATE = 400,
     RECORDS_MIN = 1000,
     RECORDS_MAX = 1200
 };
@@ -52,7 +53,7 @@ static void make_keys(struct sim_input *input, struct sim_random *random, uint32
         input->keys[k].hash = hash_of(input->keys[k].bytes, vshards_used, hash_seed);
 }
 
-static void make_outcome(const struct sim_input *input, struct sim_random *random,
+static void make_outcome(struct sim_input *input, struct sim_random *random,
                          struct sim_record *record)
 {
     uint32_t dice = sim_random_below(random, 100);
@@ -61,7 +62,10 @@ static void make_outcome(const struct sim_input *input, struct sim_random *rando
                                     ? sim_random_between(random, 1, SIM_INPUT_OUTPUTS_MAX)
                                     : 0);
     record->sink = (uint8_t)sim_random_below(random, 2);
-    if (dice < 80)
+    if (input->poisons > 0 && sim_random_chance(random, POISON_RATE)) {
+        input->poisons--;
+        record->kind = SIM_POISON;
+    } else if (dice < 80)
         record->kind = SIM_DONE;
     else if (dice < 86)
         record->kind = SIM_SKIP;
@@ -125,6 +129,7 @@ void sim_input_init(struct sim_input *input, struct sim_random *random, uint32_t
     input->tight = sim_random_chance(random, 2);
     input->headers = sim_random_chance(random, 3);
     input->text = sim_random_chance(random, 3);
+    input->poisons = sim_random_chance(random, 4) ? sim_random_between(random, 1, 2) : 0;
     make_keys(input, random, vshards_used, hash_seed);
     uint32_t left = sim_random_between(random, RECORDS_MIN, RECORDS_MAX);
     for (uint32_t p = 0; p < input->partition_count; p++) {
@@ -178,7 +183,7 @@ bool sim_input_is_done(const struct sim_input *input, const struct sim_record *r
 
 bool sim_input_is_dead(const struct sim_input *input, const struct sim_record *record)
 {
-    return record->kind == SIM_REJECT || record->kind == SIM_FAULT ||
+    return record->kind == SIM_REJECT || record->kind == SIM_FAULT || record->kind == SIM_POISON ||
            (record->kind == SIM_RETRY && record->retries >= input->max_attempts);
 }
 

@@ -22,7 +22,7 @@ enum {
     SIM_INPUT_STORE_SUBS = 5  /* ordered */
 };
 
-enum sim_kind { SIM_DONE = 0, SIM_SKIP, SIM_RETRY, SIM_REJECT, SIM_FAULT };
+enum sim_kind { SIM_DONE = 0, SIM_SKIP, SIM_RETRY, SIM_REJECT, SIM_FAULT, SIM_POISON };
 
 struct sim_record {
     uint64_t place;    /* of its position */
@@ -38,6 +38,9 @@ struct sim_record {
     uint8_t outputs;   /* if it is done */
     uint8_t sink;
     uint8_t asks_second; /* the second handler gives the outcome */
+    uint8_t crashes;     /* how often the process ended while it ran alone */
+    bool condemned;      /* it did so three times, once */
+    bool suspect;        /* it was in hand when the process ended */
     uint8_t arrived;     /* bit n: output n is durable outside; dead letter: bit 0 */
     bool waits;          /* its dead letter was in the outbox when that was looked at last */
 };
@@ -65,6 +68,7 @@ struct sim_input {
     bool headers; /* records have some */
     bool text;    /* values are taken apart by a pattern, which gives a type and a field */
     uint32_t max_attempts;
+    uint32_t poisons;  /* records that end the process, still to be made */
     uint32_t pad_max;  /* bytes that values of the chain store are padded with; 0: none */
     uint32_t fill_max; /* bytes behind the payload of a record's value; 0: none */
     bool wide;         /* positions use both halves */

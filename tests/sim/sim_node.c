@@ -41,7 +41,8 @@ static strid_status open_run(struct sim_world *world, strid_error *err)
                                   .block_bytes = world->knobs.block_bytes,
                                   .redo_bytes = world->knobs.redo_bytes,
                                   .cache_bytes = world->knobs.cache_bytes,
-                                  .outbox_entries = world->knobs.outbox_entries};
+                                  .outbox_entries = world->knobs.outbox_entries,
+                                  .crash_memory = world->crash.slots};
     if (world->runs > 0 && !sim_random_chance(random, 4))
         world->knobs.workers = sim_random_between(random, 1, SIM_WORKERS_MAX);
     world->workers = world->definition->workers = world->knobs.workers;
@@ -85,14 +86,21 @@ static void add_figures(struct sim_world *world, enum ending ending)
 
 static void close_run(struct sim_world *world, enum ending ending)
 {
+    bool ends = ending == ENDING_KILL || ending == ENDING_POWER_LOSS;
     add_figures(world, ending);
     sim_step_end(world);
+    if (ends)
+        sim_crash_keep();
     run_destroy(world->run);
     world->run = NULL;
     sim_world_note("end", ending, 0, 0);
-    if (ending == ENDING_KILL || ending == ENDING_POWER_LOSS)
+    if (ends)
         for (uint32_t s = 0; s <= SIM_DEAD_LETTERS; s++)
             sink_instance_close(&world->sinks[s]);
+    if (ends)
+        sim_crash_restore(ending == ENDING_POWER_LOSS);
+    if (ending == ENDING_FINISHED)
+        sim_crash_finished();
     if (ending == ENDING_POWER_LOSS) {
         uint32_t kept = sim_random_chance(&world->random, 2)
                             ? 0
@@ -170,13 +178,15 @@ static enum ending step_through(struct sim_world *world, uint64_t *healed_at)
     uint32_t stop = sim_random_chance(random, 3) ? RUN_HALT : RUN_DRAIN;
     while (!is_over(world)) {
         (void)sim_step(world);
+        if (world->crash.dead)
+            return draw_ending(random, false);
         if (run_failed(run)) {
             check_failure(world, &run->error);
             return draw_ending(random, true);
         }
         if (atomic_load_explicit(&run->finished, memory_order_acquire)) {
             sim_check_finished(world);
-            return ENDING_FINISHED;
+            return world->crash.dead ? ENDING_KILL : ENDING_FINISHED;
         }
         if (world->faults && world->run_steps >= crash_at)
             return draw_ending(random, false);

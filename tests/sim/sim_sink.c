@@ -1,6 +1,7 @@
 #include "sim_sink.h"
 
 #include "base/error.h"
+#include "runtime/suspect.h"
 
 #include "sim_step.h"
 #include "sim_world.h"
@@ -76,13 +77,19 @@ static void check_dead_letter(const strid_output *output, const struct sim_paylo
     const strid_dead_letter *letter = output->dead_letter;
     const char *reason = record->kind == SIM_FAULT    ? "sim_fault"
                          : record->kind == SIM_REJECT ? "rejected: sim"
+                         : record->kind == SIM_POISON ? suspect_fault
                          : record->late != 0          ? "attempts_exhausted: timeout"
                                                       : "attempts_exhausted: sim";
     uint32_t attempts = record->kind == SIM_FAULT    ? 0
                         : record->kind == SIM_REJECT ? 1
+                        : record->kind == SIM_POISON ? CRASH_SLOTS_CRASHES_MAX
                                                      : input->max_attempts;
     SIM_CHECK("dead_letter", letter != NULL && sim_input_is_dead(input, record),
               "partition %u, record %u should not be there", payload->partition, payload->index);
+    SIM_CHECK("dead_letter",
+              record->kind != SIM_POISON || record->arrived != 0 || sim_crash_is_enough(record),
+              "partition %u, record %u: given up after %u crashes alone", payload->partition,
+              payload->index, record->crashes);
     SIM_CHECK("dead_letter",
               letter->partition == payload->partition &&
                   sim_input_place(input, letter->position) == record->place &&
@@ -115,6 +122,8 @@ static strid_status sink_write(strid_sink *self, const strid_output *outputs, ui
 {
     struct buffer *waiting = waiting_of(self);
     wait_for_sink();
+    if (sim_world->crash.dead)
+        return error_set(err, STRID_EIO, "sim", "the process ended");
     for (uint32_t i = 0; i < count; i++) {
         struct sim_payload payload;
         SIM_CHECK("output_takes_effect", outputs[i].value.len >= sizeof payload,
@@ -187,6 +196,8 @@ void sim_sink_crash(uint32_t index)
 static strid_status sink_flush(strid_sink *self, strid_error *err)
 {
     wait_for_sink();
+    if (sim_world->crash.dead)
+        return error_set(err, STRID_EIO, "sim", "the process ended");
     size_t count = waiting_of(self)->len / sizeof(struct sim_payload);
     bool fails = sim_world_strikes(sim_world->knobs.sink_rate);
     sim_world_note("flush", self->index, count, fails);

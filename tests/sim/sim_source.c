@@ -128,6 +128,8 @@ static strid_status source_poll(strid_source *self, uint32_t partition, strid_in
     if (source->partitions[partition].taken || sim_world_strikes(sim_world->knobs.again_rate))
         return STRID_AGAIN;
     sim_step_yield();
+    if (sim_world->crash.dead)
+        return STRID_AGAIN;
     uint32_t wanted = sim_random_between(&sim_world->random, 1, records_max);
     uint32_t taken = 0;
     strid_status status = STRID_OK;
@@ -153,6 +155,8 @@ static strid_status source_ack(strid_source *self, uint32_t partition, strid_pos
     uint64_t place = sim_input_place(&sim_world->input, low);
     strid_position durable = {0, 0};
     (void)err;
+    if (sim_world->crash.dead)
+        return STRID_OK;
     sim_world_note("ack", partition, place, 0);
     SIM_CHECK("ack_is_synced",
               sim_disk_low(sim_world->disk.durable, partition, &durable.high, &durable.low) &&

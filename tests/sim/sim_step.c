@@ -66,7 +66,8 @@ int sim_step(struct sim_world *world)
     world->idle = work > 0 ? 0 : world->idle + 1;
     move_clock(world);
     world->steps++;
-    sim_check_step(world, work > 0);
+    if (!world->crash.dead)
+        sim_check_step(world, work > 0);
     return work;
 }
 
@@ -75,11 +76,14 @@ void sim_step_yield(void)
     struct sim_world *world = sim_world;
     /* At least two agents stay free, so that one can be picked. */
     uint32_t waiting = (uint32_t)__builtin_popcount(world->busy);
-    if (world->agent_count == 0 || waiting == 0 || waiting + 2 > world->agent_count ||
+    if (world->agent_count > 0 && waiting > 0)
+        sim_crash_perhaps();
+    if (world->crash.dead || world->agent_count == 0 || waiting == 0 ||
+        waiting + 2 > world->agent_count ||
         !sim_random_chance(&world->random, world->knobs.yield_rate))
         return;
-    for (uint32_t left = sim_random_between(&world->random, 1, NESTED_STEPS_MAX); left > 0;
-         left--) {
+    uint32_t left = sim_random_between(&world->random, 1, NESTED_STEPS_MAX);
+    for (; left > 0 && !world->crash.dead; left--) {
         world->figures.nested++;
         (void)sim_step(world);
     }

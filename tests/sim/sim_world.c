@@ -90,6 +90,7 @@ static void pick_knobs(struct sim_knobs *knobs, struct sim_random *random)
         .again_rate = sim_random_log(random, 2, 100),
         .repeat_rate = sim_random_chance(random, 3) ? sim_random_log(random, 5, 500) : 0,
         .wall_jumps = sim_random_chance(random, 2),
+        .death_rate = sim_random_chance(random, 2) ? sim_random_log(random, 50, 5000) : 0,
         .yield_rate = sim_random_chance(random, 4) ? 0 : sim_random_log(random, 1, 30),
         .subs = sim_random_chance(random, 2),
         .crashes_wanted = sim_random_log(random, 1, 20)};
@@ -160,6 +161,7 @@ void sim_world_init(struct sim_world *world, uint64_t seed, enum sim_mode mode, 
     sim_disk_init(&world->disk);
     sim_audit_init(&world->audit);
     sim_keys_init(&world->keys, &world->input);
+    sim_crash_init(&world->crash);
     make_definition(world);
     size_t places = (size_t)world->input.partition_count * world->input.key_count;
     world->called = memory_alloc_zeroed(places * sizeof *world->called);
@@ -178,6 +180,7 @@ void sim_world_fini(struct sim_world *world)
     definition_free_sink(&world->dead_letters);
     sim_audit_fini(&world->audit);
     sim_keys_fini(&world->keys);
+    sim_crash_fini(&world->crash);
     sim_disk_fini(&world->disk);
     sim_input_fini(&world->input);
     log_fini(&world->log);

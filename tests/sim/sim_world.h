@@ -7,6 +7,7 @@
 #include "runtime/run.h"
 
 #include "sim_audit.h"
+#include "sim_crash.h"
 #include "sim_disk.h"
 #include "sim_input.h"
 #include "sim_keys.h"
@@ -37,6 +38,7 @@ struct sim_knobs {
     uint32_t again_rate;  /* polls that give nothing */
     uint32_t repeat_rate; /* polls that offer an earlier record once more */
     bool wall_jumps;      /* the wall clock is set, to and fro */
+    uint32_t death_rate;  /* calls of an agent in which the process ends */
     uint32_t yield_rate;  /* calls in which other agents go on */
     bool subs;            /* records put and delete subkeys, and scan them */
     uint64_t outbox_entries;
@@ -50,8 +52,9 @@ struct sim_figures {
     uint64_t taken, away; /* partitions: within a run, from its beginning on */
     uint64_t repeated;    /* records that were offered again */
     uint64_t clock_sets;
-    uint64_t late;   /* handlers that exceeded their time */
-    uint64_t nested; /* steps within a call of another agent */
+    uint64_t deaths, deaths_in_hand, alone; /* the process ended within a step; suspects handled */
+    uint64_t late;                          /* handlers that exceeded their time */
+    uint64_t nested;                        /* steps within a call of another agent */
     uint64_t evictions, replayed, retried, dead_letters, outputs, materialised, backpressure;
     uint64_t left; /* dead letters that a run left to the next one */
 };
@@ -80,6 +83,7 @@ struct sim_world {
     struct sim_disk disk;
     struct sim_audit audit;
     struct sim_keys keys;
+    struct sim_crash crash;
     struct sim_covered covered[SIM_INPUT_PARTITIONS_MAX];
     struct sim_source source;
     struct sim_sink outside[SIM_SINKS + 1]; /* where outputs and dead letters go */

@@ -1,0 +1,108 @@
+#include "sim_crash.h"
+
+#include "base/memory.h"
+
+#include "sim_world.h"
+
+void sim_crash_init(struct sim_crash *crash)
+{
+    size_t size = sizeof(struct crash_slots_file);
+    *crash = (struct sim_crash){.slots = memory_alloc_aligned(64, size),
+                                .then = memory_alloc_aligned(64, size)};
+}
+
+void sim_crash_fini(struct sim_crash *crash)
+{
+    memory_free(crash->slots);
+    memory_free(crash->then);
+}
+
+void sim_crash_enter(struct sim_record *record)
+{
+    struct sim_crash *crash = &sim_world->crash;
+    for (uint32_t i = 0; i < crash->hand_count; i++)
+        SIM_CHECK("suspects_run_alone", !record->suspect && !crash->hands[i]->suspect,
+                  "a record that was in hand when the process ended is handled beside another one");
+    SIM_CHECK("suspects_run_alone", crash->hand_count < SIM_CRASH_HANDS_MAX, "too many in hand");
+    crash->hands[crash->hand_count++] = record;
+    sim_world->figures.alone += record->suspect;
+}
+
+void sim_crash_leave(bool settled)
+{
+    struct sim_crash *crash = &sim_world->crash;
+    struct sim_record *record = crash->hands[--crash->hand_count];
+    if (settled && !crash->dead)
+        record->crashes = 0; /* it has proved innocent */
+}
+
+void sim_crash_now(void)
+{
+    struct sim_world *world = sim_world;
+    struct sim_crash *crash = &world->crash;
+    sim_world_note("dies", crash->hand_count, 0, 0);
+    for (uint32_t i = 0; i < crash->hand_count; i++) {
+        struct sim_record *record = crash->hands[i];
+        record->crashes += record->suspect;
+        record->condemned = record->condemned || record->crashes >= CRASH_SLOTS_CRASHES_MAX;
+        record->suspect = true;
+    }
+    sim_crash_keep();
+    for (uint32_t s = 0; s <= SIM_DEAD_LETTERS; s++)
+        sim_sink_crash(s);
+    world->disk.failed = true;
+    crash->dead = true;
+    world->figures.deaths++;
+    world->figures.deaths_in_hand += crash->hand_count > 0;
+}
+
+void sim_crash_perhaps(void)
+{
+    const struct sim_crash *crash = &sim_world->crash;
+    /* One more would condemn an innocent record, and rightly so. */
+    for (uint32_t i = 0; i < crash->hand_count; i++)
+        if (crash->hands[i]->crashes + 1 >= CRASH_SLOTS_CRASHES_MAX)
+            return;
+    if (!crash->dead && sim_world_strikes(sim_world->knobs.death_rate))
+        sim_crash_now();
+}
+
+void sim_crash_keep(void)
+{
+    struct sim_crash *crash = &sim_world->crash;
+    if (!crash->dead)
+        memcpy(crash->then, crash->slots, sizeof *crash->then);
+}
+
+/* No record suspected any more; those with a crash of their own stay. */
+static void forget(bool all)
+{
+    struct sim_input *input = &sim_world->input;
+    for (uint32_t p = 0; p < input->partition_count; p++)
+        for (uint32_t i = 0; i < input->partitions[p].count; i++) {
+            struct sim_record *record = &input->partitions[p].records[i];
+            if (all || record->crashes == 0)
+                record->suspect = false;
+            if (all)
+                record->crashes = 0;
+        }
+}
+
+void sim_crash_restore(bool power_lost)
+{
+    struct sim_crash *crash = &sim_world->crash;
+    memcpy(crash->slots, crash->then, sizeof *crash->slots);
+    crash->dead = false;
+    crash->hand_count = 0;
+    if (!power_lost || !sim_random_chance(&sim_world->random, 2))
+        return;
+    memset(crash->slots, 0, sizeof *crash->slots); /* nothing of the file was written yet */
+    forget(true);
+}
+
+void sim_crash_finished(void) { forget(false); }
+
+bool sim_crash_is_enough(const struct sim_record *record)
+{
+    return record->kind == SIM_POISON && record->condemned;
+}
