@@ -6,6 +6,7 @@
  * `failed` then refuses every further write until the store is opened again. */
 #include "state/store.h"
 
+#include "base/assert.h"
 #include "base/crash_point.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -33,7 +34,12 @@
 
 #define COMPONENT "rocksdb"
 
-enum { KEYS_AT_ONCE = 256, BATCH_KEPT_BYTES = 4 << 20 };
+enum {
+    KEYS_AT_ONCE = 256,
+    KEYS_AT_FIRST = 16,
+    READ_BYTES = 4 << 20, /* about what the values of one multi-get may take */
+    BATCH_KEPT_BYTES = 4 << 20
+};
 
 struct store {
     char *path;
@@ -49,6 +55,7 @@ struct store {
     struct rocksdb_lock lock;
     struct rocksdb_note note;
     atomic_bool failed; /* relaxed: only says that a write failed; nothing is published by it */
+    _Atomic uint32_t keys_at_once; /* relaxed: an estimate, of all workers */
     bool read_only;
     bool locks_made;
 };
@@ -196,6 +203,7 @@ static struct store *make_store(const struct store_config *config)
     store->path = memory_copy_text(config->path);
     store->read_only = config->read_only;
     store->lock.fd = -1;
+    store->keys_at_once = KEYS_AT_FIRST;
     store->note = (struct rocksdb_note){.path = store->path, .fd = -1};
     rocksdb_tuning_init(&store->tuning, config->write_buffer, config->block_cache);
     store->write_options = rocksdb_writeoptions_create();
@@ -307,10 +315,25 @@ static strid_status store_sync(struct store *store, strid_error *err)
     return rocksdb_failure_write(text, store->path, "a sync", err);
 }
 
+/* RocksDB keeps all values of a multi-get at the same time, and knows no bound for their bytes: as
+ * many keys as the values of the last ones leave room for, and more only little by little. */
+static void learn_from(struct store *store, size_t count, size_t bytes)
+{
+    uint32_t now = atomic_load_explicit(&store->keys_at_once, memory_order_relaxed);
+    size_t fit = bytes == 0 ? KEYS_AT_ONCE : READ_BYTES * count / bytes;
+    size_t most = 2 * count > now ? 2 * count : now;
+    size_t keys = fit < most ? fit : most;
+    keys = keys < 1 ? 1 : keys < KEYS_AT_ONCE ? keys : KEYS_AT_ONCE;
+    if (keys != now)
+        atomic_store_explicit(&store->keys_at_once, (uint32_t)keys, memory_order_relaxed);
+}
+
 /* At most KEYS_AT_ONCE keys; `first` is the index of keys[0] for the callback. */
 static strid_status get_slice(struct store *store, const strid_bytes *keys, size_t first,
                               size_t count, store_value_fn fn, void *user, strid_error *err)
 {
+    STRID_ASSERT(count >= 1 && count <= KEYS_AT_ONCE);
+    size_t bytes = 0;
     const char *texts[KEYS_AT_ONCE];
     size_t sizes[KEYS_AT_ONCE];
     rocksdb_pinnableslice_t *values[KEYS_AT_ONCE] = {0};
@@ -334,10 +357,12 @@ static strid_status get_slice(struct store *store, const strid_bytes *keys, size
             value.data = (const uint8_t *)rocksdb_pinnableslice_value(values[i], &value.len);
         if (values[i] != NULL && value.data == NULL)
             value.data = (const uint8_t *)""; /* empty is present */
+        bytes += value.len;
         if (status == STRID_OK)
             fn(user, first + i, value);
         rocksdb_pinnableslice_destroy(values[i]);
     }
+    learn_from(store, count, bytes);
     return status;
 }
 
@@ -345,8 +370,9 @@ static strid_status store_get_many(struct store *store, const strid_bytes *keys,
                                    store_value_fn fn, void *user, strid_error *err)
 {
     strid_status status = STRID_OK;
-    for (size_t first = 0; first < count && status == STRID_OK; first += KEYS_AT_ONCE) {
-        size_t here = count - first < KEYS_AT_ONCE ? count - first : KEYS_AT_ONCE;
+    for (size_t first = 0, here; first < count && status == STRID_OK; first += here) {
+        size_t most = atomic_load_explicit(&store->keys_at_once, memory_order_relaxed);
+        here = count - first < most ? count - first : most;
         status = get_slice(store, keys + first, first, here, fn, user, err);
     }
     return status;

@@ -251,6 +251,65 @@ Test(store_rocksdb, damage_is_reported_as_damage)
     cr_assert_eq(access(current, F_OK), 0, "what was there before stays");
 }
 
+enum { LARGE_VALUES = 256, LARGE_BYTES = 1 << 20 };
+
+/* Gives LARGE_VALUES values that do not compress, each under its number. */
+static bool next_large(void *user, struct store_op *op)
+{
+    static uint8_t key[2] = {'s'}, value[LARGE_BYTES];
+    uint32_t *given = user;
+    uint64_t word = *given + UINT64_C(88172645463325252);
+    if (*given == LARGE_VALUES)
+        return false;
+    for (size_t at_byte = 0; at_byte < sizeof value; at_byte += sizeof word) {
+        word ^= word << 13;
+        word ^= word >> 7;
+        word ^= word << 17;
+        memcpy(value + at_byte, &word, sizeof word);
+    }
+    key[1] = (uint8_t)(*given)++;
+    *op = (struct store_op){strid_bytes_of(key, 2), strid_bytes_of(value, sizeof value)};
+    return true;
+}
+
+static void count_bytes(void *user, size_t index, strid_bytes value)
+{
+    (void)index;
+    *(uint64_t *)user += value.len;
+}
+
+static uint64_t peak_bytes(void)
+{
+    struct rusage usage;
+    cr_assert_eq(getrusage(RUSAGE_SELF, &usage), 0);
+    return (uint64_t)usage.ru_maxrss * 1024;
+}
+
+/* What one chunk can miss. RocksDB holds all values of a multi-get at the same time. */
+Test(store_rocksdb, many_large_values_are_read_a_few_at_a_time)
+{
+    static uint8_t names[LARGE_VALUES][2];
+    static strid_bytes keys[LARGE_VALUES];
+    strid_error err = STRID_ERROR_INIT;
+    uint32_t given = 0;
+    uint64_t bytes = 0;
+    close_store();
+    struct store_config config = {.path = at.path, .block_cache = 4 << 20};
+    STRID_CHECK_OK(store_rocksdb.open(&config, &at.store, &err), err);
+    STRID_CHECK_OK(store_rocksdb.bulk_load(at.store, next_large, &given, &err), err);
+    for (uint32_t i = 0; i < LARGE_VALUES; i++) {
+        names[i][0] = 's';
+        names[i][1] = (uint8_t)i;
+        keys[i] = strid_bytes_of(names[i], 2);
+    }
+    uint64_t before = peak_bytes();
+    STRID_CHECK_OK(store_rocksdb.get_many(at.store, keys, LARGE_VALUES, count_bytes, &bytes, &err),
+                   err);
+    cr_assert_eq(bytes, (uint64_t)LARGE_VALUES * LARGE_BYTES);
+    cr_assert_lt(peak_bytes() - before, 64u << 20, "%lu MiB more",
+                 (unsigned long)((peak_bytes() - before) >> 20));
+}
+
 Test(store_rocksdb, failed_write_closes_the_store_for_writes)
 {
     strid_error err = STRID_ERROR_INIT;

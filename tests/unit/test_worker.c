@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "runtime/reader.h"
 #include "runtime/worker.h"
 #include "runtime_case.h"
 
@@ -124,6 +125,38 @@ Test(worker, block_that_is_opened_has_all_its_room)
     cr_assert(runtime_case_finish(&at), "%s", at.run->error.message);
     cr_assert_eq(block->bytes.data, data, "it has moved");
     runtime_case_fini(&at);
+}
+
+/* Large records have arenas of their own: as many at a time as there is memory for, and one in any
+ * case. */
+Test(worker, large_records_are_read_as_far_as_memory_allows)
+{
+    enum { LARGE = 400000, MANY = 40 };
+    static const uint64_t bounds[] = {1, 3 * LARGE};
+    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
+        struct runtime_case at;
+        struct script script = {.at = &at};
+        char *value = memory_alloc_zeroed(LARGE + 1);
+        memset(value, 'v', LARGE);
+        runtime_case_init(&at, count, &script);
+        at.options.grown_bytes = bounds[i];
+        for (int n = 0; n < MANY; n++)
+            runtime_case_push(&at, "k", value);
+        runtime_case_push_end(&at);
+        runtime_case_start(&at);
+        uint64_t most = 0;
+        while (!atomic_load(&at.run->finished)) {
+            (void)runtime_case_turn(&at);
+            cr_assert_not(run_failed(at.run), "%s", at.run->error.message);
+            uint64_t grown = at.run->readers[0].grown_bytes;
+            most = grown > most ? grown : most;
+        }
+        cr_assert_eq(script.calls, MANY);
+        cr_assert_gt(most, LARGE / 2, "there was something to bound");
+        cr_assert_leq(most, bounds[i] + LARGE);
+        memory_free(value);
+        runtime_case_fini(&at);
+    }
 }
 
 Test(worker, number_that_is_no_outcome_counts_as_reject)
