@@ -173,6 +173,15 @@ strid_status directory_set_ordered(struct directory *directory, uint8_t store, b
     return STRID_OK;
 }
 
+void directory_set_expires(struct directory *directory, uint8_t store)
+{
+    STRID_ASSERT(store >= 1 && store <= DIRECTORY_STORES_MAX);
+    if (directory->store_expires[store])
+        return;
+    directory->store_expires[store] = true;
+    directory->store_stored[store] = false; /* the next run writes it anew */
+}
+
 /* Progress that lies in blocks becomes part of the tables: each number counts for the vshards its
  * worker owned. */
 static strid_status raise_tables(struct directory *directory, strid_error *err)
@@ -266,6 +275,7 @@ static void put_run(struct directory *directory, struct batch *batch, uint32_t w
             meta_value_begin(&value);
             buffer_put_u32(&value, i);
             buffer_put_u8(&value, directory->store_ordered[i]);
+            buffer_put_u8(&value, directory->store_expires[i]);
             put_value(batch, &key, &value);
             directory->store_stored[i] = true;
         }

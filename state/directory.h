@@ -11,7 +11,7 @@
  *   m/pipeline               name of the pipeline that the state is of
  *   m/through                highest block number that is materialised
  *   m/run/<run: 8>           worker count, vshard -> worker map
- *   m/store/<name>           number of the store, whether it is ordered
+ *   m/store/<name>           number of the store, whether it is ordered, whether it ever had a TTL
  *   m/partition/<identity>   number of the partition
  *   m/fingerprint/<partition: 4>
  *   m/low/<partition: 4>     low position, highest block number known synced when it was written
@@ -77,6 +77,7 @@ struct directory {
     char *stores[DIRECTORY_STORES_MAX + 1]; /* index: the store's number; NULL: not used */
     bool store_stored[DIRECTORY_STORES_MAX + 1];
     bool store_ordered[DIRECTORY_STORES_MAX + 1];
+    bool store_expires[DIRECTORY_STORES_MAX + 1]; /* it has, or had, a time to live */
     struct directory_partition **partitions;
     uint32_t partition_count;
     struct directory_run *runs;
@@ -115,6 +116,8 @@ strid_status directory_store(struct directory *directory, const char *name, uint
  * and there is state. */
 strid_status directory_set_ordered(struct directory *directory, uint8_t store, bool ordered,
                                    strid_error *err);
+/* The store has a time to live from now on; stored by begin_run, and never forgotten. */
+void directory_set_expires(struct directory *directory, uint8_t store);
 uint8_t directory_find_store(const struct directory *directory, const char *name); /* 0: unknown */
 
 /* See above. After an error the directory can only be closed. */

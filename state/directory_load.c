@@ -141,6 +141,7 @@ static bool load_name(struct load *load, strid_bytes key, struct cursor value)
         directory->store_stored[number] = true;
         /* Older directories do not say; they had no subkeys. */
         directory->store_ordered[number] = value.at < value.end && cursor_u8(&value) != 0;
+        directory->store_expires[number] = value.at == value.end || cursor_u8(&value) != 0;
         return true;
     }
     struct directory_partition *partition = directory_partition(directory, text);

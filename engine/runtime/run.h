@@ -120,10 +120,11 @@ struct run {
     bool state_may_fit; /* all that is materialised may have room in the caches */
     uint8_t store_numbers[DEFINITION_STORES_MAX + 1]; /* strid_store -> number in the directory */
     int64_t ttl_ms[KEY_STORE_MAX + 1];                /* by number in the directory; 0: none */
-    int64_t ttl_min_ms;    /* the shortest of them; 0: no store has one */
-    _Atomic uint32_t stop; /* RUN_CONTINUE, RUN_DRAIN, RUN_HALT; only ever rises */
-    _Atomic bool finished; /* @thread committer: everything read is durable and told */
-    _Atomic bool failed;   /* release after `error` is set; pairs with the acquire in run_failed */
+    bool ttl_left[KEY_STORE_MAX + 1]; /* has none any more, and perhaps entries that expire */
+    int64_t ttl_min_ms;               /* the shortest of them; 0: no store has one, or had one */
+    _Atomic uint32_t stop;            /* RUN_CONTINUE, RUN_DRAIN, RUN_HALT; only ever rises */
+    _Atomic bool finished;            /* @thread committer: everything read is durable and told */
+    _Atomic bool failed; /* release after `error` is set; pairs with the acquire in run_failed */
     pthread_mutex_t error_lock; /* guards `error`: the first failure of any agent wins */
     strid_error error;
     int64_t started_ns;

@@ -15,6 +15,7 @@ enum {
     OUTBOX_ENTRIES_MAX = 1000000 /* of all workers; docs/dlq.md says so */
 };
 static const uint64_t outbox_bytes_max = UINT64_C(1) << 30; /* the same, on disk */
+static const int64_t ttl_left_ms = 8 * 3600000; /* swept by it where no store has a shorter one */
 static const int64_t seal_interval_default_ns = 200000000;
 
 /* Options that are given (the simulator's) stand; the rest follows from the memory. */
@@ -178,8 +179,16 @@ static void set_ttls(struct run *run)
         ttl = ttl == 0 ? definition->ttl_ms : ttl;
         ttl = ttl < 0 ? 0 : ttl; /* DEFINITION_TTL_NEVER */
         run->ttl_ms[run->store_numbers[s]] = ttl;
+        if (ttl > 0)
+            directory_set_expires(run->directory, run->store_numbers[s]);
         if (ttl > 0 && (run->ttl_min_ms == 0 || ttl < run->ttl_min_ms))
             run->ttl_min_ms = ttl;
+    }
+    /* What was written with a time to live keeps it, whatever the store now has. */
+    for (uint32_t i = 1; i <= DIRECTORY_STORES_MAX; i++) {
+        run->ttl_left[i] = run->directory->store_expires[i] && run->ttl_ms[i] == 0;
+        if (run->ttl_left[i] && run->ttl_min_ms == 0)
+            run->ttl_min_ms = ttl_left_ms;
     }
 }
 

@@ -83,11 +83,12 @@ struct worker_progress {
 /* Where the removal of expired entries is. */
 struct worker_sweep {
     bool running, store_done;
-    int64_t next_ms;        /* when the next pass begins */
-    uint32_t chunks;        /* since the last step */
-    size_t slots_left;      /* of the cache, in this pass */
-    uint32_t vshard, store; /* of the range of the store that is looked through */
-    struct buffer from;     /* key to go on from; empty: the beginning of that range */
+    bool left_seen, left_done; /* something that expires in this pass; nothing in the last one */
+    int64_t next_ms;           /* when the next pass begins */
+    uint32_t chunks;           /* since the last step */
+    size_t slots_left;         /* of the cache, in this pass */
+    uint32_t vshard, store;    /* of the range of the store that is looked through */
+    struct buffer from;        /* key to go on from; empty: the beginning of that range */
     uint32_t seen;
 };
 

@@ -23,7 +23,7 @@ static void begin_pass(struct worker *worker)
 {
     struct worker_sweep *sweep = &worker->sweep;
     sweep->running = true;
-    sweep->store_done = false;
+    sweep->store_done = sweep->left_seen = false;
     sweep->slots_left = worker->cache.slot_count;
     sweep->vshard = sweep->store = 0;
     buffer_clear(&sweep->from);
@@ -34,6 +34,7 @@ static void end_pass(struct worker *worker)
     int64_t pause_ms = worker->run->ttl_min_ms / PAUSES_IN_TTL;
     pause_ms = pause_ms < PAUSE_MIN_MS ? PAUSE_MIN_MS : pause_ms;
     pause_ms = pause_ms > PAUSE_MAX_MS ? PAUSE_MAX_MS : pause_ms;
+    worker->sweep.left_done = !worker->sweep.left_seen; /* none is written any more */
     worker->sweep.running = false;
     worker->sweep.next_ms = worker->now_ms + pause_ms;
 }
@@ -64,10 +65,19 @@ static bool look_at(void *user, strid_bytes encoded_key, strid_bytes encoded_val
         return false;
     }
     /* Damage is reported by whoever needs the entry. */
-    if (key_get_state(encoded_key, &key) && key_get_value(encoded_value, &value) &&
-        key_is_expired(value.expiry_ms, worker->now_ms))
+    if (!key_get_state(encoded_key, &key) || !key_get_value(encoded_value, &value))
+        return true;
+    sweep->left_seen = sweep->left_seen || value.expiry_ms != 0;
+    if (key_is_expired(value.expiry_ms, worker->now_ms))
         delete_expired(worker, &key);
     return true;
+}
+
+/* Whether it may hold entries that expire: a store that lost its TTL until a pass found none. */
+static bool is_swept(const struct worker *worker, uint32_t store)
+{
+    const struct run *run = worker->run;
+    return run->ttl_ms[store] > 0 || (run->ttl_left[store] && !worker->sweep.left_done);
 }
 
 /* The next store with a TTL, of the next vshard that is ours and not all in the cache. false: the
@@ -77,11 +87,14 @@ static bool find_range(struct worker *worker)
     const struct run *run = worker->run;
     struct worker_sweep *sweep = &worker->sweep;
     for (; sweep->vshard < KEY_VSHARDS; sweep->vshard++, sweep->store = 0) {
-        if (run->worker_of[sweep->vshard] != worker->index ||
-            cache_is_complete(&worker->cache, sweep->vshard << 24))
+        if (run->worker_of[sweep->vshard] != worker->index)
             continue;
+        if (cache_is_complete(&worker->cache, sweep->vshard << 24)) {
+            sweep->left_seen = true; /* perhaps: it was not looked at */
+            continue;
+        }
         for (; sweep->store <= UINT8_MAX; sweep->store++)
-            if (run->ttl_ms[sweep->store & ~(uint32_t)KEY_STORE_KEYLESS] > 0)
+            if (is_swept(worker, sweep->store & ~(uint32_t)KEY_STORE_KEYLESS))
                 return true;
     }
     return false;

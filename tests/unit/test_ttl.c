@@ -234,6 +234,61 @@ Test(ttl, store_is_swept_in_bounded_steps)
     runtime_case_fini(&at);
 }
 
+/* Another time to live, or none, holds for what is written from then on; what there is keeps its
+ * own, reads as absent behind it, and is swept. */
+static void check_changed(int64_t ttl_ms)
+{
+    struct runtime_case at;
+    struct script script;
+    begin(&at, &script);
+    push_many(&at, MANY);
+    at.definition->ttl_ms = ttl_ms;
+    runtime_case_start(&at);
+    cr_assert_eq(stored(&at).expiring, MANY);
+    at.run->state_may_fit = false;
+    script.only_reads = true;
+    pass_ms(&at, TTL_MS - 1000);
+    cr_assert_eq(handle(&at, &script, "key-7"), 1, "it keeps its time");
+    pass_ms(&at, TTL_MS);
+    cr_assert_eq(handle(&at, &script, "key-8"), 0, "and no longer");
+    pass_ms(&at, 3600000); /* the longest pause between two passes */
+    turn(&at, 3000);
+    at.now_ns = 1;
+    runtime_case_start(&at);
+    struct tally tally = stored(&at);
+    cr_assert_eq(tally.expiring, 0, "%zu are left", tally.expiring);
+    cr_assert_eq(tally.staying, MANY);
+    runtime_case_fini(&at);
+}
+
+Test(ttl, what_was_written_before_a_shorter_one_is_swept) { check_changed(1000); }
+Test(ttl, what_was_written_before_it_was_removed_is_swept) { check_changed(0); }
+
+Test(ttl, store_without_one_is_not_swept_for_ever)
+{
+    struct runtime_case at;
+    struct script script;
+    begin(&at, &script);
+    cr_assert_eq(handle(&at, &script, "k"), 0);
+    turn(&at, 100);
+    at.definition->ttl_ms = 0;
+    runtime_case_start(&at);
+    at.run->state_may_fit = false;
+    turn(&at, 3000);
+    cr_assert_not(at.run->workers[0].sweep.left_done, "one that expires is there");
+    for (int pass = 0; pass < 3; pass++) {
+        pass_ms(&at, 3600000);
+        turn(&at, 3000);
+        runtime_case_push(&at, "other", "v"); /* what was swept is sealed, and materialised */
+        turn(&at, 100);
+    }
+    runtime_case_start(&at);
+    at.run->state_may_fit = false;
+    turn(&at, 3000);
+    cr_assert(at.run->workers[0].sweep.left_done);
+    runtime_case_fini(&at);
+}
+
 static void push_keyless(struct runtime_case *at)
 {
     cr_assert_eq(at->definition->source.ops->push(at->source, 0, strid_bytes_of(NULL, 0),
