@@ -42,7 +42,7 @@ class SmokeTest(unittest.TestCase):
             self.assertLessEqual(item["min"], item["max"])
         else:
             self.assertEqual(item["unit"], "records/s")
-            self.assertTrue(item["baseline_name"].startswith("raw_"))
+            self.assertTrue(item["baseline_name"].startswith(("raw_", "redis_read_ack")))
             self.assertEqual(item["runs"], 1)
             self.assertEqual(item["min"], item["max"])
         # Relative: a ratio is printed with some digits, whether it is 0.002 or 500.
@@ -52,7 +52,7 @@ class SmokeTest(unittest.TestCase):
     def test_list_names_the_workloads(self):
         for name in ("engine_noop", "engine_count_100k", "engine_count_1m", "engine_count_10m",
                      "engine_count_10m_zipf", "engine_bytes_1k", "engine_cost",
-                     "engine_count_spill", "file_count"):
+                     "engine_count_spill", "file_count", "redis_count", "redis_read_ack"):
             self.assertIn(name, names())
 
     def test_every_workload_measures_itself_beside_its_raw_loop(self):

@@ -231,8 +231,8 @@ strid_status pipeline_open_source(strid_pipeline *pipeline, strid_error *err)
     return status;
 }
 
-static strid_status prepare_dlq(strid_pipeline *pipeline, struct sink_instance *instance,
-                                strid_error *err)
+strid_status pipeline_prepare_dlq(strid_pipeline *pipeline, struct sink_instance *instance,
+                                  strid_error *err)
 {
     char url[4096];
     const char *chosen = pipeline->definition->dlq_url;
@@ -270,7 +270,7 @@ strid_status pipeline_open_sinks(strid_pipeline *pipeline, strid_error *err)
         return error_set(err, STRID_EINVAL, "pipeline",
                          "sinks have to be added before the first run, push or take");
     struct sink_instance *dlq = &pipeline->sinks[definition->sink_count];
-    strid_status status = prepare_dlq(pipeline, dlq, err);
+    strid_status status = pipeline_prepare_dlq(pipeline, dlq, err);
     /* One that was asked for has to work from the start; the source's default may stand in a place
      * where nothing can be written, and is opened with its first letter. */
     if (status == STRID_OK && definition->dlq_url != NULL)
@@ -340,56 +340,4 @@ strid_status strid_take(strid_pipeline *pipeline, const char *sink, strid_output
     /* The dead-letter queue is opened with the first dead letter. */
     return instance->sink == NULL ? STRID_AGAIN
                                   : instance->definition->ops->take(instance->sink, out);
-}
-
-/* Where the dead letters are, without a source or sink that stays open. */
-static strid_status find_dlq(strid_pipeline *pipeline, struct sink_instance *instance,
-                             strid_error *err)
-{
-    pthread_mutex_lock(&pipeline->lock);
-    bool was_open = pipeline->source != NULL;
-    *instance = (struct sink_instance){.args = {.struct_size = sizeof instance->args,
-                                                .pipeline = pipeline->definition->name,
-                                                .node = "",
-                                                .log = &pipeline->log}};
-    strid_status status = pipeline_open_source(pipeline, err);
-    if (status == STRID_OK)
-        status = prepare_dlq(pipeline, instance, err);
-    if (!was_open)
-        pipeline_close(pipeline, false);
-    pthread_mutex_unlock(&pipeline->lock);
-    const struct sink_definition *dlq = instance->definition;
-    if (status != STRID_OK || dlq == NULL)
-        return status;
-    instance->args.url = dlq->url;
-    instance->args.target = dlq->target;
-    instance->args.options = dlq->options;
-    return STRID_OK;
-}
-
-static strid_status refuse_dlq(const strid_pipeline *pipeline, const struct sink_definition *dlq,
-                               const char *what, strid_error *err)
-{
-    return error_set(err, STRID_EUNSUPPORTED, "dlq", "%s: its dead-letter queue (%s) cannot be %s",
-                     pipeline->definition->name, dlq == NULL ? "none" : dlq->url, what);
-}
-
-strid_status strid_dlq_list(strid_pipeline *pipeline, strid_dead_letter_fn fn, void *user,
-                            strid_error *err)
-{
-    struct sink_instance dlq;
-    STRID_TRY(find_dlq(pipeline, &dlq, err));
-    if (dlq.definition == NULL || dlq.definition->ops->browse == NULL)
-        return refuse_dlq(pipeline, dlq.definition, "listed", err);
-    return dlq.definition->ops->browse(&dlq.args, fn, user, err);
-}
-
-strid_status strid_dlq_purge(strid_pipeline *pipeline, strid_dead_letter_fn fn, void *user,
-                             strid_error *err)
-{
-    struct sink_instance dlq;
-    STRID_TRY(find_dlq(pipeline, &dlq, err));
-    if (dlq.definition == NULL || dlq.definition->ops->purge == NULL)
-        return refuse_dlq(pipeline, dlq.definition, "purged", err);
-    return dlq.definition->ops->purge(&dlq.args, fn, user, err);
 }

@@ -24,6 +24,9 @@ struct strid_pipeline {
 strid_status pipeline_open_source(strid_pipeline *pipeline, strid_error *err);
 /* Opens the sinks that are not open and prepares the dead-letter queue. @thread any */
 strid_status pipeline_open_sinks(strid_pipeline *pipeline, strid_error *err);
+/* Says which dead-letter queue there is, the source being open; opens nothing. @thread any */
+strid_status pipeline_prepare_dlq(strid_pipeline *pipeline, struct sink_instance *instance,
+                                  strid_error *err);
 /* Closes what belongs to one run; `all`: also what the host pushes into and takes from. @thread
  * control */
 void pipeline_close(strid_pipeline *pipeline, bool all);

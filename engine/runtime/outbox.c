@@ -120,21 +120,22 @@ void outbox_add(struct worker *worker, uint32_t index, const strid_record *recor
                                               .reason = failure->reason}};
     buffer_clear(&outbox->value);
     outbox_record_put(&outbox->value, &letter);
-    uint8_t subkey[RETRY_SUBKEY_BYTES];
-    retry_record_subkey(subkey, ++outbox->sequence);
-    key.subkey = strid_bytes_of(subkey, sizeof subkey);
-    worker_store_put(
-        worker, &key,
-        &(struct key_value){.kind = STRID_STATE_BYTES, .bytes = buffer_bytes(&outbox->value)});
-    worker_store_count(worker, OUTBOX_STORE, hash, 1);
+    size_t at = outbox->refs.len;
     put_ref(outbox,
-            &(struct ref){.seq = outbox->sequence,
+            &(struct ref){.seq = ++outbox->sequence,
                           .block = worker->sequence,
                           .bytes = outbox->value.len,
                           .hash = hash,
                           .key_len = (uint32_t)key.key.len,
                           .store = key.store},
             key.key);
+    /* From here on by the copies: the record may lie in the cache, which moves. */
+    uint8_t subkey[RETRY_SUBKEY_BYTES];
+    key = key_of(outbox, at, subkey);
+    worker_store_put(
+        worker, &key,
+        &(struct key_value){.kind = STRID_STATE_BYTES, .bytes = buffer_bytes(&outbox->value)});
+    worker_store_count(worker, OUTBOX_STORE, hash, 1);
     show(outbox);
 }
 

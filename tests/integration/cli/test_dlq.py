@@ -61,6 +61,12 @@ class Dlq(CommandCase):
         done = self.strid("dlq", "list", "totals.yaml", "--since", "yesterday", code=2)
         self.assertIn("--since needs a time in UTC such as", done.err)
 
+    def test_a_letter_that_was_delivered_twice_is_listed_once(self):
+        before = self.letters()
+        self.write(self.file, b"".join(self.lines()[:3]), "a")
+        self.assertEqual(self.letters(), before)
+        self.assertEqual(len(self.lines()), len(before) + 3)
+
     def test_show_by_filter(self):
         shown = self.strid("dlq", "show", "totals.yaml", "--key", "b").out
         self.assertRegex(shown, r"key +b\n")
