@@ -29,12 +29,23 @@ struct view {
     size_t len;
 };
 
+/* A plain name to look for. `head` holds its first bytes and, where there is room, the quote behind
+ * it, `mask` covers those: most names of a document are told apart by one comparison of a word. */
+struct wanted {
+    view name;
+    uint32_t index; /* of its field */
+    uint64_t head, mask;
+};
+
 } // namespace
 
 struct json_parser {
     simdjson::dom::parser dom;
     buffer padded;  /* copies of documents without padding, and of those with huge numbers */
     buffer strings; /* unescaped strings of the last document */
+    const char *const *names; /* what is looked for: the plain ones are also in `plain` */
+    uint32_t count, plain_count;
+    wanted plain[NAMES_MAX];
 };
 
 namespace
@@ -256,55 +267,82 @@ bool extract_pointer(const tokens &tokens, const char *pointer, strid_field *fie
     return set_field(tokens, at, field);
 }
 
-/* One pass over the members of the top-level object; ends when all plain names were found. */
-bool extract_members(const tokens &tokens, const view *names, uint32_t count, uint32_t missing,
-                     strid_field *fields)
+/* The name of the member at `at` as it is written, without its quotes. */
+view member_name(const tokens &tokens, size_t at)
 {
-    if (token_first(tokens, 1) == '}')
-        return true;
-    for (size_t at = 1; missing > 0;) {
-        view name = {tokens.text + tokens.starts[at] + 1, 0};
-        size_t close = tokens.starts[at + 1] - 1;
-        while (tokens.text[close] != '"')
-            close--;
-        name.len = close - tokens.starts[at] - 1;
-        if (tokens.escapes && !string_text(tokens, {name.data - 1, name.len + 2}, &name))
+    size_t begin = tokens.starts[at] + 1, close = tokens.starts[at + 1] - 1;
+    while (tokens.text[close] != '"')
+        close--;
+    return {tokens.text + begin, close - begin};
+}
+
+bool same_name(view a, view b) { return a.len == b.len && memcmp(a.data, b.data, a.len) == 0; }
+
+/* What is not found yet of the plain names. */
+struct search {
+    strid_field *fields;
+    uint32_t missing;
+    uint64_t found[NAMES_MAX / 64 + 1]; /* a bit for each name */
+};
+
+/* Takes the value of the member at `at` for each name that it has and that is still missing. Apart
+ * from the loop over the members, most of which nobody asked for, so that the loop stays small. */
+__attribute__((noinline)) bool take_member(const tokens &tokens, size_t at, search *search)
+{
+    view name = member_name(tokens, at);
+    if (tokens.escapes && !string_text(tokens, {name.data - 1, name.len + 2}, &name))
+        return false;
+    for (uint32_t i = 0; i < tokens.parser->plain_count; i++) {
+        const wanted &wanted = tokens.parser->plain[i];
+        uint64_t bit = uint64_t(1) << i % 64;
+        if ((search->found[i / 64] & bit) != 0 || !same_name(wanted.name, name))
+            continue;
+        if (!set_field(tokens, at + 2, &search->fields[wanted.index]))
             return false;
-        for (uint32_t i = 0; i < count; i++) {
-            if (names[i].len != name.len || names[i].data == nullptr ||
-                fields[i].kind != STRID_FIELD_ABSENT ||
-                memcmp(names[i].data, name.data, name.len) != 0)
-                continue;
-            if (!set_field(tokens, at + 2, &fields[i]))
-                return false;
-            missing--;
-        }
-        at = token_skip_value(tokens, at + 2);
-        if (token_first(tokens, at) != ',')
+        search->found[i / 64] |= bit;
+        search->missing--;
+    }
+    return true;
+}
+
+/* One pass over the members of the top-level object; ends when all plain names were found. */
+bool extract_members(const tokens &tokens, strid_field *fields)
+{
+    const wanted *plain = tokens.parser->plain;
+    const wanted *plain_end = plain + tokens.parser->plain_count;
+    const uint8_t *text = tokens.text;
+    const uint32_t *starts = tokens.starts;
+    search search = {fields, tokens.parser->plain_count, {}};
+    if (text[starts[1]] == '}')
+        return true;
+    for (size_t at = 1; search.missing > 0;) {
+        uint64_t word; /* may reach into the padding */
+        memcpy(&word, text + starts[at] + 1, sizeof word);
+        bool may_be = tokens.escapes;
+        for (const wanted *wanted = plain; wanted < plain_end; wanted++)
+            may_be |= ((word ^ wanted->head) & wanted->mask) == 0;
+        if (may_be && !take_member(tokens, at, &search))
+            return false;
+        uint8_t first = text[starts[at + 2]];
+        at = first == '{' || first == '[' ? token_skip_value(tokens, at + 2) : at + 3;
+        if (text[starts[at++]] != ',')
             break;
-        at++;
     }
     return true;
 }
 
 /* True where all that is found could be read. */
-bool extract(const tokens &tokens, const char *const *names, uint32_t count, strid_field *fields)
+bool extract(const tokens &tokens, strid_field *fields)
 {
-    view plain[NAMES_MAX];
-    uint32_t missing = 0;
-    for (uint32_t i = 0; i < count; i++) {
+    const json_parser *parser = tokens.parser;
+    for (uint32_t i = 0; i < parser->count; i++)
         fields[i] = strid_field{};
-        plain[i] = view{};
-        if (names[i][0] == '/')
-            continue;
-        plain[i] = {reinterpret_cast<const uint8_t *>(names[i]), strlen(names[i])};
-        missing++;
-    }
-    bool pointers = missing < count;
-    if (!extract_members(tokens, plain, count, missing, fields))
+    if (!extract_members(tokens, fields))
         return false;
-    for (uint32_t i = 0; pointers && i < count; i++)
-        if (names[i][0] == '/' && !extract_pointer(tokens, names[i], &fields[i]))
+    if (parser->plain_count == parser->count)
+        return true;
+    for (uint32_t i = 0; i < parser->count; i++)
+        if (parser->names[i][0] == '/' && !extract_pointer(tokens, parser->names[i], &fields[i]))
             return false;
     return true;
 }
@@ -384,10 +422,38 @@ extern "C" void json_parser_destroy(struct json_parser *parser)
     delete parser;
 }
 
+extern "C" void json_prepare(struct json_parser *parser, const char *const *names, uint32_t count)
+{
+    STRID_ASSERT(count <= NAMES_MAX);
+    parser->names = names;
+    parser->count = count;
+    parser->plain_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (names[i][0] == '/')
+            continue;
+        wanted &wanted = parser->plain[parser->plain_count++];
+        size_t len = strlen(names[i]);
+        wanted = {{reinterpret_cast<const uint8_t *>(names[i]), len}, i, 0, 0};
+        uint8_t quoted[sizeof wanted.head] = {};
+        memcpy(quoted, names[i], len < sizeof quoted ? len : sizeof quoted);
+        if (len < sizeof quoted)
+            quoted[len] = '"';
+        memcpy(&wanted.head, quoted, sizeof quoted);
+        size_t covered = len < sizeof quoted ? len + 1 : sizeof quoted;
+        memset(&wanted.mask, 0xff, covered);
+    }
+}
+
 extern "C" const char *json_extract(struct json_parser *parser, strid_bytes document,
                                     const char *const *names, uint32_t count, strid_field *fields)
 {
-    STRID_ASSERT(count <= NAMES_MAX);
+    json_prepare(parser, names, count);
+    return json_extract_prepared(parser, document, fields);
+}
+
+extern "C" const char *json_extract_prepared(struct json_parser *parser, strid_bytes document,
+                                             strid_field *fields)
+{
     const char *fault = parse_whole(parser, document.data, document.len);
     if (fault != nullptr)
         return fault;
@@ -400,7 +466,7 @@ extern "C" const char *json_extract(struct json_parser *parser, strid_bytes docu
     do { /* again where the buffer moved under the strings found so far; then it has the room */
         strings = parser->strings.data;
         buffer_clear(&parser->strings);
-        ok = extract(tokens, names, count, fields);
+        ok = extract(tokens, fields);
     } while (strings != parser->strings.data);
     return ok ? nullptr : "not_json";
 }

@@ -28,6 +28,12 @@ void json_parser_destroy(struct json_parser *parser);
 const char *json_extract(struct json_parser *parser, strid_bytes document, const char *const *names,
                          uint32_t count, strid_field *fields);
 
+/* The same in two steps, for looking up the same names in many documents. `names` has to live until
+ * others are prepared or looked up. */
+void json_prepare(struct json_parser *parser, const char *const *names, uint32_t count);
+const char *json_extract_prepared(struct json_parser *parser, strid_bytes document,
+                                  strid_field *fields);
+
 /* NULL where `document` is one valid JSON value, else the reason as above. No padding needed. */
 const char *json_validate(struct json_parser *parser, strid_bytes document);
 

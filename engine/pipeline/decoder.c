@@ -68,6 +68,8 @@ strid_status decoder_create(const struct decode_definition *definition, bool pad
         decoder->key_slot = add_slot(decoder, definition->key);
     if (definition->format == DECODE_JSONL)
         decoder->parser = json_parser_create();
+    if (decoder->parser != NULL)
+        json_prepare(decoder->parser, decoder->names, decoder->slot_count);
     strid_status status = open_pattern(decoder, definition, err);
     if (status != STRID_OK)
         decoder_destroy(decoder);
@@ -95,8 +97,7 @@ static const char *decode_jsonl(struct decoder *decoder, strid_bytes value)
         memset(to + value.len, 0, JSON_PADDING);
         value.data = to;
     }
-    return json_extract(decoder->parser, value, decoder->names, decoder->slot_count,
-                        decoder->fields);
+    return json_extract_prepared(decoder->parser, value, decoder->fields);
 }
 
 static const char *decode_text(struct decoder *decoder, strid_bytes value, bool *skip)
