@@ -58,6 +58,21 @@ static size_t spare_bytes(const struct key_value *value)
     return number == 0 ? 8 : (size_t)__builtin_clzll(number) / 8;
 }
 
+/* Most keys and all numbers by two words that may overlap: no call. */
+static inline uint8_t *put_bytes(uint8_t *to, const uint8_t *from, size_t len)
+{
+    if (__builtin_expect(len >= 8 && len <= 16, 1)) {
+        uint64_t head, tail;
+        memcpy(&head, from, 8);
+        memcpy(&tail, from + len - 8, 8);
+        memcpy(to, &head, 8);
+        memcpy(to + len - 8, &tail, 8);
+    } else if (len > 0) {
+        memcpy(to, from, len);
+    }
+    return to + len;
+}
+
 void block_put_state(struct buffer *block, const struct key_state *key,
                      const struct key_value *value)
 {
@@ -84,18 +99,15 @@ void block_put_state(struct buffer *block, const struct key_state *key,
     for (; len >= 0x80; len >>= 7)
         *at++ = (uint8_t)(len | 0x80);
     *at++ = (uint8_t)len;
-    memcpy(at, key->key.data, key->key.len);
-    at += key->key.len;
+    at = put_bytes(at, key->key.data, key->key.len);
     if (value->kind == STRID_STATE_BYTES)
         for (len = value->bytes.len;; len >>= 7) {
             *at++ = (uint8_t)(len >= 0x80 ? len | 0x80 : len);
             if (len < 0x80)
                 break;
         }
-    if (value->kind != STRID_STATE_ABSENT && value->bytes.len > 0) {
-        memcpy(at, value->bytes.data, value->bytes.len);
-        at += value->bytes.len - spare;
-    }
+    if (value->kind != STRID_STATE_ABSENT)
+        at = put_bytes(at, value->bytes.data, value->bytes.len) - spare;
     block->len += (size_t)(at - begin);
 }
 
