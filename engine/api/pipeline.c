@@ -107,6 +107,8 @@ static strid_status check_memory(const struct definition *definition, strid_erro
     uint32_t cores = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
     uint32_t workers = definition->workers == 0 ? cores : definition->workers;
     uint64_t least = budget_minimum(workers, 1);
+    if ((definition->source.ops->flags & STRID_SOURCE_BUFFERED) != 0)
+        least = least * 8 / 7;
     if (definition->memory_bytes == 0 || definition->memory_bytes >= least)
         return STRID_OK;
     return error_set(err, STRID_ECONFIG, "config",
@@ -221,7 +223,9 @@ strid_status pipeline_open_source(strid_pipeline *pipeline, strid_error *err)
                                  .options = definition->options,
                                  .pipeline = pipeline->definition->name,
                                  .node = "",
-                                 .log = &pipeline->log};
+                                 .log = &pipeline->log,
+                                 .readers = run_readers_max()};
+    args.memory_bytes = budget_source(run_memory(pipeline->definition, args.readers));
     strid_source *source = memory_alloc_zeroed(definition->ops->instance_size);
     strid_status status = definition->ops->open(source, &args, err);
     if (status == STRID_OK)
@@ -282,14 +286,19 @@ strid_status pipeline_open_sinks(strid_pipeline *pipeline, strid_error *err)
     return status;
 }
 
+void pipeline_close_source(strid_pipeline *pipeline)
+{
+    if (pipeline->source == NULL)
+        return;
+    pipeline->definition->source.ops->close(pipeline->source);
+    memory_free(pipeline->source);
+    pipeline->source = NULL;
+}
+
 void pipeline_close(strid_pipeline *pipeline, bool all)
 {
-    const strid_source_ops *ops = pipeline->definition->source.ops;
-    if (pipeline->source != NULL && (all || ops->push == NULL)) {
-        ops->close(pipeline->source);
-        memory_free(pipeline->source);
-        pipeline->source = NULL;
-    }
+    if (all || pipeline->definition->source.ops->push == NULL)
+        pipeline_close_source(pipeline);
     for (uint32_t i = 0; pipeline->sinks != NULL && i <= pipeline->sink_count; i++) {
         struct sink_instance *instance = &pipeline->sinks[i];
         if (instance->sink != NULL && (all || instance->definition->ops->take == NULL))

@@ -22,6 +22,7 @@ struct strid_pipeline {
 
 /* Opens the source unless it is open. @thread any */
 strid_status pipeline_open_source(strid_pipeline *pipeline, strid_error *err);
+void pipeline_close_source(strid_pipeline *pipeline);
 /* Opens the sinks that are not open and prepares the dead-letter queue. @thread any */
 strid_status pipeline_open_sinks(strid_pipeline *pipeline, strid_error *err);
 /* Says which dead-letter queue there is, the source being open; opens nothing. @thread any */

@@ -32,6 +32,13 @@ static void tell_stop(struct run *run, uint32_t wanted)
         agent_wake(agents[i]);
 }
 
+/* Partitions came or went. @thread control */
+static bool source_changed(const strid_pipeline *pipeline)
+{
+    const strid_source_ops *ops = pipeline->definition->source.ops;
+    return ops->changed != NULL && ops->changed(pipeline->source);
+}
+
 /* Watches one run until it has finished, failed or is to be stopped at once. */
 static strid_status watch(strid_pipeline *pipeline, struct run *run, struct parker *parker,
                           strid_error *err)
@@ -53,7 +60,7 @@ static strid_status watch(strid_pipeline *pipeline, struct run *run, struct park
                                late ? "not drained within drain_timeout" : "stopped at once");
             break;
         }
-        if (stops(pipeline) == 1)
+        if (stops(pipeline) == 1 || source_changed(pipeline))
             tell_stop(run, RUN_DRAIN);
         watchdog_look(watchdog);
         parker_wait(parker, parker_prepare(parker), look_ns);
@@ -91,10 +98,12 @@ static strid_status run_once(strid_pipeline *pipeline, const struct run_options 
     }
     if (status == STRID_OK && run_failed(run)) {
         status = run->error.status;
-        if (err != NULL)
-            *err = run->error;
+        *err = run->error;
     } else if (status == STRID_OK) {
         run_note_figures(run);
+        status = run->gap.status;
+        if (status != STRID_OK)
+            *err = run->gap;
     }
     pthread_mutex_lock(&pipeline->lock);
     pipeline->run = NULL;
@@ -118,6 +127,26 @@ static bool pause_before_restart(const strid_pipeline *pipeline, int64_t pause_n
     return false;
 }
 
+/* The source's partitions are others now. Its server may be away just then: tried until it is back
+ * or somebody stops. */
+static strid_status open_source_again(strid_pipeline *pipeline, strid_error *err)
+{
+    log_info(&pipeline->log, "pipeline", "%s has other partitions: opened again",
+             pipeline->definition->source.url);
+    for (int64_t pause_ns = restart_min_ns;; pause_ns *= 2) {
+        pthread_mutex_lock(&pipeline->lock);
+        pipeline_close_source(pipeline);
+        strid_status status = pipeline_open_source(pipeline, err);
+        pthread_mutex_unlock(&pipeline->lock);
+        if (status != STRID_EUNREACHABLE && status != STRID_EIO)
+            return status;
+        log_error(&pipeline->log, "pipeline", "%s; tried again", err->message);
+        pause_ns = pause_ns > restart_max_ns ? restart_max_ns : pause_ns;
+        if (!pause_before_restart(pipeline, pause_ns))
+            return status;
+    }
+}
+
 static strid_status run_until_end(strid_pipeline *pipeline, strid_error *err)
 {
     strid_error local = STRID_ERROR_INIT;
@@ -135,6 +164,13 @@ static strid_status run_until_end(strid_pipeline *pipeline, strid_error *err)
         strid_status status = run_once(pipeline, &options, &local);
         /* What cannot be opened at the first try is a matter for whoever started it. */
         ran = ran || local.status == STRID_ESTORE;
+        if ((status == STRID_OK || status == STRID_EGAP) && source_changed(pipeline) &&
+            stops(pipeline) == 0) {
+            status = open_source_again(pipeline, &local);
+            options.source = pipeline->source;
+            if (status == STRID_OK)
+                continue;
+        }
         if (status == STRID_OK || !ran || !may_pass(status)) {
             if (err != NULL && status != STRID_OK)
                 *err = local;

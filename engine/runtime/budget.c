@@ -16,6 +16,7 @@ static const uint64_t output_bytes_max = 1 * MIB;
 static const uint64_t outbox_refs_max = 64 * MIB;
 static const uint64_t block_bytes_min = UINT64_C(32) << 10;
 static const uint64_t grown_max = 16 * MIB;
+static const uint64_t source_max = 256 * MIB;
 
 enum {
     CHUNKS_PERCENT = 5,
@@ -42,6 +43,9 @@ uint64_t budget_default(uint64_t machine, uint32_t workers, uint32_t readers)
 {
     return most(most(machine / 4, default_min), budget_minimum(workers, readers));
 }
+
+/* At 1/8 the rest keeps the least it needs from 8/7 of the minimum on. */
+uint64_t budget_source(uint64_t memory) { return least(memory / 8, source_max); }
 
 /* Some chunks for each worker in any case: a reader has one open for each. Half of the share is for
  * the usual chunks, half for what large records add. */

@@ -35,6 +35,10 @@ enum { BUDGET_REDO_PARTS = 10 };
 /* The least that the command takes for so many threads. */
 uint64_t budget_minimum(uint32_t workers, uint32_t readers);
 
+/* Of a source that reads ahead (STRID_SOURCE_BUFFERED): what its queues may take. The rest is
+ * divided among the others, so the minimum rises by it. */
+uint64_t budget_source(uint64_t memory);
+
 /* The default: a quarter of the machine, and no less than works. */
 uint64_t budget_default(uint64_t machine, uint32_t workers, uint32_t readers);
 

@@ -214,9 +214,8 @@ static void acknowledge(struct committer *committer, uint32_t index, strid_posit
     struct run *run = committer->run;
     struct commit_partition *partition = &committer->partitions[index];
     strid_error err = STRID_ERROR_INIT;
-    uint32_t number = run->partitions[index].origin.partition;
     bool failed = run->source_ops->ack != NULL &&
-                  run->source_ops->ack(run->source, number, low, &err) != STRID_OK;
+                  run->source_ops->ack(run->source, index, low, &err) != STRID_OK;
     if (!failed) {
         partition->ack_failed = false;
         partition->ack_tries = 0;

@@ -236,17 +236,19 @@ static int poll_partition(struct reader *reader, struct reader_partition *curren
                        .epoch = atomic_load_explicit(&partition->epoch, memory_order_acquire),
                        .next = current->next};
     uint32_t records_max = run->options.chunk_records * run->worker_count;
-    strid_status status = run->source_ops->poll(run->source, partition->origin.partition,
+    strid_status status = run->source_ops->poll(run->source, partition->index,
                                                 (strid_intake *)reader, records_max, &err);
     uint64_t records = reader->round->records;
     close_round(reader);
     if (reader->status != STRID_OK)
         status = reader->status;
-    if (status == STRID_EOF)
+    if (status == STRID_EOF || status == STRID_EGAP)
         current->ended = true;
-    if (status < 0)
+    if (status == STRID_EGAP)
+        run_stop_partition(run, partition, &err);
+    else if (status < 0)
         run_fail(run, &err);
-    return records > 0 || status == STRID_EOF || (status == STRID_AGAIN && reader->full);
+    return records > 0 || current->ended || (status == STRID_AGAIN && reader->full);
 }
 
 static bool has_credit(struct reader *reader)
@@ -276,7 +278,7 @@ static void pump(struct reader *reader, bool ending)
     strid_error err = STRID_ERROR_INIT;
     for (uint32_t i = 0; !reader->is_ordered && i < reader->partition_count; i++) {
         const struct partition *partition = &run->partitions[reader->partitions[i].partition];
-        if (run->source_ops->pump(run->source, partition->origin.partition, ending, &err) < 0)
+        if (run->source_ops->pump(run->source, partition->index, ending, &err) < 0)
             run_fail(run, &err);
     }
 }

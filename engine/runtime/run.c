@@ -174,6 +174,16 @@ void run_note_figures(struct run *run)
     batch_fini(&batch);
 }
 
+void run_stop_partition(struct run *run, const struct partition *partition, const strid_error *gap)
+{
+    log_error(run->log, "reader", "%s partition %u has stopped, others go on: %s",
+              partition->origin.topic, partition->origin.partition, gap->message);
+    pthread_mutex_lock(&run->error_lock);
+    if (run->gap.status == STRID_OK)
+        run->gap = *gap;
+    pthread_mutex_unlock(&run->error_lock);
+}
+
 static uint64_t relaxed(_Atomic uint64_t *counter)
 {
     return atomic_load_explicit(counter, memory_order_relaxed);

@@ -125,8 +125,9 @@ struct run {
     _Atomic uint32_t stop;            /* RUN_CONTINUE, RUN_DRAIN, RUN_HALT; only ever rises */
     _Atomic bool finished;            /* @thread committer: everything read is durable and told */
     _Atomic bool failed; /* release after `error` is set; pairs with the acquire in run_failed */
-    pthread_mutex_t error_lock; /* guards `error`: the first failure of any agent wins */
+    pthread_mutex_t error_lock; /* guards `error` and `gap`: the first failure of any agent wins */
     strid_error error;
+    strid_error gap; /* why the first partition stopped; the run fails with it when it has ended */
     int64_t started_ns;
 };
 
@@ -144,6 +145,11 @@ uint32_t run_agents(struct run *run, struct agent **out, uint32_t capacity);
 /* The first failure ends the run. @thread any */
 void run_fail(struct run *run, const strid_error *error);
 bool run_failed(struct run *run);
+/* One partition stops where it is; said at once, and what the run ends with. @thread reader */
+void run_stop_partition(struct run *run, const struct partition *partition, const strid_error *gap);
+/* How many reader threads there may be, and what `memory:` comes to. */
+uint32_t run_readers_max(void);
+uint64_t run_memory(const struct definition *definition, uint32_t readers);
 void run_add_stats(struct run *run, strid_pipeline_stats *stats);
 /* Keeps for tools how well the caches did. @thread control, behind run_join */
 void run_note_figures(struct run *run);

@@ -43,20 +43,30 @@ static void set_shares(struct run_options *options, const struct budget *budget)
         options->block_cache = budget->block_cache;
 }
 
+uint32_t run_readers_max(void) { return (uint32_t)sysconf(_SC_NPROCESSORS_ONLN) / 4 + 1; }
+
+uint64_t run_memory(const struct definition *definition, uint32_t readers)
+{
+    uint32_t cores = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+    uint64_t machine = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    if (definition->memory_bytes != 0)
+        return definition->memory_bytes;
+    return budget_default(machine, definition->workers == 0 ? cores : definition->workers, readers);
+}
+
 void run_set_defaults(struct run *run)
 {
     struct run_options *options = &run->options;
     uint32_t cores = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
     run->worker_count = run->definition->workers == 0 ? cores : run->definition->workers;
     if (options->readers == 0)
-        options->readers = cores / 4 + 1;
+        options->readers = run_readers_max();
     uint32_t partitions = run->source_ops->partition_count(run->source);
     uint32_t readers = options->readers < partitions ? options->readers : partitions;
     readers = readers == 0 ? 1 : readers;
-    uint64_t memory = run->definition->memory_bytes;
-    if (memory == 0)
-        memory = budget_default((uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE),
-                                run->worker_count, readers);
+    uint64_t memory = run_memory(run->definition, readers);
+    if ((run->source_ops->flags & STRID_SOURCE_BUFFERED) != 0)
+        memory -= budget_source(memory);
     struct budget budget;
     budget_divide(memory, run->worker_count, readers, &budget);
     set_shares(options, &budget);
@@ -118,11 +128,11 @@ static strid_status check_known(struct run *run, strid_error *err)
 static void set_up_partition(struct run *run, uint32_t index)
 {
     struct partition *partition = &run->partitions[index];
-    strid_partition_info info = {0};
+    strid_partition_info info = {.number = index};
     run->source_ops->describe(run->source, index, &info);
     partition->index = index;
     partition->origin = (strid_origin){
-        .source = run->definition->source.url, .topic = info.topic, .partition = index};
+        .source = run->definition->source.url, .topic = info.topic, .partition = info.number};
     partition->bytes_total = info.bytes_total;
     partition->stored = directory_partition(run->directory, info.identity);
     uint32_t number = partition->stored->number;
@@ -130,14 +140,25 @@ static void set_up_partition(struct run *run, uint32_t index)
     partition->key_hash = XXH3_64bits_withSeed(&number, sizeof number, run->directory->seed);
 }
 
+/* Nothing of any partition is durable here: what a source's own server knows may say more. */
+static bool is_fresh(const struct directory *directory)
+{
+    for (uint32_t i = 0; i < directory->partition_count; i++)
+        if (directory->partitions[i]->has_low || directory->partitions[i]->table != NULL)
+            return false;
+    return directory->redo_blocks == 0;
+}
+
 /* Reading starts at the local low position, whatever the broker says. */
-static strid_status assign_partition(struct run *run, struct partition *partition, strid_error *err)
+static strid_status assign_partition(struct run *run, struct partition *partition, bool fresh,
+                                     strid_error *err)
 {
     struct directory_partition *stored = partition->stored;
     strid_resume resume = {.resumed = stored->has_low,
                            .position = stored->low,
                            .fingerprint =
-                               strid_bytes_of(stored->fingerprint, stored->fingerprint_len)};
+                               strid_bytes_of(stored->fingerprint, stored->fingerprint_len),
+                           .fresh = fresh};
     strid_status status = run->source_ops->assign(run->source, partition->index, &resume, err);
     if (status != STRID_OK)
         return status;
@@ -203,8 +224,9 @@ strid_status run_open(struct run *run, strid_error *err)
     for (uint32_t p = 0; p < run->partition_count; p++)
         set_up_partition(run, p);
     status = check_known(run, err);
+    bool fresh = is_fresh(run->directory);
     for (uint32_t p = 0; status == STRID_OK && p < run->partition_count; p++)
-        status = assign_partition(run, &run->partitions[p], err);
+        status = assign_partition(run, &run->partitions[p], fresh, err);
     for (uint32_t s = 1; status == STRID_OK && s <= definition->store_count; s++) {
         status =
             directory_store(run->directory, definition->stores[s], &run->store_numbers[s], err);

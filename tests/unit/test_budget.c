@@ -68,3 +68,11 @@ Test(budget, more_threads_need_more)
     cr_assert_gt(budget_minimum(2, 2), budget_minimum(2, 1));
     cr_assert_leq(budget_minimum(2, 1), 64 * MIB);
 }
+
+Test(budget, source_that_reads_ahead_leaves_the_rest_what_it_needs)
+{
+    uint64_t least = budget_minimum(2, 1);
+    cr_assert_eq(budget_source(1024 * MIB), 128 * MIB);
+    cr_assert_eq(budget_source(UINT64_C(1) << 40), 256 * MIB, "more brings nothing");
+    cr_assert_geq(least * 8 / 7 - budget_source(least * 8 / 7), least);
+}

@@ -54,9 +54,11 @@ typedef struct strid_connector_args {
     const char *target; /* what stands between "scheme:" and "?" */
     const void
         *options; /* the options struct that the connector's table describes, filled and checked */
-    const char *pipeline; /* name of the pipeline */
-    const char *node;     /* name of the node */
-    const void *log;      /* const struct log *, engine/base/log.h */
+    const char *pipeline;  /* name of the pipeline */
+    const char *node;      /* name of the node */
+    const void *log;       /* const struct log *, engine/base/log.h */
+    uint64_t memory_bytes; /* a source's queues may take that much; 0: nothing is said */
+    uint32_t readers;      /* partition p of a source is polled by thread p % readers; 0: unknown */
 } strid_connector_args;
 
 #endif

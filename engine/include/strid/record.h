@@ -20,7 +20,7 @@ typedef struct strid_position {
 typedef struct strid_origin {
     const char *source; /* as configured, without secrets, for example "file:orders.jsonl" */
     const char *topic;  /* the file's path, the Kafka topic, the stream key */
-    uint32_t partition; /* number within the source */
+    uint32_t partition; /* number within the topic; where there is only one, within the source */
 } strid_origin;
 
 typedef struct strid_header {

@@ -19,6 +19,7 @@
 /* Positions come in any order, and again until they are acknowledged one by one (competing
  * consumers). What was acknowledged never comes again; ack_many, acked and pump are given. */
 #define STRID_SOURCE_UNORDERED 8u
+#define STRID_SOURCE_BUFFERED 16u /* reads ahead into queues of its own, of args->memory_bytes */
 
 #define STRID_FINGERPRINT_MAX 64
 
@@ -45,6 +46,8 @@ typedef struct strid_partition_info {
     const char
         *identity; /* canonical name that stays the same over runs, for example an absolute path */
     uint64_t bytes_total; /* size of what is to be read, from its beginning; UINT64_MAX: unknown */
+    uint32_t number;      /* what records say they are of, strid_origin.partition; set before to the
+                             number within the source */
 } strid_partition_info;
 
 /* Where to go on. */
@@ -54,6 +57,7 @@ typedef struct strid_resume {
                                 be delivered the source knows, and this lies behind all that this
                                 node has handled */
     strid_bytes fingerprint; /* what fingerprint() gave in an earlier run; may be empty */
+    bool fresh;              /* no partition of this state was ever read: it is new, or was lost */
 } strid_resume;
 
 STRID_BEGIN_DECLS
@@ -104,8 +108,9 @@ typedef struct strid_source_ops {
 
     /** Thread: the reader that owns the partition; readers of other partitions at the same time.
      * May block: no longer than a read of a file. Adds up to records_max records. STRID_OK: there
-     * may be more now; STRID_AGAIN: nothing more now; STRID_EOF: never more; an error (err filled)
-     * stops the partition and the run, nothing is lost. */
+     * may be more now; STRID_AGAIN: nothing more now; STRID_EOF: never more; STRID_EGAP (err
+     * filled): this partition stops where it is, the others go on, and the run fails once it ends;
+     * another error stops the run. Nothing is lost. */
     strid_status (*poll)(strid_source *self, uint32_t partition, strid_intake *out,
                          uint32_t records_max, strid_error *err);
 
@@ -128,6 +133,11 @@ typedef struct strid_source_ops {
                          int64_t timestamp_ms);
     /** No more pushes come; poll returns STRID_EOF when all is read. Any thread. */
     void (*push_end)(strid_source *self);
+
+    /** Thread: control, while polls run. May block: no. true: opened anew there would be other
+     * partitions. The run is drained, the source closed and opened, and reading goes on. NULL: they
+     * never change. */
+    bool (*changed)(strid_source *self);
 
     /* The following: UNORDERED sources only, which all have them. */
 
