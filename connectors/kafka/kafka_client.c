@@ -46,8 +46,8 @@ void kafka_target_fini(struct kafka_target *target)
 static void write_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
 {
     const struct log *log = rd_kafka_opaque(client);
-    if (log == NULL)
-        return;
+    if (log == NULL || strstr(text, "property auto.commit.enable is deprecated") != NULL)
+        return; /* the one that turns off what a simple consumer would do by itself */
     if (level <= SYSLOG_ERROR)
         log_error(log, COMPONENT, "%s: %s", facility, text);
     else if (level <= SYSLOG_WARNING)

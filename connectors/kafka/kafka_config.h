@@ -3,6 +3,8 @@
 #ifndef KAFKA_CONFIG_H
 #define KAFKA_CONFIG_H
 
+#include <stdbool.h>
+
 #include <librdkafka/rdkafka.h>
 #include <strid/config.h>
 

@@ -11,6 +11,7 @@
 
 #include "kafka_browse.h"
 #include "kafka_client.h"
+#include "kafka_create.h"
 #include "kafka_letter.h"
 
 #include <inttypes.h>
@@ -193,6 +194,15 @@ static strid_status find_topic(struct kafka_sink *sink, const strid_output *outp
             error_set(err, STRID_ECONFIG, COMPONENT, "\"%s\" cannot be written to: %s", name,
                       sink->topic_count == TOPICS_MAX ? "too many topics"
                                                       : rd_kafka_err2str(rd_kafka_last_error()));
+        memory_free(name);
+        return status;
+    }
+    /* A pattern's topics are known only with their first letter; nobody could have made them. */
+    if (many)
+        status =
+            kafka_create_topic(sink->producer, sink->target.brokers, *out, sink->args->log, err);
+    if (status != STRID_OK) {
+        rd_kafka_topic_destroy(*out);
         memory_free(name);
         return status;
     }

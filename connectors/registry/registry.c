@@ -6,14 +6,20 @@
 #include "connectors/file/file_source.h"
 #include "connectors/generator/generator_source.h"
 #include "connectors/kafka/kafka_sink.h"
+#include "connectors/kafka/kafka_source.h"
 #include "connectors/memory/memory_sink.h"
 #include "connectors/memory/memory_source.h"
 #include "connectors/redis/redis_sink.h"
 #include "connectors/redis/redis_source.h"
 
 const strid_source_ops *const registry_sources[] = {
-    &file_source_ops,  &generator_source_ops, &memory_source_ops,
-    &redis_source_ops, &redis_source_tls_ops, NULL,
+    &file_source_ops,
+    &generator_source_ops,
+    &kafka_source_ops,
+    &memory_source_ops,
+    &redis_source_ops,
+    &redis_source_tls_ops,
+    NULL,
 };
 
 const strid_sink_ops *const registry_sinks[] = {

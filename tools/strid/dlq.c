@@ -36,7 +36,8 @@ static void put_json(const strid_output *letter)
         output_bytes("type", origin->type);
     if (letter->key.data != NULL)
         output_bytes("key", letter->key);
-    output_bytes("value", letter->value);
+    if (letter->value.data != NULL)
+        output_bytes("value", letter->value);
     output_number("attempts", origin->attempts);
     if (letter->timestamp_ms != STRID_TIMESTAMP_NONE) {
         output_name("timestamp_ms");

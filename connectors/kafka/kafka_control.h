@@ -1,0 +1,34 @@
+/* The thread beside the readers: tells the group how far everything is durable, one commit in
+ * flight; says what librdkafka reports; looks for new partitions; wakes librdkafka's fetching.
+ * It alone polls the main queue. @thread control creates and ends it */
+#ifndef KAFKA_CONTROL_H
+#define KAFKA_CONTROL_H
+
+#include "kafka_partition.h"
+#include "kafka_source_config.h"
+
+struct log;
+struct kafka_control;
+
+struct kafka_control_args {
+    rd_kafka_t *client;
+    const char *brokers, *wanted;
+    const struct kafka_source_options *options;
+    const struct kafka_topics *topics;
+    struct kafka_partition *partitions; /* topics->partitions of them */
+    const struct log *log;
+};
+
+/* What `args` points to outlives it. */
+strid_status kafka_control_create(const struct kafka_control_args *args, struct kafka_control **out,
+                                  strid_error *err);
+/* Tells the group what is left, a few seconds at most. Everything that is asked is answered then.
+ */
+void kafka_control_destroy(struct kafka_control *control);
+
+/* A queue was drained: librdkafka is to look at it. @thread any */
+void kafka_control_kick(struct kafka_control *control);
+/* Topics or partitions came. Stays true. @thread any */
+bool kafka_control_changed(const struct kafka_control *control);
+
+#endif

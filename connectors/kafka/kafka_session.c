@@ -1,0 +1,157 @@
+#include "kafka_session.h"
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#define COMPONENT "kafka"
+
+enum { CLUSTER_MS = 10000, CLOSE_S = 15, IDENTITY_MAX = 512 };
+
+static strid_status name_partitions(struct kafka_session *session, const char *brokers,
+                                    strid_error *err)
+{
+    char *cluster = rd_kafka_clusterid(session->client, CLUSTER_MS);
+    if (cluster == NULL)
+        return error_set(err, STRID_EUNREACHABLE, COMPONENT,
+                         "the brokers %s do not say the id of their cluster; Kafka 0.10.1 or later "
+                         "is needed",
+                         brokers);
+    for (uint32_t t = 0; t < session->topics.count; t++) {
+        const struct kafka_topic *topic = &session->topics.items[t];
+        for (uint32_t p = 0; p < topic->partitions; p++) {
+            char identity[IDENTITY_MAX];
+            (void)snprintf(identity, sizeof identity, "kafka:%s/%s/%" PRIu32, cluster, topic->name,
+                           p);
+            struct kafka_partition *partition = &session->partitions[topic->first + p];
+            *partition = (struct kafka_partition){.topic = topic,
+                                                  .number = (int32_t)p,
+                                                  .identity = memory_copy_text(identity),
+                                                  .index = topic->first + p,
+                                                  .committed = -1};
+            atomic_init(&partition->low, -1);
+        }
+    }
+    rd_kafka_mem_free(session->client, cluster);
+    return STRID_OK;
+}
+
+static void release(struct kafka_session *session)
+{
+    for (uint32_t p = 0; session->partitions != NULL && p < session->topics.partitions; p++) {
+        kafka_session_stop(session, &session->partitions[p]);
+        memory_free(session->partitions[p].identity);
+    }
+    for (uint32_t l = 0; session->lanes != NULL && l < session->lane_count; l++)
+        kafka_lane_fini(&session->lanes[l]);
+    kafka_topics_fini(&session->topics);
+    rd_kafka_destroy(session->client);
+    memory_free(session->partitions);
+    memory_free(session->lanes);
+    memory_free(session);
+}
+
+strid_status kafka_session_open(rd_kafka_conf_t *conf, const struct kafka_target *target,
+                                uint32_t lanes, const struct log *log, struct kafka_session **out,
+                                strid_error *err)
+{
+    struct kafka_session *session = memory_alloc_zeroed(sizeof *session);
+    strid_status status = kafka_client_create(RD_KAFKA_CONSUMER, conf, log, &session->client, err);
+    if (status != STRID_OK) {
+        memory_free(session);
+        return status;
+    }
+    status = kafka_topics_resolve(session->client, target->brokers, target->topic, &session->topics,
+                                  err);
+    if (status == STRID_OK)
+        status = kafka_topics_open(session->client, target->brokers, &session->topics, err);
+    if (status == STRID_OK) {
+        session->partitions =
+            memory_alloc_zeroed((session->topics.partitions + 1) * sizeof *session->partitions);
+        session->lane_count = lanes;
+        session->lanes = memory_alloc_zeroed(lanes * sizeof *session->lanes);
+        for (uint32_t l = 0; l < lanes; l++)
+            kafka_lane_init(&session->lanes[l], session->client);
+        status = name_partitions(session, target->brokers, err);
+    }
+    if (status != STRID_OK)
+        kafka_session_close(session, log);
+    else
+        *out = session;
+    return status;
+}
+
+static void *close_main(void *session)
+{
+    pthread_setname_np(pthread_self(), "strid-kafka-end");
+    release(session);
+    return NULL;
+}
+
+void kafka_session_close(struct kafka_session *session, const struct log *log)
+{
+    pthread_t thread;
+    struct timespec until;
+    rd_kafka_t *client = session->client;
+    if (pthread_create(&thread, NULL, close_main, session) != 0) {
+        release(session);
+        return;
+    }
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += CLOSE_S;
+    if (pthread_timedjoin_np(thread, NULL, &until) == 0)
+        return;
+    /* The client is still there, for it is what does not end; its log will not be. */
+    rd_kafka_set_log_level(client, -1);
+    (void)pthread_detach(thread);
+    log_error(log, COMPONENT,
+              "librdkafka %s did not end within %d s and is given up; all progress is safe",
+              rd_kafka_version_str(), CLOSE_S);
+}
+
+strid_status kafka_session_start(struct kafka_session *session, struct kafka_partition *partition,
+                                 strid_error *err)
+{
+    struct kafka_lane *lane = kafka_session_lane(session, partition->index);
+    STRID_ASSERT(!partition->started);
+    int failed = rd_kafka_consume_start_queue(partition->topic->handle, partition->number,
+                                              (int64_t)partition->next, lane->queue);
+    if (failed != 0)
+        return error_set(err, STRID_EIO, COMPONENT, "%s [%" PRId32 "] cannot be read: %s",
+                         partition->topic->name, partition->number,
+                         rd_kafka_err2str(rd_kafka_last_error()));
+    partition->started = true;
+    return STRID_OK;
+}
+
+void kafka_session_stop(struct kafka_session *session, struct kafka_partition *partition)
+{
+    struct kafka_lane *lane = kafka_session_lane(session, partition->index);
+    if (!partition->started)
+        return;
+    partition->started = false;
+    (void)rd_kafka_consume_stop(partition->topic->handle, partition->number);
+    pthread_mutex_lock(&lane->lock);
+    if (lane->head != NULL && kafka_session_owner(session, lane->head) == partition) {
+        rd_kafka_message_destroy(lane->head);
+        lane->head = NULL;
+    }
+    pthread_mutex_unlock(&lane->lock);
+}
+
+struct kafka_partition *kafka_session_owner(struct kafka_session *session,
+                                            const rd_kafka_message_t *message)
+{
+    for (uint32_t t = 0; t < session->topics.count; t++) {
+        const struct kafka_topic *topic = &session->topics.items[t];
+        if (topic->handle == message->rkt && message->partition >= 0 &&
+            (uint32_t)message->partition < topic->partitions)
+            return &session->partitions[topic->first + (uint32_t)message->partition];
+    }
+    return NULL;
+}

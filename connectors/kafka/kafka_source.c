@@ -1,0 +1,286 @@
+/* The Kafka source: a simple consumer, all of whose partitions this node reads. Where a partition
+ * begins is found by kafka_place; then librdkafka fetches it into the lane of the reader that polls
+ * it, message by message into chunks; kafka_control tells the group.
+ * @thread as the source contract says; readers meet only at a lane's lock */
+#include "kafka_source.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include "kafka_control.h"
+#include "kafka_place.h"
+#include "kafka_record.h"
+#include "kafka_session.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define COMPONENT "kafka"
+
+enum { CLIENT_MAX = 128 };
+static const uint64_t memory_default = UINT64_C(64) << 20;
+
+struct kafka_source {
+    strid_connector_args args;
+    const struct kafka_source_options *options;
+    struct kafka_target target;
+    struct kafka_start start;
+    struct kafka_prefetch prefetch;
+    struct kafka_session *session;
+    struct kafka_control *control;
+};
+
+static struct kafka_source *of(strid_source *self) { return (struct kafka_source *)self; }
+
+static strid_status start_control(struct kafka_source *source, strid_error *err)
+{
+    const struct kafka_session *session = source->session;
+    return kafka_control_create(&(struct kafka_control_args){.client = session->client,
+                                                             .brokers = source->target.brokers,
+                                                             .wanted = source->target.topic,
+                                                             .options = source->options,
+                                                             .topics = &session->topics,
+                                                             .partitions = session->partitions,
+                                                             .log = source->args.log},
+                                &source->control, err);
+}
+
+static strid_status open_session(struct kafka_source *source, strid_error *err)
+{
+    char client[CLIENT_MAX];
+    rd_kafka_conf_t *conf = NULL;
+    uint32_t lanes = source->args.readers == 0 ? 1 : source->args.readers;
+    uint64_t memory = source->args.memory_bytes == 0 ? memory_default : source->args.memory_bytes;
+    source->prefetch = kafka_source_config_divide(memory, lanes);
+    (void)snprintf(client, sizeof client, "strid-%s", source->args.pipeline);
+    STRID_TRY(kafka_source_config_make(source->target.brokers, client, source->options,
+                                       &source->prefetch, &conf, err));
+    return kafka_session_open(conf, &source->target, lanes, source->args.log, &source->session,
+                              err);
+}
+
+static strid_status source_open(strid_source *self, const strid_connector_args *args,
+                                strid_error *err)
+{
+    struct kafka_source *source = of(self);
+    source->args = *args;
+    source->options = args->options;
+    STRID_TRY(kafka_target_parse(args->target, &source->target, err));
+    strid_status status = kafka_source_config_start(source->options, &source->start, err);
+    if (status == STRID_OK)
+        status = open_session(source, err);
+    if (status == STRID_OK) {
+        status = start_control(source, err);
+        if (status != STRID_OK)
+            kafka_session_close(source->session, args->log);
+    }
+    if (status != STRID_OK)
+        kafka_target_fini(&source->target);
+    return status;
+}
+
+static uint32_t source_partition_count(strid_source *self)
+{
+    return of(self)->session->topics.partitions;
+}
+
+static void source_describe(strid_source *self, uint32_t partition, strid_partition_info *info)
+{
+    const struct kafka_partition *found = &of(self)->session->partitions[partition];
+    info->topic = found->topic->name;
+    info->identity = found->identity;
+    info->number = (uint32_t)found->number;
+    info->bytes_total = UINT64_MAX;
+}
+
+static strid_status source_assign(strid_source *self, uint32_t partition,
+                                  const strid_resume *resume, strid_error *err)
+{
+    struct kafka_source *source = of(self);
+    struct kafka_partition *found = &source->session->partitions[partition];
+    const struct kafka_place place = {.client = source->session->client,
+                                      .brokers = source->target.brokers,
+                                      .log = source->args.log,
+                                      .options = source->options,
+                                      .start = source->start};
+    kafka_session_stop(source->session, found);
+    found->told = found->ended = false;
+    STRID_TRY(kafka_place_find(&place, found, resume, err));
+    if (found->stop.status != STRID_OK)
+        return STRID_OK; /* the first poll says so: this partition alone stops */
+    return kafka_session_start(source->session, found, err);
+}
+
+static size_t source_fingerprint(strid_source *self, uint32_t partition, uint8_t *out)
+{
+    const struct kafka_partition *found = &of(self)->session->partitions[partition];
+    memcpy(out, found->fingerprint, found->fingerprint_len);
+    return found->fingerprint_len;
+}
+
+static strid_position at(uint64_t offset) { return (strid_position){0, offset}; }
+
+/* Errors that end a partition: what comes behind them cannot be known to follow on what was read.
+ * Others librdkafka repairs by itself. */
+static strid_status take_error(struct kafka_source *source, struct kafka_partition *partition,
+                               const rd_kafka_message_t *message, strid_intake *out)
+{
+    switch ((int)message->err) {
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+        if (message->offset > (int64_t)partition->next) { /* markers of transactions lie between */
+            partition->next = (uint64_t)message->offset;
+            strid_intake_skip(out, at(partition->next));
+        }
+        return STRID_OK;
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+        return error_set(&partition->stop, STRID_EGAP, COMPONENT,
+                         "%s [%" PRId32 "]: offset %" PRIu64 " is no longer there: records were "
+                         "deleted before they were read, or the topic was truncated; start again "
+                         "to see what there is (%s)",
+                         partition->topic->name, partition->number, partition->next,
+                         rd_kafka_message_errstr(message));
+    case RD_KAFKA_RESP_ERR__BAD_MSG:
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_INVALID_MSG:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+    case RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED:
+        return error_set(&partition->stop, STRID_EGAP, COMPONENT,
+                         "%s [%" PRId32 "] cannot be read from offset %" PRIu64 " on: %s; repair "
+                         "or restore it, then start again",
+                         partition->topic->name, partition->number, partition->next,
+                         rd_kafka_message_errstr(message));
+    default:
+        log_warn(source->args.log, COMPONENT, "%s [%" PRId32 "]: %s", partition->topic->name,
+                 partition->number, rd_kafka_message_errstr(message));
+        return STRID_OK;
+    }
+}
+
+/* STRID_AGAIN: the intake did not take it. */
+static strid_status take_message(struct kafka_source *source, struct kafka_partition *partition,
+                                 const rd_kafka_message_t *message, strid_intake *out)
+{
+    if (__builtin_expect(message->err != RD_KAFKA_RESP_ERR_NO_ERROR, 0))
+        return take_error(source, partition, message, out);
+    uint64_t offset = (uint64_t)message->offset;
+    if (__builtin_expect(offset < partition->next, 0)) {
+        partition->stale++;
+        return STRID_OK;
+    }
+    if (!source->options->follow && offset >= partition->end)
+        return STRID_OK; /* came after the run began */
+    strid_status status = kafka_record_add(message, out);
+    if (status == STRID_OK)
+        partition->next = offset + 1;
+    return status;
+}
+
+/* Up to records_max messages of the partition, as long as they stand at the head of the lane. */
+static strid_status poll_lane(struct kafka_source *source, struct kafka_lane *lane,
+                              struct kafka_partition *partition, strid_intake *out,
+                              uint32_t records_max)
+{
+    const rd_kafka_topic_t *handle = partition->topic->handle;
+    for (uint32_t taken = 0; taken < records_max; taken++) {
+        rd_kafka_message_t *message = kafka_lane_take(lane);
+        if (message == NULL)
+            return STRID_AGAIN;
+        if (message->rkt != handle || message->partition != partition->number) {
+            const struct kafka_partition *owner = kafka_session_owner(source->session, message);
+            if (owner != NULL && !owner->ended && owner->stop.status == STRID_OK) {
+                kafka_lane_put_back(lane, message);
+                return STRID_AGAIN;
+            }
+            rd_kafka_message_destroy(message);
+            continue;
+        }
+        strid_status status = take_message(source, partition, message, out);
+        if (status == STRID_AGAIN) {
+            kafka_lane_put_back(lane, message);
+            return status;
+        }
+        rd_kafka_message_destroy(message);
+        if (status != STRID_OK)
+            return status;
+    }
+    return STRID_OK;
+}
+
+static strid_status source_poll(strid_source *self, uint32_t index, strid_intake *out,
+                                uint32_t records_max, strid_error *err)
+{
+    struct kafka_source *source = of(self);
+    struct kafka_partition *partition = &source->session->partitions[index];
+    struct kafka_lane *lane = kafka_session_lane(source->session, index);
+    strid_status status = STRID_EOF;
+    pthread_mutex_lock(&lane->lock);
+    if (!partition->told && partition->stop.status == STRID_OK) {
+        partition->told = true;
+        strid_intake_skip(out, at(partition->next)); /* makes the place durable soon */
+    }
+    if (!partition->ended && partition->stop.status == STRID_OK) {
+        status = poll_lane(source, lane, partition, out, records_max);
+        if (!source->options->follow && partition->next >= partition->end)
+            partition->ended = true;
+    }
+    if (partition->stop.status != STRID_OK) {
+        *err = partition->stop;
+        status = partition->stop.status;
+    }
+    bool drained = kafka_lane_drained(lane, &source->prefetch);
+    pthread_mutex_unlock(&lane->lock);
+    if (drained)
+        kafka_control_kick(source->control);
+    return status;
+}
+
+static strid_status source_ack(strid_source *self, uint32_t partition, strid_position low,
+                               strid_error *err)
+{
+    (void)err;
+    atomic_store_explicit(&of(self)->session->partitions[partition].low, (int64_t)low.low,
+                          memory_order_release);
+    return STRID_OK;
+}
+
+static void source_close(strid_source *self)
+{
+    struct kafka_source *source = of(self);
+    kafka_control_destroy(source->control);
+    kafka_session_close(source->session, source->args.log);
+    kafka_target_fini(&source->target);
+}
+
+static strid_status source_dlq_url(strid_source *self, char *out, size_t size)
+{
+    const struct kafka_source *source = of(self);
+    return kafka_source_config_dlq(source->target.brokers, source->options, out, size);
+}
+
+static bool source_changed(strid_source *self) { return kafka_control_changed(of(self)->control); }
+
+const strid_source_ops kafka_source_ops = {
+    .abi_version = STRID_SOURCE_ABI_VERSION,
+    .flags = STRID_SOURCE_REPLAYABLE | STRID_SOURCE_BOUNDED | STRID_SOURCE_BUFFERED,
+    .name = "kafka",
+    .summary = "Records of Kafka topics",
+    .options = kafka_source_config,
+    .options_size = sizeof(struct kafka_source_options),
+    .instance_size = sizeof(struct kafka_source),
+    .open = source_open,
+    .partition_count = source_partition_count,
+    .describe = source_describe,
+    .assign = source_assign,
+    .fingerprint = source_fingerprint,
+    .poll = source_poll,
+    .ack = source_ack,
+    .close = source_close,
+    .dlq_url = source_dlq_url,
+    .changed = source_changed,
+};

@@ -1,0 +1,158 @@
+#include "kafka_topics.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <regex.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COMPONENT "kafka"
+
+static bool has_topic(const struct kafka_topics *topics, const char *name)
+{
+    for (uint32_t i = 0; i < topics->count; i++)
+        if (strcmp(topics->items[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static void add_topic(struct kafka_topics *out, const rd_kafka_metadata_topic_t *found)
+{
+    if (has_topic(out, found->topic))
+        return;
+    out->items = memory_resize(out->items, (out->count + 1) * sizeof *out->items);
+    struct kafka_topic *topic = &out->items[out->count++];
+    *topic = (struct kafka_topic){.name = memory_copy_text(found->topic),
+                                  .partitions = (uint32_t)found->partition_cnt};
+    topic->leaders = memory_alloc((topic->partitions + 1) * sizeof *topic->leaders);
+    for (uint32_t p = 0; p < topic->partitions; p++)
+        topic->leaders[p] = -1;
+    for (int p = 0; p < found->partition_cnt; p++)
+        if (found->partitions[p].id >= 0 && found->partitions[p].id < found->partition_cnt)
+            topic->leaders[found->partitions[p].id] = found->partitions[p].leader;
+}
+
+static strid_status refuse_topic(const char *brokers, const char *name, rd_kafka_resp_err_t code,
+                                 strid_error *err)
+{
+    return error_set(err, STRID_ENOTFOUND, COMPONENT,
+                     "topic %s on %s cannot be read: %s; create it, or check its name and the "
+                     "rights of this user",
+                     name, brokers, rd_kafka_err2str(code));
+}
+
+static strid_status add_named(rd_kafka_t *client, const char *brokers, const char *name,
+                              struct kafka_topics *out, strid_error *err)
+{
+    const rd_kafka_metadata_t *metadata = NULL;
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(client, name, NULL);
+    if (handle == NULL)
+        return refuse_topic(brokers, name, rd_kafka_last_error(), err);
+    strid_status status = kafka_client_metadata(client, brokers, handle, &metadata, err);
+    rd_kafka_topic_destroy(handle);
+    if (status != STRID_OK)
+        return status;
+    rd_kafka_resp_err_t code =
+        metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && metadata->topics[0].partition_cnt == 0)
+        code = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        add_topic(out, &metadata->topics[0]);
+    else
+        status = refuse_topic(brokers, name, code, err);
+    rd_kafka_metadata_destroy(metadata);
+    return status;
+}
+
+/* None that matches is no error: topics may come. */
+static strid_status add_matching(rd_kafka_t *client, const char *brokers, const char *pattern,
+                                 struct kafka_topics *out, strid_error *err)
+{
+    const rd_kafka_metadata_t *metadata = NULL;
+    regex_t regex;
+    char why[128];
+    int code = regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB);
+    if (code != 0) {
+        (void)regerror(code, &regex, why, sizeof why);
+        return error_set(err, STRID_ECONFIG, COMPONENT,
+                         "\"%s\" is no regular expression (POSIX extended): %s", pattern, why);
+    }
+    strid_status status = kafka_client_metadata(client, brokers, NULL, &metadata, err);
+    for (int t = 0; status == STRID_OK && t < metadata->topic_cnt; t++) {
+        const rd_kafka_metadata_topic_t *found = &metadata->topics[t];
+        if (found->err == RD_KAFKA_RESP_ERR_NO_ERROR && strncmp(found->topic, "__", 2) != 0 &&
+            regexec(&regex, found->topic, 0, NULL, 0) == 0)
+            add_topic(out, found);
+    }
+    if (metadata != NULL)
+        rd_kafka_metadata_destroy(metadata);
+    regfree(&regex);
+    return status;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct kafka_topic *)a)->name, ((const struct kafka_topic *)b)->name);
+}
+
+strid_status kafka_topics_open(rd_kafka_t *client, const char *brokers, struct kafka_topics *topics,
+                               strid_error *err)
+{
+    for (uint32_t i = 0; i < topics->count; i++) {
+        struct kafka_topic *topic = &topics->items[i];
+        topic->handle = rd_kafka_topic_new(client, topic->name, NULL);
+        if (topic->handle == NULL)
+            return refuse_topic(brokers, topic->name, rd_kafka_last_error(), err);
+    }
+    return STRID_OK;
+}
+
+strid_status kafka_topics_resolve(rd_kafka_t *client, const char *brokers, const char *wanted,
+                                  struct kafka_topics *out, strid_error *err)
+{
+    char *list = memory_copy_text(wanted), *rest = list;
+    strid_status status = STRID_OK;
+    *out = (struct kafka_topics){0};
+    for (char *name; status == STRID_OK && (name = strsep(&rest, ",")) != NULL;) {
+        if (*name == '^')
+            status = add_matching(client, brokers, name, out, err);
+        else
+            status = add_named(client, brokers, name, out, err);
+    }
+    memory_free(list);
+    if (out->count > 0)
+        qsort(out->items, out->count, sizeof *out->items, by_name);
+    for (uint32_t i = 0; i < out->count; i++) {
+        out->items[i].first = out->partitions;
+        out->partitions += out->items[i].partitions;
+    }
+    if (status != STRID_OK)
+        kafka_topics_fini(out);
+    return status;
+}
+
+void kafka_topics_fini(struct kafka_topics *topics)
+{
+    for (uint32_t i = 0; i < topics->count; i++) {
+        if (topics->items[i].handle != NULL)
+            rd_kafka_topic_destroy(topics->items[i].handle);
+        memory_free(topics->items[i].name);
+        memory_free(topics->items[i].leaders);
+    }
+    memory_free(topics->items);
+    *topics = (struct kafka_topics){0};
+}
+
+bool kafka_topics_grown(const struct kafka_topics *topics, const struct kafka_topics *now)
+{
+    for (uint32_t n = 0; n < now->count; n++) {
+        bool known = false;
+        for (uint32_t i = 0; i < topics->count && !known; i++)
+            known = strcmp(topics->items[i].name, now->items[n].name) == 0 &&
+                    topics->items[i].partitions >= now->items[n].partitions;
+        if (!known)
+            return true;
+    }
+    return false;
+}

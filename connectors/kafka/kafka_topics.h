@@ -1,0 +1,36 @@
+/* The topics that a source reads: names and regular expressions, resolved to partitions that are
+ * numbered through. @thread control, read by any once resolved */
+#ifndef KAFKA_TOPICS_H
+#define KAFKA_TOPICS_H
+
+#include "kafka_client.h"
+
+struct kafka_topic {
+    char *name;
+    rd_kafka_topic_t *handle; /* NULL: not open */
+    uint32_t first;           /* number of its partition 0 among all */
+    uint32_t partitions;
+    int32_t *leaders; /* of each partition; -1: none at that time */
+};
+
+struct kafka_topics {
+    struct kafka_topic *items; /* by name */
+    uint32_t count;
+    uint32_t partitions; /* of all topics */
+};
+
+/* `wanted` is a list of names and of extended regular expressions, which begin with "^", with
+ * commas between; these match no topic that begins with "__". STRID_ENOTFOUND: a topic that is
+ * named is not there; STRID_EUNREACHABLE; STRID_ECONFIG: no regular expression. */
+strid_status kafka_topics_resolve(rd_kafka_t *client, const char *brokers, const char *wanted,
+                                  struct kafka_topics *out, strid_error *err);
+/* Makes the handles. */
+strid_status kafka_topics_open(rd_kafka_t *client, const char *brokers, struct kafka_topics *topics,
+                               strid_error *err);
+/* The handles are destroyed, too. */
+void kafka_topics_fini(struct kafka_topics *topics);
+
+/* Whether `now` has topics or partitions that `topics` has not. */
+bool kafka_topics_grown(const struct kafka_topics *topics, const struct kafka_topics *now);
+
+#endif

@@ -1,0 +1,188 @@
+"""The Kafka source on a real broker: where it begins, what it delivers, what it notices."""
+import json
+import signal
+import subprocess
+import unittest
+
+import kafka_case
+
+PIPELINE = """\
+name: copy
+source: {{ url: "kafka://@B/{topic}", group: {group}, refresh: 200ms{more} }}
+state: {{ url: "rocksdb:./state" }}
+sink: {{ out: "file:out.jsonl" }}
+handlers:
+  - forward: {{ to: out }}
+dlq: {{ url: "file:dead.jsonl" }}
+"""
+ENDS = ", follow: false"
+
+
+class Source(kafka_case.OnTheBroker):
+    def copy(self, topic, more=ENDS, group=None):
+        self.write("copy.yaml", PIPELINE.format(topic=topic, more=more, group=group or topic))
+        return "copy.yaml"
+
+    def refused(self, name, expected, code=1):
+        done = kafka_case.run(["run", name], self.folder)
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertRegex(done.stderr, expected)
+        return done
+
+    def create_again(self, topic):
+        """A broker deletes a topic some time after it said so."""
+        def asked(*words):
+            done = subprocess.run([kafka_case.TOOL, self.brokers, *words], check=False,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            return done.returncode == 0
+        self.wait_until("the topic to be gone", lambda: asked("create", topic, "1"))
+        self.wait_until("the topic to be there", lambda: asked("extents", topic))
+
+    def test_each_record_once_over_runs_and_the_group_is_told(self):
+        self.tool("create", "once", 3)
+        self.fill("once", 0, 3000)
+        self.run_ok(self.copy("once"))
+        self.assertEqual(sorted(self.seen()), list(range(3000)))
+        by_key = {k: [n for n in self.seen() if n % 7 == k] for k in range(7)}
+        self.assertTrue(all(numbers == sorted(numbers) for numbers in by_key.values()))
+        self.assertEqual(self.committed("once", "once"), self.ends("once"))
+        self.fill("once", 3000, 10)
+        self.run_ok("copy.yaml")
+        self.assertEqual(sorted(self.seen()), list(range(3010)))
+
+    def test_state_that_is_gone_while_the_group_was_further_is_refused(self):
+        self.tool("create", "lost", 1)
+        self.fill("lost", 0, 10)
+        self.run_ok(self.copy("lost"))
+        (self.folder / "state").rename(self.folder / "away")
+        self.refused("copy.yaml", r"group lost has read lost \[0\] up to 10: .*start: group")
+        self.fill("lost", 10, 5)
+        self.run_ok(self.copy("lost", ENDS + ", start: group"))
+        self.assertEqual(sorted(self.seen()), list(range(15)))
+        (self.folder / "state").rename(self.folder / "away2")
+        self.run_ok(self.copy("lost", ENDS + ", start: earliest"))
+        self.assertEqual(sorted(self.seen()), sorted(2 * list(range(15))))
+
+    def test_begins_at_the_end_or_at_a_time(self):
+        self.tool("create", "begin", 1)
+        self.fill("begin", 0, 10)
+        self.run_ok(self.copy("begin", ENDS + ", start: latest"))
+        self.fill("begin", 10, 5)
+        self.run_ok("copy.yaml")
+        self.assertEqual(sorted(self.seen()), list(range(10, 15)), "the end of then, not of now")
+        (self.folder / "state").rename(self.folder / "away")
+        self.run_ok(self.copy("begin", ENDS + ', start: "timestamp:0"', "other"))
+        self.assertEqual(sorted(self.seen()[5:]), list(range(15)))
+        self.refused(self.copy("begin", ', start: "timestamp:x"'), "milliseconds since 1970", 2)
+        self.refused(self.copy("begin", ", start: then"), '"then": expected earliest', 2)
+
+    def test_deleted_records_stop_that_partition_alone(self):
+        self.tool("create", "trim", 2)
+        self.fill("trim", 0, 100)
+        self.run_ok(self.copy("trim"))
+        self.fill("trim", 100, 100)
+        ends = self.ends("trim")
+        self.tool("trim", "trim", 0, ends[0] - 3)
+        self.refused("copy.yaml", r"trim \[0\] has lost records .* the log holds "
+                     rf"{ends[0] - 3} to before {ends[0]}; restore")
+        self.assertEqual(self.committed("trim", "trim")[1], ends[1], "the other partition went on")
+        before = len(self.seen())
+        done = self.run_ok(self.copy("trim", ENDS + ", on_gap: skip"))
+        self.assertRegex(done.stderr, r"trim \[0\]: offsets \d+ to before \d+ were deleted")
+        self.assertEqual(len(self.seen()), before + 3)
+
+    def test_topic_that_was_made_anew_is_noticed(self):
+        self.tool("create", "anew", 1)
+        self.fill("anew", 0, 50)
+        self.run_ok(self.copy("anew"))
+        self.run_ok("copy.yaml")  # its fingerprint is the last record that was read
+        self.tool("delete", "anew")
+        self.create_again("anew")
+        self.refused("copy.yaml", r"anew \[0\] was truncated, or deleted and made anew: offset 50 "
+                     r"is next, the log holds 0 to before 0;")
+        self.fill("anew", 1000, 80)
+        self.refused("copy.yaml", r"anew \[0\] is not the topic that was read")
+        self.assertEqual(sorted(self.seen()), list(range(50)))
+
+    def test_new_partitions_and_topics_join_a_run(self):
+        self.tool("create", "grow-a", 1)
+        self.fill("grow-a", 0, 100)
+        process = self.start(self.copy("^grow-", "", "grow"))
+        self.wait_until("the first records", lambda: len(self.seen()) == 100)
+        self.tool("grow", "grow-a", 3)
+        self.fill("grow-a", 100, 100)
+        self.wait_until("the new partitions", lambda: len(self.seen()) == 200)
+        self.tool("create", "grow-b", 2)
+        self.fill("grow-b", 200, 100)
+        self.wait_until("the new topic", lambda: len(self.seen()) == 300)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(kafka_case.DEADLINE_S), 0, self.log())
+        self.assertEqual(sorted(self.seen()), list(range(300)))
+        self.assertIn("has other partitions", self.log())
+
+    def test_keys_headers_tombstones_and_times(self):
+        self.tool("create", "forms", 1)
+        self.tool("produce", "forms", lines=["0\tk1\tv1\th1=a\th2=NULL", "0\tNULL\tv2",
+                                             "0\tk3\tNULL", "0\tk4\t"])
+        name = self.copy("forms")
+        text = (self.folder / name).read_text(encoding="utf-8")
+        self.write(name, text.replace("  - forward", '  - on: "none"\n    forward') +
+                   "unrouted: dlq\n")
+        self.run_ok(name)
+        dead = kafka_case.run(["dlq", "list", name, "--json"], self.folder).stdout.splitlines()
+        dead = sorted((json.loads(line) for line in dead), key=lambda d: d["position"])
+        self.assertEqual([(d.get("key"), d.get("value")) for d in dead],
+                         [("k1", "v1"), (None, "v2"), ("k3", None), ("k4", "")])
+        self.assertEqual([d["position"] for d in dead], [0, 1, 2, 3])
+        self.assertTrue(all(d["topic"] == "forms" and d["timestamp_ms"] > 1e12 for d in dead), dead)
+        self.assertIn('"h1"', json.dumps(dead[0]))
+
+    def test_markers_of_transactions_are_passed(self):
+        self.tool("create", "tx", 2)
+        for number, command in enumerate(("commit", "abort", "commit", "abort")):
+            self.tool(command, "tx", lines=[f'{n % 2}\tk\t{{"n":{n}}}'
+                                            for n in range(10 * number, 10 * number + 10)])
+        self.run_ok(self.copy("tx"))
+        self.assertEqual(sorted(self.seen()), [*range(10), *range(20, 30)])
+        self.assertEqual(self.committed("tx", "tx"), self.ends("tx"))
+        self.assertRegex(self.run_ok("copy.yaml").stderr, ": 0 records")
+
+    def test_several_topics_and_what_is_missing(self):
+        for number, topic in enumerate(("list-a", "list-b")):
+            self.tool("create", topic, 2)
+            self.fill(topic, 100 * number, 100)
+        self.run_ok(self.copy("list-b,list-a", group="list"))
+        self.assertEqual(sorted(self.seen()), list(range(200)))
+        self.refused(self.copy("nowhere"), "topic nowhere on .* cannot be read: .*; create it")
+        self.refused(self.copy("^(", group="g"), "no regular expression", 2)
+
+    def test_dead_letters_go_to_a_topic_beside(self):
+        self.tool("create", "words", 1)
+        self.tool("produce", "words", lines=["0\tk\tno json\tcolour=red"])
+        name = self.copy("words", ENDS + ", format: jsonl")
+        text = (self.folder / name).read_text(encoding="utf-8")
+        self.write(name, text.replace('dlq: { url: "file:dead.jsonl" }\n', ""))
+        self.assertRegex(self.run_ok(name).stderr, "1 dead-lettered")
+        dead = json.loads(kafka_case.run(["dlq", "list", name, "--json"], self.folder).stdout)
+        self.assertEqual((dead["reason"], dead["value"], dead["topic"], dead["position"]),
+                         ("not_json", "no json", "words", 0))
+
+
+class BrokerThatDies(kafka_case.OnTheBroker):
+    def test_reading_goes_on(self):
+        self.tool("create", "dies", 2)
+        self.fill("dies", 0, 1000)
+        self.write("copy.yaml", PIPELINE.format(topic="dies", group="dies", more=""))
+        process = self.start("copy.yaml")
+        self.wait_until("the first records", lambda: len(self.seen()) == 1000)
+        self.broker.kill()
+        self.broker.start()
+        self.fill("dies", 1000, 1000)
+        self.wait_until("all records", lambda: len(self.seen()) == 2000)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(kafka_case.DEADLINE_S), 0, self.log())
+        self.assertEqual(sorted(self.seen()), list(range(2000)))
+
+
+if __name__ == "__main__":
+    unittest.main()

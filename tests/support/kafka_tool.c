@@ -1,0 +1,248 @@
+/* What tests ask of a Kafka broker, without a JVM for each question:
+ *
+ *   kafka_tool BROKERS create TOPIC PARTITIONS [NAME=VALUE...]
+ *   kafka_tool BROKERS delete TOPIC         kafka_tool BROKERS grow TOPIC PARTITIONS
+ *   kafka_tool BROKERS trim TOPIC PARTITION OFFSET       deletes the records before OFFSET
+ *   kafka_tool BROKERS extents TOPIC        prints "partition low high" for each
+ *   kafka_tool BROKERS committed GROUP TOPIC             prints "partition offset" for each
+ *   kafka_tool BROKERS produce TOPIC        lines "partition key value name=value...", with tabs
+ *   kafka_tool BROKERS commit TOPIC         the same in one transaction that is committed
+ *   kafka_tool BROKERS abort TOPIC          or aborted
+ *
+ * NULL stands for an absent key, value or value of a header; partition -1 lets the key choose. */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <librdkafka/rdkafka.h>
+
+enum { WAIT_MS = 60000, ERROR_MAX = 512 };
+
+static void fail(const char *what, const char *why)
+{
+    (void)fprintf(stderr, "kafka_tool: %s: %s\n", what, why);
+    exit(1);
+}
+
+static rd_kafka_t *client_of(rd_kafka_type_t type, const char *brokers, const char *const *settings)
+{
+    char why[ERROR_MAX];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    (void)rd_kafka_conf_set(conf, "bootstrap.servers", brokers, why, sizeof why);
+    for (; *settings != NULL; settings += 2)
+        if (rd_kafka_conf_set(conf, settings[0], settings[1], why, sizeof why) != 0)
+            fail(settings[0], why);
+    rd_kafka_t *client = rd_kafka_new(type, conf, why, sizeof why);
+    if (client == NULL)
+        fail("no client", why);
+    return client;
+}
+
+/* The one answer of an admin request, or the end of the program. */
+static void wait_for(rd_kafka_queue_t *queue, const char *what)
+{
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, WAIT_MS);
+    if (event == NULL)
+        fail(what, "no answer");
+    if (rd_kafka_event_error(event) != 0)
+        fail(what, rd_kafka_event_error_string(event));
+    size_t count = 0;
+    const rd_kafka_topic_result_t **results = NULL;
+    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_CREATETOPICS_RESULT)
+        results =
+            rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
+    else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DELETETOPICS_RESULT)
+        results =
+            rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(event), &count);
+    else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_CREATEPARTITIONS_RESULT)
+        results = rd_kafka_CreatePartitions_result_topics(
+            rd_kafka_event_CreatePartitions_result(event), &count);
+    for (size_t i = 0; i < count; i++)
+        if (rd_kafka_topic_result_error(results[i]) != 0)
+            fail(what, rd_kafka_topic_result_error_string(results[i]));
+    rd_kafka_event_destroy(event);
+}
+
+static int create(rd_kafka_t *client, rd_kafka_queue_t *queue, int count, char **words)
+{
+    char why[ERROR_MAX];
+    rd_kafka_NewTopic_t *topic =
+        rd_kafka_NewTopic_new(words[0], (int)strtol(words[1], NULL, 10), 1, why, sizeof why);
+    if (topic == NULL)
+        fail(words[0], why);
+    for (int i = 2; i < count; i++) {
+        char *value = strchr(words[i], '=');
+        if (value == NULL)
+            fail(words[i], "expected NAME=VALUE");
+        *value++ = '\0';
+        (void)rd_kafka_NewTopic_set_config(topic, words[i], value);
+    }
+    rd_kafka_CreateTopics(client, &topic, 1, NULL, queue);
+    wait_for(queue, words[0]);
+    rd_kafka_NewTopic_destroy(topic);
+    return 0;
+}
+
+static int change(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *command, char **words)
+{
+    char why[ERROR_MAX];
+    if (strcmp(command, "delete") == 0) {
+        rd_kafka_DeleteTopic_t *topic = rd_kafka_DeleteTopic_new(words[0]);
+        rd_kafka_DeleteTopics(client, &topic, 1, NULL, queue);
+        wait_for(queue, words[0]);
+        rd_kafka_DeleteTopic_destroy(topic);
+    } else if (strcmp(command, "grow") == 0) {
+        rd_kafka_NewPartitions_t *topic = rd_kafka_NewPartitions_new(
+            words[0], (size_t)strtol(words[1], NULL, 10), why, sizeof why);
+        rd_kafka_CreatePartitions(client, &topic, 1, NULL, queue);
+        wait_for(queue, words[0]);
+        rd_kafka_NewPartitions_destroy(topic);
+    } else {
+        rd_kafka_topic_partition_list_t *before = rd_kafka_topic_partition_list_new(1);
+        rd_kafka_topic_partition_list_add(before, words[0], (int32_t)strtol(words[1], NULL, 10))
+            ->offset = strtoll(words[2], NULL, 10);
+        rd_kafka_DeleteRecords_t *records = rd_kafka_DeleteRecords_new(before);
+        rd_kafka_topic_partition_list_destroy(before);
+        rd_kafka_DeleteRecords(client, &records, 1, NULL, queue);
+        wait_for(queue, words[0]);
+        rd_kafka_DeleteRecords_destroy(records);
+    }
+    return 0;
+}
+
+static int partitions_of(rd_kafka_t *client, const char *name)
+{
+    const rd_kafka_metadata_t *metadata = NULL;
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(client, name, NULL);
+    rd_kafka_resp_err_t code = rd_kafka_metadata(client, 0, topic, &metadata, WAIT_MS);
+    if (code == 0)
+        code = metadata->topics[0].err;
+    if (code != 0)
+        fail(name, rd_kafka_err2str(code));
+    int count = metadata->topics[0].partition_cnt;
+    rd_kafka_metadata_destroy(metadata);
+    rd_kafka_topic_destroy(topic);
+    return count;
+}
+
+static int print_extents(rd_kafka_t *client, const char *topic)
+{
+    int count = partitions_of(client, topic);
+    for (int p = 0; p < count; p++) {
+        int64_t low, high;
+        rd_kafka_resp_err_t code =
+            rd_kafka_query_watermark_offsets(client, topic, p, &low, &high, WAIT_MS);
+        if (code != 0)
+            fail(topic, rd_kafka_err2str(code));
+        printf("%d %" PRId64 " %" PRId64 "\n", p, low, high);
+    }
+    return 0;
+}
+
+static int print_committed(rd_kafka_t *client, const char *topic)
+{
+    int count = partitions_of(client, topic);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    for (int p = 0; p < count; p++)
+        (void)rd_kafka_topic_partition_list_add(list, topic, p);
+    rd_kafka_resp_err_t code = rd_kafka_committed(client, list, WAIT_MS);
+    if (code != 0)
+        fail(topic, rd_kafka_err2str(code));
+    for (int p = 0; p < count; p++)
+        if (list->elems[p].offset >= 0)
+            printf("%d %" PRId64 "\n", p, list->elems[p].offset);
+    rd_kafka_topic_partition_list_destroy(list);
+    return 0;
+}
+
+static const char *known(const char *word)
+{
+    return word == NULL || strcmp(word, "NULL") == 0 ? NULL : word;
+}
+
+static void produce_line(rd_kafka_t *client, const char *topic, char *line)
+{
+    line[strcspn(line, "\n")] = '\0';
+    char *rest = line;
+    int32_t partition = (int32_t)strtol(strsep(&rest, "\t"), NULL, 10);
+    const char *key = known(strsep(&rest, "\t")), *value = known(strsep(&rest, "\t"));
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(1);
+    for (char *name; (name = strsep(&rest, "\t")) != NULL;) {
+        char *text = name;
+        (void)strsep(&text, "=");
+        (void)rd_kafka_header_add(headers, name, -1, known(text), -1);
+    }
+    size_t key_len = key == NULL ? 0 : strlen(key), len = value == NULL ? 0 : strlen(value);
+    rd_kafka_resp_err_t code = rd_kafka_producev(
+        client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY | RD_KAFKA_MSG_F_BLOCK),
+        RD_KAFKA_V_KEY(key, key_len), RD_KAFKA_V_VALUE((void *)(uintptr_t)value, len),
+        RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+    if (code != 0)
+        fail(topic, rd_kafka_err2str(code));
+}
+
+static void check(rd_kafka_error_t *error)
+{
+    if (error != NULL)
+        fail("transaction", rd_kafka_error_string(error));
+}
+
+static int produce(const char *brokers, const char *command, const char *topic)
+{
+    static const char *const settings[] = {"linger.ms", "5", "partitioner", "murmur2_random", NULL};
+    static const char *const transactional[] = {"transactional.id", "kafka_tool", NULL};
+    bool in_transaction = strcmp(command, "produce") != 0;
+    rd_kafka_t *client =
+        client_of(RD_KAFKA_PRODUCER, brokers, in_transaction ? transactional : settings);
+    char *line = NULL;
+    size_t size = 0;
+    if (in_transaction) {
+        check(rd_kafka_init_transactions(client, WAIT_MS));
+        check(rd_kafka_begin_transaction(client));
+    }
+    while (getline(&line, &size, stdin) > 0)
+        produce_line(client, topic, line);
+    free(line);
+    if (rd_kafka_flush(client, WAIT_MS) != 0)
+        fail(topic, "not all was delivered");
+    if (strcmp(command, "commit") == 0)
+        check(rd_kafka_commit_transaction(client, WAIT_MS));
+    else if (in_transaction)
+        check(rd_kafka_abort_transaction(client, WAIT_MS));
+    rd_kafka_destroy(client);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int words;
+    } commands[] = {{"create", 2},    {"delete", 1},  {"grow", 2},   {"trim", 3}, {"extents", 1},
+                    {"committed", 2}, {"produce", 1}, {"commit", 1}, {"abort", 1}};
+    int index = -1;
+    for (size_t i = 0; argc > 2 && i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(argv[2], commands[i].name) == 0 && argc - 3 >= commands[i].words)
+            index = (int)i;
+    if (index < 0)
+        fail("usage", "kafka_tool BROKERS create|delete|grow|trim|extents|committed|produce|"
+                      "commit|abort ..., see the head of kafka_tool.c");
+    if (index >= 6)
+        return produce(argv[1], argv[2], argv[3]);
+    const char *const settings[] = {index == 5 ? "group.id" : NULL, argv[3], NULL};
+    rd_kafka_t *client = client_of(RD_KAFKA_CONSUMER, argv[1], settings);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    int code;
+    if (index == 0)
+        code = create(client, queue, argc - 3, argv + 3);
+    else if (index < 4)
+        code = change(client, queue, argv[2], argv + 3);
+    else
+        code = index == 4 ? print_extents(client, argv[3]) : print_committed(client, argv[4]);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_destroy(client);
+    return code;
+}
