@@ -6,11 +6,19 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 #include <xxhash.h>
 
 #define COMPONENT "kafka"
 
-enum { QUERY_MS = 10000, READ_MS = 10000, FINGERPRINT_FORM = 1, FINGERPRINT_BYTES = 17 };
+enum {
+    QUERY_MS = 10000,
+    READ_MS = 10000,
+    AGAIN_MS = 200,
+    TRIES = 75,
+    FINGERPRINT_FORM = 1,
+    FINGERPRINT_BYTES = 17
+};
 
 /* What the log holds now: offsets from `low` to before `high`. */
 struct extent {
@@ -21,9 +29,30 @@ static strid_status refuse(const struct kafka_place *place, const struct kafka_p
                            const char *what, rd_kafka_resp_err_t code, strid_error *err)
 {
     return error_set(err, STRID_EUNREACHABLE, COMPONENT,
-                     "%s [%" PRId32 "] on %s: %s: %s; check that the partition has a leader",
-                     partition->topic->name, partition->number, place->brokers, what,
-                     rd_kafka_err2str(code));
+                     "%s [%" PRId32 "] on %s: %s: %s; check the brokers", partition->topic->name,
+                     partition->number, place->brokers, what, rd_kafka_err2str(code));
+}
+
+/* Right after a broker or a topic came up some answers are wrong for a while. */
+static bool try_again(rd_kafka_resp_err_t code, int *tries)
+{
+    static const struct timespec pause = {.tv_nsec = AGAIN_MS * 1000000};
+    switch ((int)code) {
+    case RD_KAFKA_RESP_ERR_NOT_COORDINATOR:
+    case RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS:
+    case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__WAIT_COORD:
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+        if (++*tries > TRIES)
+            return false;
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+        return true;
+    default:
+        return false;
+    }
 }
 
 static strid_status find_extent(const struct kafka_place *place,
@@ -31,8 +60,12 @@ static strid_status find_extent(const struct kafka_place *place,
                                 strid_error *err)
 {
     int64_t low = 0, high = 0;
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-        place->client, partition->topic->name, partition->number, &low, &high, QUERY_MS);
+    int tries = 0;
+    rd_kafka_resp_err_t code;
+    do
+        code = rd_kafka_query_watermark_offsets(place->client, partition->topic->name,
+                                                partition->number, &low, &high, QUERY_MS);
+    while (try_again(code, &tries));
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return refuse(place, partition, "its first and last offset are not known", code, err);
     *out = (struct extent){.low = (uint64_t)low, .high = (uint64_t)high};
@@ -164,9 +197,13 @@ static strid_status find_committed(const struct kafka_place *place,
         return STRID_OK;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     (void)rd_kafka_topic_partition_list_add(list, partition->topic->name, partition->number);
-    rd_kafka_resp_err_t code = rd_kafka_committed(place->client, list, QUERY_MS);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        code = list->elems[0].err;
+    rd_kafka_resp_err_t code;
+    int tries = 0;
+    do {
+        code = rd_kafka_committed(place->client, list, QUERY_MS);
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+            code = list->elems[0].err;
+    } while (try_again(code, &tries));
     if (list->elems[0].offset >= 0)
         *out = list->elems[0].offset;
     rd_kafka_topic_partition_list_destroy(list);
@@ -179,11 +216,15 @@ static strid_status find_time(const struct kafka_place *place, struct kafka_part
                               struct extent extent, strid_error *err)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, partition->topic->name, partition->number)->offset =
-        place->start.timestamp_ms;
-    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(place->client, list, QUERY_MS);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        code = list->elems[0].err;
+    (void)rd_kafka_topic_partition_list_add(list, partition->topic->name, partition->number);
+    rd_kafka_resp_err_t code;
+    int tries = 0;
+    do {
+        list->elems[0].offset = place->start.timestamp_ms;
+        code = rd_kafka_offsets_for_times(place->client, list, QUERY_MS);
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+            code = list->elems[0].err;
+    } while (try_again(code, &tries));
     int64_t offset = list->elems[0].offset;
     rd_kafka_topic_partition_list_destroy(list);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
