@@ -91,6 +91,7 @@ static void source_describe(strid_source *self, uint32_t partition, strid_partit
     const struct kafka_partition *found = &of(self)->session->partitions[partition];
     info->topic = found->topic->name;
     info->identity = found->identity;
+    info->has_number = true;
     info->number = (uint32_t)found->number;
     info->bytes_total = UINT64_MAX;
 }

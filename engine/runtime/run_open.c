@@ -128,11 +128,12 @@ static strid_status check_known(struct run *run, strid_error *err)
 static void set_up_partition(struct run *run, uint32_t index)
 {
     struct partition *partition = &run->partitions[index];
-    strid_partition_info info = {.number = index};
+    strid_partition_info info = {0};
     run->source_ops->describe(run->source, index, &info);
     partition->index = index;
-    partition->origin = (strid_origin){
-        .source = run->definition->source.url, .topic = info.topic, .partition = info.number};
+    partition->origin = (strid_origin){.source = run->definition->source.url,
+                                       .topic = info.topic,
+                                       .partition = info.has_number ? info.number : index};
     partition->bytes_total = info.bytes_total;
     partition->stored = directory_partition(run->directory, info.identity);
     uint32_t number = partition->stored->number;

@@ -31,8 +31,7 @@ static void source_describe(strid_source *self, uint32_t partition, strid_partit
 {
     (void)self;
     const char *topic = sim_world->input.partitions[partition].topic;
-    *info = (strid_partition_info){
-        .topic = topic, .identity = topic, .bytes_total = UINT64_MAX, .number = partition};
+    *info = (strid_partition_info){.topic = topic, .identity = topic, .bytes_total = UINT64_MAX};
 }
 
 /* The place where reading begins is the stored low position, and nothing that was acknowledged lies

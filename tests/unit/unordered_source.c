@@ -20,8 +20,7 @@ static void describe(strid_source *self, uint32_t partition, strid_partition_inf
     (void)self;
     *info = (strid_partition_info){.topic = partition == 0 ? "a" : "b",
                                    .identity = partition == 0 ? "unordered:a" : "unordered:b",
-                                   .bytes_total = UINT64_MAX,
-                                   .number = partition};
+                                   .bytes_total = UINT64_MAX};
 }
 
 static strid_status assign(strid_source *self, uint32_t partition, const strid_resume *resume,

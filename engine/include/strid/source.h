@@ -46,8 +46,8 @@ typedef struct strid_partition_info {
     const char
         *identity; /* canonical name that stays the same over runs, for example an absolute path */
     uint64_t bytes_total; /* size of what is to be read, from its beginning; UINT64_MAX: unknown */
-    uint32_t number;      /* what records say they are of, strid_origin.partition; set before to the
-                             number within the source */
+    bool has_number;      /* it has a number within its topic, which records say they are of */
+    uint32_t number;      /* else they give the number within the source */
 } strid_partition_info;
 
 /* Where to go on. */
