@@ -75,22 +75,23 @@ static void tell_made_again(const struct redis_stream *stream, const char *from)
 strid_status redis_group_prepare(struct redis_stream *stream, strid_error *err)
 {
     const bool was_read = stream->highest.high != 0 || stream->highest.low != 0;
-    const char *from = stream->options->start == REDIS_START_LATEST ? "$" : "0";
-    char text[REDIS_ID_MAX];
-    bool made = false, is_backwards = false;
-    if (was_read) {
+    const bool is_late = stream->options->start == REDIS_START_LATEST && !stream->has_group;
+    char from[REDIS_ID_MAX] = "0";
+    bool made = false;
+    if (was_read || is_late) {
         strid_position last;
         STRID_TRY(read_last_id(stream, &last, err));
-        is_backwards = strid_position_compare(last, stream->highest) < 0;
-        (void)redis_id_format(stream->highest, text);
-        from = is_backwards ? "0" : text;
-        if (is_backwards) {
+        if (strid_position_compare(last, stream->highest) < 0) {
             tell_backwards(stream, last);
             stream->highest = last;
+        } else {
+            stream->highest = was_read ? stream->highest : last; /* a late group begins there */
+            (void)redis_id_format(stream->highest, from);
         }
     }
     STRID_TRY(create(stream, from, &made, err));
-    if (made && was_read)
+    if (made && (was_read || stream->has_group))
         tell_made_again(stream, from);
+    stream->has_group = true;
     return STRID_OK;
 }

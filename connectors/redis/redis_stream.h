@@ -60,6 +60,7 @@ struct redis_stream {
     bool is_told;                    /* that the server cannot be reached */
     bool is_ending;                  /* nothing is read any more */
     bool is_idle;                    /* the last poll found nothing */
+    bool has_group;                  /* it was made or found before, by this process */
     strid_position history_from;     /* the next page begins behind it */
     strid_position highest;          /* that was ever delivered here as new */
     enum redis_expected_kind staged; /* where the entries come from that wait to be added */

@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+"""Three nodes of one group over a real redis-server, and a fault in each round: every entry is
+handled or was taken away by the round itself, none stays pending, a node applies none twice, nodes
+together only what was claimed, and dead letters are exact.
+
+    redis_rounds.py --strid PATH [--rounds N] [--seed N] [--only FAULT]
+"""
+import argparse
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+DEADLINE_S = 60
+ENTRIES, BATCH, BROKEN_ONE_IN = 20000, 1000, 50
+NODES = ("a", "b", "c")
+FAULTS = ("kill_node", "kill_server", "stop_node", "cut_connections", "flush", "delete", "trim",
+          "destroy_group", "kill_two_nodes", "kill_node_and_server")
+PIPELINE = """\
+name: rounds
+source: { url: "redis:///s?group=g&socket=SOCKET&consumer=NODE&claim_idle=1s&block=50ms",
+          count: 100, format: jsonl, key: n }
+state: { url: "rocksdb:NODE.state" }
+workers: 2
+memory: 128MiB
+handlers:
+  - { on: "*", count: { store: seen } }
+"""
+
+
+class Fault(Exception):
+    """A promise that does not hold."""
+
+
+def require(holds, what):
+    if not holds:
+        raise Fault(what)
+
+
+class Round:
+    def __init__(self, strid, fault, rng, folder):
+        self.strid, self.fault, self.rng, self.folder = strid, fault, rng, folder
+        self.socket = os.path.join(folder, "socket")
+        self.server, self.nodes = None, {}
+        self.removed = set()  # numbers of entries that the round itself took away
+        self.added = 0
+        self.restarted = set()
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def redis(self, *words, feed=None):
+        """What redis-cli prints; None where the server is away."""
+        done = subprocess.run(["redis-cli", "-s", self.socket, *words], capture_output=True,
+                              text=True, check=False, timeout=DEADLINE_S, input=feed)
+        away = done.returncode != 0 or "Could not connect" in done.stdout + done.stderr \
+            or "Server closed" in done.stderr or done.stdout.startswith("LOADING")
+        return None if away else done.stdout.strip()
+
+    def wait(self, found, what):
+        end = time.monotonic() + DEADLINE_S
+        while not found():
+            require(time.monotonic() < end, f"no {what} within {DEADLINE_S} s")
+            time.sleep(0.05)
+
+    def start_server(self):
+        self.server = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "", "--dir",
+             self.folder, "--appendonly", "yes", "--appendfsync", "always"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.wait(lambda: self.redis("PING") == "PONG", "answer of the server")
+
+    def start_node(self, name):
+        with open(self.path(f"{name}.yaml"), "w", encoding="utf-8") as file:
+            file.write(PIPELINE.replace("SOCKET", self.socket).replace("NODE", name))
+        with open(self.path(f"{name}.log"), "ab") as log:
+            self.nodes[name] = subprocess.Popen(
+                [self.strid, "run", f"{name}.yaml"], cwd=self.folder, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL)
+
+    def kill(self, process):
+        process.kill()
+        process.wait()
+
+    def send(self, commands):
+        """All on one connection, so that none is taken behind one that was not; whether all were
+        answered."""
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(DEADLINE_S)
+                connection.connect(self.socket)
+                connection.sendall(commands + b"QUIT\r\n")
+                answers = b""
+                while data := connection.recv(1 << 16):
+                    answers += data
+        except OSError:
+            return False
+        return answers.endswith(b"+OK\r\n") and b"LOADING" not in answers
+
+    def add(self):
+        """A batch; what was added before it failed is refused the next time."""
+        commands = b"".join(
+            b"XADD s %d-0 %s %d\r\n" % (1000 + n, b"broken" if n % BROKEN_ONE_IN ==
+                                        BROKEN_ONE_IN - 1 else b"n", n)
+            for n in range(self.added, self.added + BATCH))
+        self.wait(lambda: self.send(commands), "room for a batch")
+        self.added += BATCH
+
+    def add_until(self, end):
+        while self.added < end:
+            self.add()
+
+    def numbers_there(self):
+        ids = re.findall(r"^(\d+)-0$", self.redis("XRANGE", "s", "-", "+"), re.M)
+        return {int(ms) - 1000 for ms in ids}
+
+    def remove(self, victim, change):
+        """While nobody reads, with one node dead, which leaves entries pending that go."""
+        for name in NODES:
+            self.nodes[name].send_signal(signal.SIGSTOP)
+        self.add()
+        self.kill(self.nodes[victim])
+        before = self.numbers_there()
+        change()
+        self.removed |= before - self.numbers_there()
+        for name in NODES:
+            self.nodes[name].send_signal(signal.SIGCONT)
+
+    def inject(self):
+        victims = self.rng.sample(NODES, 2)
+        if self.fault in ("kill_node", "kill_node_and_server"):
+            self.kill(self.nodes[victims[0]])
+        if self.fault == "kill_two_nodes":
+            for name in victims:
+                self.kill(self.nodes[name])
+        if self.fault in ("kill_server", "kill_node_and_server"):
+            self.kill(self.server)
+            self.start_server()
+        if self.fault == "stop_node":
+            self.nodes[victims[0]].send_signal(signal.SIGSTOP)
+        if self.fault == "cut_connections":
+            self.redis("CLIENT", "KILL", "TYPE", "normal")
+        if self.fault == "flush":
+            self.removed |= set(range(self.added))
+            self.redis("FLUSHALL")
+        if self.fault == "delete":
+            self.remove(victims[0], lambda: self.redis(
+                "XDEL", "s", *(f"{1000 + n}-0" for n in range(self.added - BATCH, self.added))))
+        if self.fault == "trim":
+            self.remove(victims[0], lambda: self.redis("XTRIM", "s", "MAXLEN", "150"))
+        if self.fault == "destroy_group":
+            self.wait(lambda: self.redis("XGROUP", "DESTROY", "s", "g") == "1", "group")
+        return victims
+
+    def repair(self, victims):
+        if self.fault == "stop_node":
+            self.nodes[victims[0]].send_signal(signal.SIGCONT)
+        for name in victims:
+            if self.nodes[name].poll() is not None:
+                self.start_node(name)
+                self.restarted.add(name)
+
+    def is_done(self):
+        info, groups = self.redis("XINFO", "STREAM", "s"), self.redis("XINFO", "GROUPS", "s")
+        if not info or not groups or "last-delivered-id" not in groups:
+            return False
+        info, groups = info.split("\n"), groups.split("\n")
+        return groups[groups.index("pending") + 1] == "0" and \
+            groups[groups.index("last-delivered-id") + 1] == \
+            info[info.index("last-generated-id") + 1]
+
+    def run(self):
+        self.start_server()
+        for name in NODES:
+            self.start_node(name)
+        at = self.rng.randrange(3, ENTRIES // BATCH - 3) * BATCH
+        adder = threading.Thread(target=self.add_until, args=(at,))
+        adder.start()
+        if self.fault in ("delete", "trim", "flush"):  # what is there has to be known
+            adder.join()
+        self.wait(lambda: self.added >= at - 2 * BATCH, "entries")
+        time.sleep(self.rng.random() / 10)
+        victims = self.inject()
+        since = time.monotonic()
+        adder.join()
+        self.add_until(ENTRIES)
+        if self.fault == "stop_node":  # for longer than claim_idle
+            time.sleep(max(0, since + 2.5 - time.monotonic()))
+        self.repair(victims)
+        self.wait(self.is_done, "end: entries are unread or pending")
+        self.end()
+        return self.check()
+
+    def end(self):
+        for name, node in self.nodes.items():
+            require(node.poll() is None, f"node {name} ended: {self.log(name)[-600:]}")
+            node.send_signal(signal.SIGTERM)
+        for name, node in self.nodes.items():
+            code = node.wait(timeout=DEADLINE_S)  # one that just started may not heed signals yet
+            require(code == 0 or (code == -signal.SIGTERM and name in self.restarted),
+                    f"node {name} ended with {code}: {self.log(name)[-600:]}")
+
+    def log(self, name):
+        with open(self.path(f"{name}.log"), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def counts(self, name):
+        out = subprocess.run([self.strid, "state", "scan", f"rocksdb:{name}.state", "--store",
+                              "seen", "--json"], cwd=self.folder, capture_output=True, text=True,
+                             check=True, timeout=DEADLINE_S).stdout
+        return {int(row["key"]): row["value"] for row in map(json.loads, out.splitlines())}
+
+    def check(self):
+        wanted = {n for n in range(ENTRIES) if n % BROKEN_ONE_IN != BROKEN_ONE_IN - 1}
+        logs = "".join(self.log(name) for name in NODES)
+        claimed = sum(int(n) for n in re.findall(r"claimed (\d+) entries", logs))
+        total = dict.fromkeys(wanted, 0)
+        # Without its group the server gives again what it gave before; that is told.
+        told = any(words in logs for words in
+                   ("is made again", "ran backwards", "comes as a new one"))
+        for name in NODES:
+            for n, count in self.counts(name).items():
+                require(n in wanted, f"{n} was never added")
+                require(count == 1 or told, f"node {name} applied {n} {count} times")
+                total[n] += count
+        lost = {n for n, count in total.items() if count == 0}
+        require(lost <= self.removed, f"not handled: {sorted(lost - self.removed)[:10]}")
+        repeats = sum(count - 1 for count in total.values() if count > 1)
+        require(told or repeats <= claimed, f"{repeats} repeats, {claimed} claimed")
+        require(told == (self.fault in ("flush", "destroy_group")), f"a loss told: {told}")
+        self.check_letters()
+        return f"{len(lost)} lost by the round, {claimed} claimed, {repeats} repeated"
+
+    def check_letters(self):
+        letters = self.redis("XRANGE", "s-dlq", "-", "+") or ""
+        found = {int(n) for n in re.findall(r'\{"broken":"(\d+)"\}', letters)}
+        broken = {n for n in range(ENTRIES) if n % BROKEN_ONE_IN == BROKEN_ONE_IN - 1}
+        require(found <= broken, "a dead letter of an entry that was whole")
+        require(broken - found <= self.removed,
+                f"no dead letter of {sorted(broken - found - self.removed)[:10]}")
+
+    def clean_up(self):
+        for process in (*self.nodes.values(), self.server):
+            if process is not None and process.poll() is None:
+                self.kill(process)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--strid", required=True)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", choices=FAULTS)
+    arguments = parser.parse_args()
+    arguments.strid = os.path.abspath(arguments.strid)
+    for number in range(arguments.rounds):
+        fault = arguments.only or FAULTS[number % len(FAULTS)]
+        folder = tempfile.mkdtemp(prefix="strid-rounds-", dir="/tmp")
+        at = Round(arguments.strid, fault, random.Random(arguments.seed + number), folder)
+        try:
+            said = at.run()
+        except Fault as failure:
+            at.clean_up()
+            print(f"round {number} (seed {arguments.seed + number}, {fault}): {failure}\n"
+                  f"what it left: {folder}", file=sys.stderr)
+            return 1
+        at.clean_up()
+        shutil.rmtree(folder, ignore_errors=True)
+        print(f"round {number}: {fault}: {said}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
