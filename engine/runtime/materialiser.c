@@ -27,7 +27,7 @@ struct materialiser {
     _Atomic uint64_t
         *materialised; /* per worker; release: the store can be read for what is at or below */
     _Atomic uint64_t through;
-    _Atomic int64_t redo_bytes;    /* of blocks that are written and not yet deleted */
+    _Atomic int64_t redo_bytes;    /* of blocks that are sealed and not yet deleted */
     _Atomic uint64_t level0_files; /* as last seen */
     _Atomic bool hurry;
 };

@@ -11,7 +11,7 @@ void materialiser_destroy(struct materialiser *materialiser);
 int materialiser_do_work(void *materialiser);
 struct agent *materialiser_agent(struct materialiser *materialiser);
 
-void materialiser_add_redo(struct materialiser *materialiser, int64_t bytes); /* @thread storage */
+void materialiser_add_redo(struct materialiser *materialiser, int64_t bytes); /* @thread worker */
 /* A worker has nothing to evict: do not wait for more blocks. @thread any */
 void materialiser_hurry(struct materialiser *materialiser);
 int64_t materialiser_redo_bytes(const struct materialiser *materialiser); /* @thread any */

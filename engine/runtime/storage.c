@@ -118,7 +118,7 @@ void storage_destroy(struct storage *storage)
 }
 
 /* Blocks whose outputs are all delivered, per worker in order, up to a bound. */
-static size_t collect_blocks(struct storage *storage)
+static void collect_blocks(struct storage *storage)
 {
     size_t bytes = 0;
     buffer_clear(&storage->blocks);
@@ -136,7 +136,6 @@ static size_t collect_blocks(struct storage *storage)
             intake->head = NULL;
         }
     }
-    return bytes;
 }
 
 static struct sealed_block *block_at(const struct storage *storage, size_t index)
@@ -232,11 +231,10 @@ static void publish(struct storage *storage)
 }
 
 /* Blocks go back to their workers: synced, or in replay as soon as they are written. */
-static void return_blocks(struct storage *storage, size_t bytes)
+static void return_blocks(struct storage *storage)
 {
     struct run *run = storage->run;
     size_t count = storage->blocks.len / sizeof(struct sealed_block *);
-    materialiser_add_redo(run->materialiser, (int64_t)bytes);
     for (size_t i = 0; i < count; i++) {
         struct sealed_block *block = block_at(storage, i);
         uint32_t worker = block->worker;
@@ -275,7 +273,7 @@ int storage_do_work(void *self)
     if (run_failed(storage->run))
         return 0;
     collect_lows(storage);
-    size_t bytes = collect_blocks(storage);
+    collect_blocks(storage);
     bool writes = storage->blocks.len > 0 || lows_are_due(storage);
     strid_status status = writes ? write_all(storage, &err) : STRID_OK;
     bool syncs = storage->unsynced && !may_wait_for_sync(storage);
@@ -290,6 +288,6 @@ int storage_do_work(void *self)
     if (syncs)
         publish(storage);
     if (writes)
-        return_blocks(storage, bytes);
+        return_blocks(storage);
     return writes || syncs;
 }

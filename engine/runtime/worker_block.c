@@ -5,6 +5,7 @@
 #include "base/mutant.h"
 #include "runtime/committer.h"
 #include "runtime/delivery.h"
+#include "runtime/materialiser.h"
 #include "runtime/storage.h"
 #include "runtime/worker_applied.h"
 
@@ -94,6 +95,8 @@ void worker_block_seal(struct worker *worker)
             agent_wake(&run->deliveries[d].agent);
         }
     worker->block = NULL;
+    /* Before it is written, so that the bound holds for what is on its way, too. */
+    materialiser_add_redo(run->materialiser, (int64_t)block->bytes.len);
     bool pushed = ring_push(storage_from_worker(run->storage, worker->index), block);
     STRID_ASSERT(pushed);
     agent_wake(storage_agent(run->storage));
