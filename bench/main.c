@@ -26,6 +26,8 @@ static const struct workload workloads[] = {
      engine_cost},
     {"engine_bytes_1k", "values of 1 KiB rewritten", 1000000, false, 0, engine_bytes},
     {"file_count", "lines of a JSON file, counted by key", 100000, false, 0, file_count},
+    {"kafka_noop", "records of a Kafka topic, handled by nothing", 100000, false, 0, kafka_noop},
+    {"kafka_count", "records of a Kafka topic, counted by key", 100000, false, 0, kafka_count},
     {"redis_read_ack", "entries of a Redis stream, read and acknowledged", 100000, false, 0,
      redis_read_ack},
     {"redis_count", "entries of a Redis stream, counted by key", 100000, false, 0, redis_count},

@@ -4,6 +4,7 @@
 usage: smoke.py STRID_BENCH"""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -42,7 +43,7 @@ class SmokeTest(unittest.TestCase):
             self.assertLessEqual(item["min"], item["max"])
         else:
             self.assertEqual(item["unit"], "records/s")
-            self.assertTrue(item["baseline_name"].startswith(("raw_", "redis_read_ack")))
+            self.assertTrue(item["baseline_name"].startswith(("raw_", "redis_read_ack", "kafka_noop")))
             self.assertEqual(item["runs"], 1)
             self.assertEqual(item["min"], item["max"])
         # Relative: a ratio is printed with some digits, whether it is 0.002 or 500.
@@ -52,11 +53,14 @@ class SmokeTest(unittest.TestCase):
     def test_list_names_the_workloads(self):
         for name in ("engine_noop", "engine_count_100k", "engine_count_1m", "engine_count_10m",
                      "engine_count_10m_zipf", "engine_bytes_1k", "engine_cost",
-                     "engine_count_spill", "file_count", "redis_count", "redis_read_ack"):
+                     "engine_count_spill", "file_count", "kafka_count", "kafka_noop",
+                     "redis_count", "redis_read_ack"):
             self.assertIn(name, names())
 
     def test_every_workload_measures_itself_beside_its_raw_loop(self):
         for name in names():
+            if name.startswith("kafka_") and "STRID_BENCH_KAFKA" not in os.environ:
+                continue
             with self.subTest(name):
                 first, *lines = map(json.loads, bench("--json", *SHORT, name).stdout.splitlines())
                 self.check_members(first, FIRST)
@@ -65,6 +69,12 @@ class SmokeTest(unittest.TestCase):
                     self.assertEqual(item["engine_memory_bytes"], 512 << 20)
                     self.check_line(item)
                     self.assertTrue(item["name"].startswith(name))
+
+    def test_kafka_is_left_out_without_a_broker(self):
+        environment = {k: v for k, v in os.environ.items() if k != "STRID_BENCH_KAFKA"}
+        done = subprocess.run([BENCH, "--json", "kafka_noop"], env=environment, text=True,
+                              capture_output=True, timeout=60, check=True)
+        self.assertIn("left out: no broker", done.stderr)
 
     def test_name_selects_all_that_begin_with_it(self):
         lines = bench("--json", "--list", "engine_count").stdout.splitlines()

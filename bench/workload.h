@@ -21,6 +21,8 @@ int engine_cost(const struct workload *workload, const struct bench_settings *se
 int engine_count(const struct workload *workload, const struct bench_settings *settings);
 int engine_spill(const struct workload *workload, const struct bench_settings *settings);
 int file_count(const struct workload *workload, const struct bench_settings *settings);
+int kafka_noop(const struct workload *workload, const struct bench_settings *settings);
+int kafka_count(const struct workload *workload, const struct bench_settings *settings);
 int redis_read_ack(const struct workload *workload, const struct bench_settings *settings);
 int redis_count(const struct workload *workload, const struct bench_settings *settings);
 
