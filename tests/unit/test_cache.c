@@ -214,6 +214,59 @@ Test(cache, index_grows_and_keeps_all)
     cache_fini(&cache);
 }
 
+Test(cache, what_is_loaded_is_found_and_never_over_what_is_here)
+{
+    struct cache cache;
+    enum { COUNT = 5000, HERE_EVERY = 7 };
+    cache_init(&cache, UINT64_C(1) << 28, true);
+    for (uint32_t i = 0; i < COUNT; i += HERE_EVERY)
+        (void)add(&cache, i, 100);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "%u", i);
+        struct cache_key key = {
+            .key = strid_bytes_of_text(name), .hash = i * 2654435761u, .store = 1};
+        uint64_t number = i;
+        struct key_value value = {.kind = STRID_STATE_I64, .bytes = strid_bytes_of(&number, 8)};
+        cache_stage(&cache, &key, &value);
+        if (i == COUNT / 2)
+            cache_expect(&cache, COUNT);
+    }
+    cache_stage_end(&cache);
+    size_t slots = cache.slot_count;
+    cr_assert_geq(2 * slots, 3 * COUNT);
+    cr_assert_eq(cache.entry_count, COUNT);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "%u", i);
+        struct cache_key key = {
+            .key = strid_bytes_of_text(name), .hash = i * 2654435761u, .store = 1};
+        const struct cache_entry *entry = cache_find(&cache, &key);
+        cr_assert_not_null(entry, "%u", i);
+        cr_assert_eq(cache_kind(entry), i % HERE_EVERY == 0 ? STRID_STATE_BYTES : STRID_STATE_I64);
+        cr_assert_eq(entry->flags & CACHE_DIRTY, 0);
+    }
+    cache_fini(&cache);
+}
+
+Test(cache, a_number_takes_the_place_of_a_number_and_of_nothing_else)
+{
+    struct cache cache;
+    cache_init(&cache, UINT64_C(1) << 20, true);
+    struct cache_entry *entry = add(&cache, 1, 8), *other = add(&cache, 2, 9);
+    cr_assert_not(cache_put_number(&cache, other, STRID_STATE_I64, 7, 0));
+    cr_assert_eq(cache.dirty_count, 0);
+    cr_assert(cache_put_number(&cache, entry, STRID_STATE_I64, 7, 99));
+    cr_assert(cache_put_number(&cache, entry, STRID_STATE_F64, 8, 98));
+    uint64_t number;
+    memcpy(&number, cache_value(entry), sizeof number);
+    cr_assert_eq(number, 8);
+    cr_assert_eq(cache_kind(entry), STRID_STATE_F64);
+    cr_assert_eq(entry->expiry_ms, 98);
+    cr_assert_eq(cache.dirty_count, 1, "listed once");
+    cache_fini(&cache);
+}
+
 Test(cache, evicts_nothing_that_the_store_does_not_hold)
 {
     struct cache cache;

@@ -121,6 +121,39 @@ Test(json, names_match_unescaped_and_the_first_wins)
     check_field("{\"a \":1}", "a ", STRID_FIELD_INT, "1");
 }
 
+Test(json, names_with_the_same_beginning_are_told_apart)
+{
+    const char *text = "{\"1234567\":1,\"12345678\":2,\"123456789\":3,\"12345678x\":4,\"\":5}";
+    (void)check_field(text, "1234567", STRID_FIELD_INT, "1");
+    (void)check_field(text, "12345678", STRID_FIELD_INT, "2");
+    (void)check_field(text, "123456789", STRID_FIELD_INT, "3");
+    (void)check_field(text, "12345678x", STRID_FIELD_INT, "4");
+    (void)check_field(text, "", STRID_FIELD_INT, "5");
+    (void)check_field(text, "123456", STRID_FIELD_ABSENT, "");
+    (void)check_field(text, "12345678y", STRID_FIELD_ABSENT, "");
+    (void)check_field("{\"a\":{\"b\":1},\"b\":[2],\"c\":3}", "c", STRID_FIELD_INT, "3");
+}
+
+Test(json, prepared_names_hold_for_many_documents_and_until_others_are_looked_up)
+{
+    static const char *const names[] = {"a", "/b/0"}, *const others[] = {"c"};
+    static const char document[2][96] = {"{\"a\":1,\"b\":[2]}", "{\"b\":[4],\"a\":3}"};
+    static const char *const expected[2][2] = {{"1", "2"}, {"3", "4"}};
+    struct json_parser *parser = json_parser_create();
+    strid_field fields[2], other;
+    json_prepare(parser, names, 2);
+    for (int i = 0; i < 2; i++) {
+        strid_bytes text = strid_bytes_of(document[i], strlen(document[i]));
+        cr_assert_null(json_extract_prepared(parser, text, fields));
+        for (int j = 0; j < 2; j++)
+            cr_assert(strid_bytes_equal(fields[j].text, strid_bytes_of_text(expected[i][j])));
+    }
+    strid_bytes text = strid_bytes_of(document[0], strlen(document[0]));
+    cr_assert_null(json_extract(parser, text, others, 1, &other));
+    cr_assert_eq(other.kind, STRID_FIELD_ABSENT);
+    json_parser_destroy(parser);
+}
+
 Test(json, pointers_reach_into_objects_and_arrays)
 {
     static const char text[] =
