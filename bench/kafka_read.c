@@ -7,8 +7,8 @@
 #include "kafka_host.h"
 #include "raw/kafka_loop.h"
 #include "report.h"
-#include "runtime/budget.h"
 #include "scratch.h"
+#include "share.h"
 #include "workload.h"
 
 enum { RECORDS_PER_SECOND = 1000000, RECORDS_MIN = 10000, VALUE_BYTES = 100 };
@@ -74,7 +74,7 @@ static int run_side(void *user, uint32_t side, double seconds, struct bench_run 
     if (side == 0)
         return run_engine(topic, false, out);
     if (kafka_loop_read(topic->host.brokers, topic->host.topic, KAFKA_HOST_PARTITIONS,
-                        budget_source(topic->settings->memory), out) != 0)
+                        share_source_bytes(topic->settings), out) != 0)
         return -1;
     return out->records == topic->count ? 0 : measure_failed("librdkafka", "not all was read");
 }

@@ -27,3 +27,8 @@ void share_divide(const struct bench_settings *settings, struct database_memory 
     out->write_buffer = budget.write_buffer;
     out->block_cache = settings->memory - budget.base - MEMTABLES * budget.write_buffer;
 }
+
+uint64_t share_source_bytes(const struct bench_settings *settings)
+{
+    return budget_source(settings->memory);
+}

@@ -13,4 +13,7 @@ void share_divide(const struct bench_settings *settings, struct database_memory 
 /* How many bytes of blocks the engine may keep that it has not yet materialised. */
 uint64_t share_redo_bytes(const struct bench_settings *settings);
 
+/* What a source that reads ahead may take. */
+uint64_t share_source_bytes(const struct bench_settings *settings);
+
 #endif

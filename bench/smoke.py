@@ -43,7 +43,8 @@ class SmokeTest(unittest.TestCase):
             self.assertLessEqual(item["min"], item["max"])
         else:
             self.assertEqual(item["unit"], "records/s")
-            self.assertTrue(item["baseline_name"].startswith(("raw_", "redis_read_ack", "kafka_noop")))
+            self.assertTrue(item["baseline_name"].startswith(
+                ("raw_", "redis_read_ack", "kafka_noop")))
             self.assertEqual(item["runs"], 1)
             self.assertEqual(item["min"], item["max"])
         # Relative: a ratio is printed with some digits, whether it is 0.002 or 500.
