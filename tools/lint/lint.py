@@ -31,7 +31,8 @@ MAY_INCLUDE = {
     "connectors": [BASE],
     "connectors/registry": [BASE, "engine/pipeline", "connectors/"],
     "bench": [BASE, "bench/"],
-    "bench/raw": [BASE, "bench/", "state/rocksdb", "connectors/kafka"],  # the engine's own library options
+    # the engine's own library options
+    "bench/raw": [BASE, "bench/", "state/rocksdb", "connectors/kafka"],
     "tools": [BASE],
     "tools/config_doc": [BASE, "engine/pipeline", "connectors/"],
     "tests": ["engine/", "state/", "connectors/", "tests/", "bench/", "tools/"],
