@@ -72,6 +72,14 @@ static void check_order(const struct sim_payload *payload, const struct sim_reco
     *attempted = tries;
 }
 
+/* What comes again, in the same run, was handled before. */
+static void check_once(struct sim_record *record, uint32_t tries)
+{
+    SIM_CHECK("handled_once", tries > 0 || record->run != sim_world->runs,
+              "the record at %llu is handled a second time", (unsigned long long)record->place);
+    record->run = sim_world->runs;
+}
+
 /* Gives the outcome. One that asks for another try may do so by being late: it says that it is
  * done, and the watchdog has found before that it took too long. */
 static strid_outcome say(strid_context *ctx, const struct sim_record *record, strid_outcome outcome)
@@ -121,14 +129,17 @@ static void check_views(const strid_record *record, const struct sim_payload *pa
 }
 
 static strid_outcome chain(strid_context *ctx, const strid_record *record,
-                           const struct sim_payload *in, const struct sim_record *of)
+                           const struct sim_payload *in, struct sim_record *of)
 {
     const struct sim_payload payload = *in;
     struct sim_state state = {0};
     uint32_t tries = strid_attempt(ctx), p = payload.partition;
     strid_bytes value;
     check_views(record, &payload);
-    check_order(&payload, of, tries);
+    if (sim_world->input.unordered)
+        check_once(of, tries);
+    else
+        check_order(&payload, of, tries);
     sim_step_yield();
     if (of->kind == SIM_POISON && !sim_world->crash.dead)
         sim_crash_now();
@@ -145,11 +156,14 @@ static strid_outcome chain(strid_context *ctx, const strid_record *record,
     }
     if (ctx->failed) /* the store could not be read: nothing of this call counts */
         return STRID_DONE;
-    SIM_CHECK("state_seen", state.chains[p] == of->before,
+    SIM_CHECK("state_seen", sim_world->input.unordered || state.chains[p] == of->before,
               "partition %u, record %u: its key's chain is not the one behind the record before", p,
               payload.index);
     strid_outcome outcome = outcome_of(of, tries);
-    state.chains[p] = outcome == STRID_DONE ? of->chain : ~of->before;
+    if (outcome == STRID_DONE)
+        state.chains[p] += of->chain - of->before;
+    else
+        state.chains[p] = ~of->before;
     static struct buffer bytes; /* one thread: kept from call to call */
     buffer_clear(&bytes);
     sim_input_put_chains(&sim_world->input, &state, &bytes);
@@ -197,7 +211,8 @@ static void use_aged(strid_context *ctx, const struct sim_payload *payload,
               payload->index, (long long)(now_ms - written_ms));
     /* Where the clock was set back, another partition's record may have left less time. */
     SIM_CHECK("aged_stays",
-              written_ms != 0 || at == 0 || sim_world->figures.clock_sets > 0 ||
+              written_ms != 0 || at == 0 || sim_world->input.unordered ||
+                  sim_world->figures.clock_sets > 0 ||
                   partition->records[at - 1].first_ms + ttl_ms <= now_ms,
               "partition %u, record %u: an entry went before its time", payload->partition,
               payload->index);

@@ -94,7 +94,8 @@ static void make_record(struct sim_input *input, struct sim_random *random, uint
     }
     record->chain = record->before;
     if (sim_input_is_done(input, record)) {
-        record->chain = sim_input_chain(record->before, p, i);
+        record->chain = input->unordered ? record->before + sim_input_chain(0, p, i)
+                                         : sim_input_chain(record->before, p, i);
         record->done++;
     }
 }
@@ -127,6 +128,7 @@ void sim_input_init(struct sim_input *input, struct sim_random *random, uint32_t
     input->fill_max = sim_random_chance(random, 3) ? sim_random_log(random, 1, 2000) : 0;
     input->wide = sim_random_chance(random, 3);
     input->tight = sim_random_chance(random, 2);
+    input->unordered = sim_random_chance(random, 8);
     input->headers = sim_random_chance(random, 3);
     input->text = sim_random_chance(random, 3);
     input->poisons = sim_random_chance(random, 4) ? sim_random_between(random, 1, 2) : 0;

@@ -38,6 +38,7 @@ struct sim_record {
     uint8_t outputs;   /* if it is done */
     uint8_t sink;
     uint8_t asks_second; /* the second handler gives the outcome */
+    uint32_t run;        /* the last one in which it was handled */
     uint8_t crashes;     /* how often the process ended while it ran alone */
     bool condemned;      /* it did so three times, once */
     bool suspect;        /* it was in hand when the process ended */
@@ -65,8 +66,9 @@ struct sim_input {
     struct sim_key *keys;
     uint32_t key_count; /* of records, then one for each partition */
     struct buffer key_bytes;
-    bool headers; /* records have some */
-    bool text;    /* values are taken apart by a pattern, which gives a type and a field */
+    bool unordered; /* the source has no order: chains are sums */
+    bool headers;   /* records have some */
+    bool text;      /* values are taken apart by a pattern, which gives a type and a field */
     uint32_t max_attempts;
     uint32_t poisons;  /* records that end the process, still to be made */
     uint32_t pad_max;  /* bytes that values of the chain store are padded with; 0: none */

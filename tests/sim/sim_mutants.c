@@ -69,7 +69,7 @@ static bool read_verdict(const char *said, char *invariant, size_t size, unsigne
 bool sim_mutants_catch(bool (*run)(int mutant, uint64_t seeds), uint64_t seeds)
 {
     bool all = true;
-    for (int mutant = 1; mutant < MUTANT_OF_UNORDERED; mutant++) {
+    for (int mutant = 1; mutant < MUTANT_COUNT; mutant++) {
         char said[4096], invariant[64] = "";
         unsigned long long seed = 0;
         int status = run_child(run, mutant, seeds, said, sizeof said);

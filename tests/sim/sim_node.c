@@ -209,7 +209,9 @@ static enum ending step_through(struct sim_world *world, uint64_t *healed_at)
 static bool all_is_read(const struct sim_world *world)
 {
     for (uint32_t p = 0; p < world->input.partition_count; p++)
-        if (world->source.partitions[p].cursor < world->input.partitions[p].count)
+        if (world->input.unordered
+                ? !sim_unordered_is_done(p)
+                : world->source.partitions[p].cursor < world->input.partitions[p].count)
             return false;
     return true;
 }

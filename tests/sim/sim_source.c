@@ -5,15 +5,14 @@
 #include "sim_step.h"
 #include "sim_world.h"
 
-static const strid_option no_options[] = {{.name = NULL}};
+const strid_option sim_source_no_options[] = {{.name = NULL}};
 
 static struct sim_source *source_of(strid_source *self)
 {
     return (struct sim_source *)(void *)self;
 }
 
-static strid_status source_open(strid_source *self, const strid_connector_args *args,
-                                strid_error *err)
+strid_status sim_source_open(strid_source *self, const strid_connector_args *args, strid_error *err)
 {
     (void)self;
     (void)args;
@@ -21,13 +20,13 @@ static strid_status source_open(strid_source *self, const strid_connector_args *
     return STRID_OK;
 }
 
-static uint32_t source_partition_count(strid_source *self)
+uint32_t sim_source_partition_count(strid_source *self)
 {
     (void)self;
     return sim_world->input.partition_count;
 }
 
-static void source_describe(strid_source *self, uint32_t partition, strid_partition_info *info)
+void sim_source_describe(strid_source *self, uint32_t partition, strid_partition_info *info)
 {
     (void)self;
     const char *topic = sim_world->input.partitions[partition].topic;
@@ -64,14 +63,14 @@ static strid_status source_assign(strid_source *self, uint32_t partition,
     return STRID_OK;
 }
 
-static size_t source_fingerprint(strid_source *self, uint32_t partition, uint8_t *out)
+size_t sim_source_fingerprint(strid_source *self, uint32_t partition, uint8_t *out)
 {
     (void)self;
     memcpy(out, &partition, sizeof partition);
     return sizeof partition;
 }
 
-static strid_status add(uint32_t p, uint32_t index, strid_intake *out)
+strid_status sim_source_add(uint32_t p, uint32_t index, strid_intake *out)
 {
     const struct sim_input *input = &sim_world->input;
     const struct sim_partition *partition = &input->partitions[p];
@@ -97,7 +96,8 @@ static strid_status add(uint32_t p, uint32_t index, strid_intake *out)
     if (!key->keyless)
         raw.key = key->bytes;
     strid_status status = strid_intake_add(out, &raw);
-    if (status == STRID_OK && !input->tight && sim_random_chance(&sim_world->random, 4))
+    if (status == STRID_OK && !input->tight && !input->unordered &&
+        sim_random_chance(&sim_world->random, 4))
         strid_intake_skip(out, sim_input_position(input, behind));
     return status;
 }
@@ -110,7 +110,7 @@ static strid_status repeat(uint32_t p, uint32_t cursor, strid_intake *out)
     sim_world->source.repeated = true;
     sim_world->figures.repeated++;
     sim_world_note("repeat", p, cursor - back, cursor);
-    strid_status status = add(p, cursor - back, out);
+    strid_status status = sim_source_add(p, cursor - back, out);
     SIM_CHECK("repeat_is_refused", status == STRID_AGAIN, "partition %u: record %u is taken", p,
               cursor - back);
     return status;
@@ -136,7 +136,7 @@ static strid_status source_poll(strid_source *self, uint32_t partition, strid_in
     if (*cursor > 0 && sim_world_strikes(sim_world->knobs.repeat_rate))
         return repeat(partition, *cursor, out);
     while (taken < wanted && *cursor < input->count && status == STRID_OK) {
-        status = add(partition, *cursor, out);
+        status = sim_source_add(partition, *cursor, out);
         if (status == STRID_OK) {
             ++*cursor;
             taken++;
@@ -175,21 +175,21 @@ static strid_status source_ack(strid_source *self, uint32_t partition, strid_pos
     return STRID_OK;
 }
 
-static void source_close(strid_source *self) { (void)self; }
+void sim_source_close(strid_source *self) { (void)self; }
 
 const strid_source_ops sim_source_ops = {
     .abi_version = STRID_SOURCE_ABI_VERSION,
     .flags = STRID_SOURCE_REPLAYABLE | STRID_SOURCE_BOUNDED,
     .name = "sim",
     .summary = "the simulated input",
-    .options = no_options,
+    .options = sim_source_no_options,
     .instance_size = sizeof(struct sim_source),
-    .open = source_open,
-    .partition_count = source_partition_count,
-    .describe = source_describe,
+    .open = sim_source_open,
+    .partition_count = sim_source_partition_count,
+    .describe = sim_source_describe,
     .assign = source_assign,
-    .fingerprint = source_fingerprint,
+    .fingerprint = sim_source_fingerprint,
     .poll = source_poll,
     .ack = source_ack,
-    .close = source_close,
+    .close = sim_source_close,
 };

@@ -7,6 +7,7 @@
 #include <strid/source.h>
 
 #include "sim_input.h"
+#include "sim_unordered.h"
 
 struct sim_source {
     struct {
@@ -16,10 +17,23 @@ struct sim_source {
         bool acknowledged; /* in any run */
         uint64_t acked;    /* place */
     } partitions[SIM_INPUT_PARTITIONS_MAX];
-    bool repeated;       /* a record was offered again in this run, which has to end */
-    struct buffer value; /* of the record that is offered */
+    bool repeated; /* a record was offered again in this run, which has to end */
+    struct sim_unordered unordered[SIM_INPUT_PARTITIONS_MAX]; /* of a source without order */
+    struct buffer value;                                      /* of the record that is offered */
 };
 
 extern const strid_source_ops sim_source_ops;
+
+/* Offers one record. */
+strid_status sim_source_add(uint32_t p, uint32_t index, strid_intake *out);
+
+/* What both kinds of source have. */
+extern const strid_option sim_source_no_options[];
+strid_status sim_source_open(strid_source *self, const strid_connector_args *args,
+                             strid_error *err);
+uint32_t sim_source_partition_count(strid_source *self);
+void sim_source_describe(strid_source *self, uint32_t partition, strid_partition_info *info);
+size_t sim_source_fingerprint(strid_source *self, uint32_t partition, uint8_t *out);
+void sim_source_close(strid_source *self);
 
 #endif

@@ -124,7 +124,9 @@ static void make_definition(struct sim_world *world)
     definition->durability = (strid_durability)(STRID_DURABILITY_DURABLE + world->seed % 3);
     definition->max_attempts = world->input.max_attempts;
     definition->source = (struct source_definition){
-        .ops = &sim_source_ops, .url = memory_copy_text("sim:"), .target = memory_copy_text("")};
+        .ops = world->input.unordered ? &sim_unordered_ops : &sim_source_ops,
+        .url = memory_copy_text("sim:"),
+        .target = memory_copy_text("")};
     for (uint32_t s = 0; s < sizeof stores / sizeof stores[0] && status == STRID_OK; s++) {
         strid_store store;
         status = definition_add_store(definition, stores[s], &store, NULL);
@@ -176,6 +178,8 @@ void sim_world_fini(struct sim_world *world)
         buffer_fini(&world->outside[s].waiting);
     }
     buffer_fini(&world->source.value);
+    for (uint32_t p = 0; p < world->input.partition_count; p++)
+        sim_unordered_fini(&world->source.unordered[p]);
     definition_destroy(world->definition);
     definition_free_sink(&world->dead_letters);
     sim_audit_fini(&world->audit);

@@ -1,0 +1,180 @@
+#include "sim_unordered.h"
+
+#include "base/memory.h"
+
+#include "sim_step.h"
+#include "sim_world.h"
+
+enum { WINDOW = 8, AGAIN_RATE = 8 };
+
+static struct sim_unordered *unordered_of(uint32_t p) { return &sim_world->source.unordered[p]; }
+
+static uint32_t count_of(uint32_t p) { return sim_world->input.partitions[p].count; }
+
+static uint32_t told_at(const struct sim_unordered *of, uint32_t at)
+{
+    uint32_t index;
+    memcpy(&index, of->told.data + (size_t)at * sizeof index, sizeof index);
+    return index;
+}
+
+static uint32_t told_count(const struct sim_unordered *of)
+{
+    return (uint32_t)(of->told.len / sizeof(uint32_t));
+}
+
+/* Some of what was told is taken in by now. */
+static void take_in(struct sim_unordered *of)
+{
+    uint32_t left = told_count(of) - of->taken_in;
+    uint32_t more = sim_random_below(&sim_world->random, left + 1);
+    for (; more > 0; more--)
+        of->deliveries[told_at(of, of->taken_in++)] = SIM_TAKEN_IN;
+}
+
+/* Everybody near its place, in some order. */
+static void draw_order(struct sim_unordered *of, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        of->order[i] = i;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t last = i + WINDOW < count ? i + WINDOW : count - 1;
+        uint32_t with = sim_random_between(&sim_world->random, i, last), swap = of->order[i];
+        of->order[i] = of->order[with];
+        of->order[with] = swap;
+    }
+}
+
+static strid_status unordered_assign(strid_source *self, uint32_t p, const strid_resume *resume,
+                                     strid_error *err)
+{
+    struct sim_unordered *of = unordered_of(p);
+    (void)self;
+    (void)resume;
+    (void)err;
+    if (of->order == NULL) {
+        of->order = memory_alloc((count_of(p) + 1) * sizeof *of->order);
+        of->deliveries = memory_alloc_zeroed(count_of(p) + 1);
+    }
+    take_in(of); /* nobody knows how many got through */
+    for (uint32_t i = 0; i < count_of(p); i++)
+        if (of->deliveries[i] != SIM_TAKEN_IN)
+            of->deliveries[i] = SIM_TO_COME;
+    buffer_clear(&of->told);
+    of->taken_in = 0;
+    draw_order(of, count_of(p));
+    sim_world->source.partitions[p].cursor = 0;
+    sim_world->source.partitions[p].assigned = true;
+    sim_world->source.partitions[p].taken = false;
+    sim_world_note("assign", p, 0, 0);
+    return STRID_OK;
+}
+
+static strid_status deliver(struct sim_unordered *of, uint32_t p, uint32_t index, strid_intake *out)
+{
+    strid_status status = sim_source_add(p, index, out);
+    if (status == STRID_OK && of->deliveries[index] == SIM_TO_COME)
+        of->deliveries[index] = SIM_DELIVERED;
+    return status;
+}
+
+static strid_status unordered_poll(strid_source *self, uint32_t p, strid_intake *out,
+                                   uint32_t records_max, strid_error *err)
+{
+    struct sim_unordered *of = unordered_of(p);
+    uint32_t *cursor = &sim_world->source.partitions[p].cursor, taken = 0;
+    (void)self;
+    (void)err;
+    if (sim_world->crash.dead || sim_world->source.partitions[p].taken ||
+        sim_world_strikes(sim_world->knobs.again_rate))
+        return STRID_AGAIN;
+    take_in(of);
+    sim_step_yield();
+    if (sim_world->crash.dead)
+        return STRID_AGAIN;
+    uint32_t wanted = sim_random_between(&sim_world->random, 1, records_max);
+    for (; taken < wanted && *cursor < count_of(p); taken++) {
+        bool again = *cursor > 0 && sim_random_chance(&sim_world->random, AGAIN_RATE);
+        uint32_t at = again ? sim_random_below(&sim_world->random, *cursor) : *cursor;
+        uint32_t index = of->order[at];
+        if (of->deliveries[index] != SIM_TAKEN_IN) {
+            if (deliver(of, p, index, out) != STRID_OK)
+                return STRID_AGAIN;
+            sim_world->figures.repeated += again;
+        }
+        *cursor += !again;
+    }
+    sim_world_note("poll", p, taken, *cursor);
+    if (*cursor < count_of(p))
+        return STRID_OK;
+    return sim_random_chance(&sim_world->random, 2) ? STRID_EOF : STRID_AGAIN;
+}
+
+static void unordered_ack_many(strid_source *self, uint32_t p, const strid_position *positions,
+                               uint32_t count)
+{
+    const struct sim_input *input = &sim_world->input;
+    struct sim_unordered *of = unordered_of(p);
+    (void)self;
+    for (uint32_t i = 0; i < count && !sim_world->crash.dead; i++) {
+        uint64_t place = sim_input_place(input, positions[i]);
+        uint32_t index = sim_input_before(&input->partitions[p], place);
+        SIM_CHECK("ack_is_a_record",
+                  index < count_of(p) && input->partitions[p].records[index].place == place,
+                  "partition %u: nothing lies at %llu", p, (unsigned long long)place);
+        buffer_put(&of->told, &index, sizeof index);
+        if (of->deliveries[index] != SIM_TAKEN_IN)
+            of->deliveries[index] = SIM_TOLD;
+    }
+}
+
+static uint64_t unordered_acked(strid_source *self, uint32_t p)
+{
+    (void)self;
+    return unordered_of(p)->taken_in;
+}
+
+static strid_status unordered_pump(strid_source *self, uint32_t p, bool ending, strid_error *err)
+{
+    (void)self;
+    (void)ending;
+    (void)err;
+    if (!sim_world->crash.dead)
+        take_in(unordered_of(p));
+    return STRID_OK;
+}
+
+bool sim_unordered_is_done(uint32_t p)
+{
+    const struct sim_unordered *of = unordered_of(p);
+    for (uint32_t i = 0; i < count_of(p); i++)
+        if (of->deliveries[i] != SIM_TAKEN_IN)
+            return false;
+    return true;
+}
+
+void sim_unordered_fini(struct sim_unordered *of)
+{
+    memory_free(of->order);
+    memory_free(of->deliveries);
+    buffer_fini(&of->told);
+}
+
+const strid_source_ops sim_unordered_ops = {
+    .abi_version = STRID_SOURCE_ABI_VERSION,
+    .flags = STRID_SOURCE_BOUNDED | STRID_SOURCE_UNORDERED,
+    .name = "sim",
+    .summary = "the simulated input, in no order",
+    .options = sim_source_no_options,
+    .instance_size = sizeof(struct sim_source),
+    .open = sim_source_open,
+    .partition_count = sim_source_partition_count,
+    .describe = sim_source_describe,
+    .assign = unordered_assign,
+    .fingerprint = sim_source_fingerprint,
+    .poll = unordered_poll,
+    .close = sim_source_close,
+    .ack_many = unordered_ack_many,
+    .acked = unordered_acked,
+    .pump = unordered_pump,
+};
