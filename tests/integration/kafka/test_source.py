@@ -1,5 +1,6 @@
 """The Kafka source on a real broker: where it begins, what it delivers, what it notices."""
 import json
+import os
 import signal
 import subprocess
 import unittest
@@ -156,6 +157,27 @@ class Source(kafka_case.OnTheBroker):
         self.assertEqual(sorted(self.seen()), list(range(200)))
         self.refused(self.copy("nowhere"), "topic nowhere on .* cannot be read: .*; create it")
         self.refused(self.copy("^(", group="g"), "no regular expression", 2)
+
+    def test_poison_is_dead_after_so_many_attempts_and_others_flow(self):
+        self.tool("create", "poison", 2)
+        self.tool("produce", "poison", lines=[
+            *(f"{n % 2}\tk{n % 5}\tgood" for n in range(200)), "0\tk0\tbad", "1\tkx\tbad",
+            *(f"{n % 2}\tk{n % 5}\tgood" for n in range(200))])
+        words = [os.environ["STRID_KAFKA_POISON"],
+                 f"kafka://{self.brokers}/poison?group=poison&follow=false", "rocksdb:state"]
+        done = subprocess.run(words, cwd=self.folder, stderr=subprocess.PIPE, text=True,
+                              check=False, timeout=kafka_case.DEADLINE_S)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for key in range(5):
+            shown = kafka_case.run(["state", "get", "rocksdb:state", "--store", "counts", "--key",
+                                    f"k{key}"], self.folder)
+            self.assertEqual(shown.stdout.split()[-1], "80", shown.stdout + shown.stderr)
+        self.write("dlq.yaml", 'name: poison\nsource: { url: "kafka://@B/poison" }\nhandlers: [ { '
+                   'count: { store: counts } } ]\n')
+        dead = kafka_case.run(["dlq", "list", "dlq.yaml", "--json"], self.folder).stdout
+        dead = sorted(map(json.loads, dead.splitlines()), key=lambda d: d["partition"])
+        self.assertEqual([(d["partition"], d["position"], d["key"], d["value"], d["attempts"])
+                          for d in dead], [(0, 100, "k0", "bad", 4), (1, 100, "kx", "bad", 4)])
 
     def test_dead_letters_go_to_a_topic_beside(self):
         self.tool("create", "words", 1)
