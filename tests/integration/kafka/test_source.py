@@ -1,8 +1,10 @@
 """The Kafka source on a real broker: where it begins, what it delivers, what it notices."""
 import json
 import os
+import pathlib
 import signal
 import subprocess
+import tempfile
 import unittest
 
 import kafka_case
@@ -189,6 +191,27 @@ class Source(kafka_case.OnTheBroker):
         dead = json.loads(kafka_case.run(["dlq", "list", name, "--json"], self.folder).stdout)
         self.assertEqual((dead["reason"], dead["value"], dead["topic"], dead["position"]),
                          ("not_json", "no json", "words", 0))
+
+
+class WithoutBroker(unittest.TestCase):
+    def run_in(self, folder, *words):
+        path = pathlib.Path(folder) / "copy.yaml"
+        text = PIPELINE.format(topic="t", group="g", more=", kafka.security.protocol: "
+                               "sasl_plaintext, kafka.sasl.mechanism: PLAIN, kafka.sasl.username: "
+                               "u, kafka.sasl.password: canary1, kafka.ssl.key.password: canary2")
+        path.write_text(text.replace("@B", "127.0.0.1:1").replace("dlq: {", "# {"),
+                        encoding="utf-8")
+        return kafka_case.run([*words, "copy.yaml"], folder)
+
+    def test_is_told_with_exit_3_and_without_secrets(self):
+        with tempfile.TemporaryDirectory() as folder:
+            done = self.run_in(folder, "run", "--log-level", "debug")
+            self.assertEqual(done.returncode, 3, done.stderr)
+            self.assertRegex(done.stderr, "no answer from the brokers 127.0.0.1:1 within 15 s")
+            self.assertNotIn("canary", done.stdout + done.stderr)
+            for words in (["check"], ["dlq", "list"]):
+                done = self.run_in(folder, *words)
+                self.assertNotIn("canary", done.stdout + done.stderr)
 
 
 class BrokerThatDies(kafka_case.OnTheBroker):
