@@ -23,7 +23,25 @@ static strid_pipeline *make(struct definition *definition, const strid_pipeline_
     return pipeline;
 }
 
-static void override(struct definition *definition, const strid_pipeline_options *options)
+static strid_status override_retry(struct definition *definition,
+                                   const strid_pipeline_options *options, strid_error *err)
+{
+    if (options->ordering != STRID_ORDERING_DEFAULT)
+        definition->retry.ordering = options->ordering;
+    if (options->max_parked != 0)
+        definition->retry.max_parked = options->max_parked;
+    if (options->max_parked_bytes != 0)
+        definition->retry.max_parked_bytes = options->max_parked_bytes;
+    if (options->retry_step_count != 0)
+        return definition_set_backoff_steps(definition, options->retry_steps_ms,
+                                            options->retry_step_count, err);
+    if (options->retry_min_ms == 0 && options->retry_max_ms == 0)
+        return STRID_OK;
+    return definition_set_backoff(definition, options->retry_min_ms, options->retry_max_ms, err);
+}
+
+static strid_status override(struct definition *definition, const strid_pipeline_options *options,
+                             strid_error *err)
 {
     if (options->workers != 0)
         definition->workers = options->workers;
@@ -42,6 +60,7 @@ static void override(struct definition *definition, const strid_pipeline_options
     if (options->unrouted != STRID_UNROUTED_DEFAULT)
         definition->unrouted = options->unrouted == STRID_UNROUTED_DLQ ? DEFINITION_UNROUTED_DLQ
                                                                        : DEFINITION_UNROUTED_SKIP;
+    return override_retry(definition, options, err);
 }
 
 static bool refuse_number(strid_error *err, int number, const char *what, const char *known)
@@ -70,6 +89,8 @@ static bool take_options(const strid_pipeline_options *given, strid_pipeline_opt
         return refuse_number(err, (int)options->on_timeout, "on_timeout", "STRID_ON_TIMEOUT_*");
     if ((unsigned)options->unrouted > STRID_UNROUTED_DLQ)
         return refuse_number(err, (int)options->unrouted, "unrouted", "STRID_UNROUTED_*");
+    if ((unsigned)options->ordering > STRID_ORDERING_NONE)
+        return refuse_number(err, (int)options->ordering, "ordering", "STRID_ORDERING_*");
     if (options->timeout_ms >= 0 && options->timeout_ms <= TIMEOUT_MAX_MS)
         return true;
     (void)error_set(err, STRID_ECONFIG, "pipeline",
@@ -92,12 +113,13 @@ strid_pipeline *strid_pipeline_create(const strid_pipeline_options *given, strid
     if (status == STRID_OK &&
         (options.format != NULL || options.key != NULL || options.type != NULL))
         status = definition_set_decode(definition, options.format, options.key, options.type, err);
+    if (status == STRID_OK)
+        status = override(definition, &options, err);
     if (status != STRID_OK) {
         definition_destroy(definition);
         return NULL;
     }
     definition->dlq_url = memory_copy_text(options.dlq);
-    override(definition, &options);
     return make(definition, &options);
 }
 
@@ -127,8 +149,8 @@ strid_pipeline *strid_pipeline_load(const char *path, const strid_pipeline_optio
         return NULL;
     if (definition_load(path, &definition, err) != STRID_OK)
         return NULL;
-    override(definition, &options);
-    if (check_memory(definition, err) != STRID_OK) {
+    if (override(definition, &options, err) != STRID_OK ||
+        check_memory(definition, err) != STRID_OK) {
         definition_destroy(definition);
         return NULL;
     }
@@ -191,6 +213,12 @@ strid_status strid_pipeline_on(strid_pipeline *pipeline, const char *type_glob,
     char name[32];
     (void)snprintf(name, sizeof name, "handler %u", pipeline->definition->route_count + 1);
     return definition_add_route(pipeline->definition, type_glob, name, handler, user, NULL, err);
+}
+
+void strid_pipeline_set_retry_hook(strid_pipeline *pipeline, strid_retry_hook hook, void *user)
+{
+    pipeline->definition->retry.hook = hook;
+    pipeline->definition->retry.hook_user = user;
 }
 
 void strid_pipeline_stop(strid_pipeline *pipeline)

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "runtime/outbox.h"
+#include "runtime/worker_retry.h"
 #include "state/directory.h"
 
 struct strid_state_reader {
@@ -253,6 +254,19 @@ static bool count_entry(void *user, const strid_state_entry *entry)
     return true;
 }
 
+/* Heads say what waits; a damaged one is for the run to tell. */
+static bool count_waiting(void *user, const strid_state_entry *entry)
+{
+    strid_state_stats *stats = user;
+    struct retry_head head;
+    if (entry->kind != STRID_STATE_BYTES || !retry_record_get_head(entry->value, &head))
+        return true;
+    stats->waiting++;
+    stats->parked += head.last_seq - head.first_seq;
+    stats->parked_bytes += head.bytes;
+    return true;
+}
+
 static void describe(strid_state_reader *reader, strid_state_stats *stats)
 {
     struct directory *directory = reader->directory;
@@ -294,6 +308,11 @@ strid_status strid_state_reader_stats(strid_state_reader *reader, strid_state_st
     struct counting counting = {.directory = reader->directory, .stores = reader->stores};
     *stats = (strid_state_stats){0};
     strid_status status = strid_state_reader_scan(reader, NULL, count_entry, &counting, err);
+    if (status == STRID_OK) {
+        char heads[16];
+        (void)snprintf(heads, sizeof heads, "engine:%d", WORKER_RETRY_HEAD_STORE);
+        status = strid_state_reader_scan(reader, heads, count_waiting, stats, err);
+    }
     if (status == STRID_OK)
         status = strid_state_reader_scan(reader, name_of(reader, OUTBOX_STORE), count_letter, stats,
                                          err);

@@ -13,7 +13,11 @@ enum {
     FIELD_NAME_MAX = 256,
     MAX_ATTEMPTS = 3,
     WATCHDOG_MS = 30 * 1000,
-    DRAIN_TIMEOUT_MS = 30 * 1000
+    DRAIN_TIMEOUT_MS = 30 * 1000,
+    RETRY_MIN_MS = 100,
+    RETRY_MAX_MS = 30 * 1000,
+    MAX_PARKED = 100000,
+    MAX_PARKED_BYTES = 256 << 20
 };
 
 static bool is_name(const char *name)
@@ -44,6 +48,11 @@ struct definition *definition_create(const char *name, strid_error *err)
     definition->decode.format = DECODE_JSONL;
     definition->durability = STRID_DURABILITY_DURABLE;
     definition->max_attempts = MAX_ATTEMPTS;
+    definition->retry = (struct retry_definition){.min_ms = RETRY_MIN_MS,
+                                                  .max_ms = RETRY_MAX_MS,
+                                                  .max_parked = MAX_PARKED,
+                                                  .max_parked_bytes = MAX_PARKED_BYTES,
+                                                  .ordering = STRID_ORDERING_KEY};
     definition->watchdog_ms = WATCHDOG_MS;
     definition->drain_timeout_ms = DRAIN_TIMEOUT_MS;
     return definition;

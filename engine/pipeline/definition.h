@@ -5,7 +5,12 @@
 
 #include <strid/pipeline.h>
 
-enum { DEFINITION_STORES_MAX = 120, DEFINITION_FIELDS_MAX = 64, DEFINITION_NAME_MAX = 64 };
+enum {
+    DEFINITION_STORES_MAX = 120,
+    DEFINITION_FIELDS_MAX = 64,
+    DEFINITION_NAME_MAX = 64,
+    DEFINITION_RETRY_STEPS_MAX = 32
+};
 
 /* Of a store that keeps its entries though the pipeline has a TTL. */
 #define DEFINITION_TTL_NEVER INT64_C(-1)
@@ -57,6 +62,18 @@ struct route_definition {
     void (*destroy_user)(void *user); /* NULL: the host's */
 };
 
+/* What becomes of records whose handlers ask for another attempt. */
+struct retry_definition {
+    int64_t min_ms, max_ms; /* exponential, with jitter, between these */
+    uint32_t step_count;    /* or so many fixed pauses */
+    int64_t steps_ms[DEFINITION_RETRY_STEPS_MAX];
+    uint64_t max_parked;       /* records of a partition that wait or are parked */
+    uint64_t max_parked_bytes; /* and their bytes; beyond, it is not read */
+    strid_ordering ordering;   /* never DEFAULT */
+    strid_retry_hook hook;     /* NULL: none */
+    void *hook_user;
+};
+
 struct definition {
     char *name;
     struct source_definition source;
@@ -74,6 +91,7 @@ struct definition {
     uint32_t sink_count;
     char *dlq_url; /* NULL: the source's default */
     uint32_t max_attempts;
+    struct retry_definition retry;
     enum definition_unrouted unrouted;
     enum definition_on_timeout on_timeout;
     int64_t timeout_ms;    /* of a handler's call; 0: none */
@@ -91,6 +109,13 @@ strid_status definition_set_source(struct definition *definition, const char *ur
                                    strid_error *err);
 strid_status definition_add_store(struct definition *definition, const char *name,
                                   strid_store *store, strid_error *err);
+/* STRID_ECONFIG: 0 < min <= max <= a day does not hold. 0 leaves one as it is. */
+strid_status definition_set_backoff(struct definition *definition, int64_t min_ms, int64_t max_ms,
+                                    strid_error *err);
+/* STRID_ECONFIG: too many, or one that is negative or beyond a day. */
+strid_status definition_set_backoff_steps(struct definition *definition, const int64_t *steps_ms,
+                                          size_t count, strid_error *err);
+
 /* STRID_ECONFIG: negative, or beyond 100 years. */
 strid_status definition_set_ttl(struct definition *definition, strid_store store, int64_t ttl_ms,
                                 strid_error *err);
@@ -127,6 +152,12 @@ void definition_free_sink(struct sink_definition *sink);
 /* Checks what can only be seen when all is there (names resolve, pattern compiles, key given where
  * needed). */
 strid_status definition_check(const struct definition *definition, strid_error *err);
+
+/* The section `retry` of a pipeline file; `node` NULL: it has none. */
+struct yaml_file;
+struct yaml_node;
+strid_status definition_load_retry(struct definition *definition, const struct yaml_file *file,
+                                   const struct yaml_node *node, strid_error *err);
 
 /* Reads a pipeline file (DESIGN section 9). Messages begin with file:line:column. */
 strid_status definition_load(const char *path, struct definition **out, strid_error *err);

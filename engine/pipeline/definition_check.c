@@ -194,6 +194,12 @@ strid_status definition_check(const struct definition *definition, strid_error *
     if (definition->max_attempts == 0)
         return error_set(err, STRID_ECONFIG, "config",
                          "\"max_attempts\": 0 is out of bounds, expected at least 1");
+    /* State belongs to its key's worker: only one worker has all keys of a partition. */
+    if (definition->retry.ordering == STRID_ORDERING_PARTITION && definition->workers > 1)
+        return error_set(err, STRID_ECONFIG, "config",
+                         "\"ordering: partition\" keeps all records of a partition in order, which "
+                         "takes one worker, not %u; set \"workers: 1\", or use \"ordering: key\"",
+                         definition->workers);
     STRID_TRY(check_places(definition, err));
     return check_decode(&definition->decode, err);
 }

@@ -94,6 +94,7 @@ static strid_status load_pipeline(struct load *load, struct options *options)
     definition->unrouted = (enum definition_unrouted)values->unrouted;
     definition->timeout_ms = values->timeout;
     definition->on_timeout = (enum definition_on_timeout)values->on_timeout;
+    definition->retry.ordering = (strid_ordering)(values->ordering + STRID_ORDERING_KEY);
     return load_workers(load, yaml_find(root, "workers"));
 }
 
@@ -264,23 +265,6 @@ static strid_status load_dlq(const struct load *load, const struct yaml_node *no
     return status;
 }
 
-static strid_status load_retry(const struct load *load, const struct yaml_node *node)
-{
-    struct options options;
-    if (node == NULL)
-        return STRID_OK;
-    STRID_TRY(section_check_map(load->file, node, "retry", load->err));
-    options_init(&options, layout_retry.options, sizeof(struct layout_retry_values));
-    const struct layout_retry_values *values = options.values;
-    strid_status status = fill(load, node, &layout_retry, &options, NULL);
-    if (status == STRID_OK)
-        status = place(load, node, options_finish(&options, load->err));
-    if (status == STRID_OK)
-        load->definition->max_attempts = (uint32_t)values->max_attempts;
-    options_fini(&options);
-    return status;
-}
-
 static strid_status add_builtin(const struct load *load, const struct builtin *builtin,
                                 const char *on, const struct yaml_node *node)
 {
@@ -366,7 +350,8 @@ static strid_status load_all(struct load *load, struct options *options)
     STRID_TRY(load_handlers(load, handlers));
     STRID_TRY(load_stores(load, yaml_find(root, "state")));
     STRID_TRY(load_dlq(load, yaml_find(root, "dlq")));
-    STRID_TRY(load_retry(load, yaml_find(root, "retry")));
+    STRID_TRY(
+        definition_load_retry(load->definition, load->file, yaml_find(root, "retry"), load->err));
     return place(load, source, definition_check(load->definition, load->err));
 }
 

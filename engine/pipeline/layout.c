@@ -13,6 +13,7 @@ static const char *const deliveries[] = {"at_least_once", "exactly_once", NULL};
 static const char *const durabilities[] = {"durable", "strict", "replay", NULL};
 static const char *const unmatched_words[] = {"dlq", "skip", NULL};
 static const char *const unrouted_words[] = {"skip", "dlq", NULL};
+static const char *const ordering_words[] = {"key", "partition", "none", NULL};
 static const char *const on_timeout_words[] = {"retry", "abort", NULL};
 
 static const strid_option pipeline_options[] = {
@@ -73,6 +74,14 @@ static const strid_option pipeline_options[] = {
      .doc = "What happens when a handler takes longer than its timeout. It cannot be stopped. "
             "retry: it is reported, and when it returns its changes and outputs are dropped and "
             "the attempt has failed; abort: it is reported and the process ends at once."},
+    {.name = "ordering",
+     .type = STRID_OPTION_ENUM,
+     .fallback = "key",
+     .choices = ordering_words,
+     .offset = PIPELINE(ordering),
+     .doc = "What may pass a record that waits for its next attempt. key: records of other keys, "
+            "while those of its own are parked behind it; partition: records of other partitions "
+            "only, which takes workers: 1; none: every record."},
     {0},
 };
 
@@ -82,7 +91,7 @@ static const struct layout_key pipeline_keys[] = {
     {"handlers", "a list of maps", true, "What is done with the records; see handlers."},
     {"sink", "a map of names", false, "Where outputs go; see sink."},
     {"dlq", "a URL or a map", false, "Where dead letters go; see dlq."},
-    {"retry", "a map", false, "How often a record is tried; see retry."},
+    {"retry", "a map", false, "How often and when a record is tried again; see retry."},
     {"workers", "auto, or a whole number from 1 to 64", false,
      "How many threads run handlers. Default: auto, one a core."},
     {0},
@@ -207,6 +216,25 @@ static const strid_option handler_options[] = {
 
 static const struct layout_key no_keys[] = {{0}};
 
+static const strid_option backoff_options[] = {
+    {.name = "min",
+     .type = STRID_OPTION_DURATION,
+     .fallback = "100ms",
+     .min = 1,
+     .max = DAY_MS,
+     .offset = offsetof(struct layout_backoff_values, min),
+     .doc = "The shortest pause."},
+    {.name = "max",
+     .type = STRID_OPTION_DURATION,
+     .fallback = "30s",
+     .min = 1,
+     .max = DAY_MS,
+     .offset = offsetof(struct layout_backoff_values, max),
+     .doc = "The longest pause. Behind the n-th failed attempt a record waits anything from min to "
+            "min times 2 to the n, never longer than this."},
+    {0},
+};
+
 static const strid_option retry_options[] = {
     {.name = "max_attempts",
      .type = STRID_OPTION_INT,
@@ -215,6 +243,28 @@ static const strid_option retry_options[] = {
      .max = 1000,
      .offset = offsetof(struct layout_retry_values, max_attempts),
      .doc = "How often a record is handled before it is dead-lettered."},
+    {.name = "max_parked",
+     .type = STRID_OPTION_INT,
+     .fallback = "100000",
+     .min = 1,
+     .max = INT64_C(1) << 40,
+     .offset = offsetof(struct layout_retry_values, max_parked),
+     .doc = "So many records of a partition may wait or be parked; then it is not read until there "
+            "are a quarter fewer."},
+    {.name = "max_parked_bytes",
+     .type = STRID_OPTION_SIZE,
+     .fallback = "256MiB",
+     .min = 1,
+     .max = INT64_C(1) << 46,
+     .offset = offsetof(struct layout_retry_values, max_parked_bytes),
+     .doc = "The same for their bytes."},
+    {0},
+};
+
+static const struct layout_key retry_keys[] = {
+    {"backoff", "a map, or a list of durations", false,
+     "How long a record waits between two attempts; see backoff. Or a list such as [1s, 5s, 1m]: "
+     "exactly these pauses, the last of which goes on."},
     {0},
 };
 
@@ -240,8 +290,11 @@ const struct layout layout_sink = {
 const struct layout layout_dlq = {"dlq", "The dead-letter queue: a URL, or a map with these keys.",
                                   NULL, dlq_keys};
 const struct layout layout_retry = {
-    "retry", "What happens when a handler asks for another attempt.", retry_options, no_keys};
+    "retry", "What happens when a handler asks for another attempt.", retry_options, retry_keys};
+const struct layout layout_backoff = {
+    "backoff", "Within retry: pauses that grow exponentially, with full jitter.", backoff_options,
+    no_keys};
 
-const struct layout *const layout_sections[] = {&layout_pipeline, &layout_source,  &layout_state,
-                                                &layout_store,    &layout_handler, &layout_sink,
-                                                &layout_dlq,      &layout_retry,   NULL};
+const struct layout *const layout_sections[] = {
+    &layout_pipeline, &layout_source, &layout_state, &layout_store,   &layout_handler,
+    &layout_sink,     &layout_dlq,    &layout_retry, &layout_backoff, NULL};

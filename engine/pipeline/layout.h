@@ -31,6 +31,7 @@ struct layout_pipeline_values {
     int32_t unrouted; /* enum definition_unrouted */
     int64_t timeout;
     int32_t on_timeout; /* enum definition_on_timeout */
+    int32_t ordering;   /* strid_ordering - 1 */
 };
 
 struct layout_source_values {
@@ -57,13 +58,20 @@ struct layout_handler_values {
     int64_t timeout;
 };
 
+struct layout_backoff_values {
+    int64_t min;
+    int64_t max;
+};
+
 struct layout_retry_values {
     int64_t max_attempts;
+    int64_t max_parked;
+    uint64_t max_parked_bytes;
 };
 
 extern const char *const layout_formats[];
 extern const struct layout layout_pipeline, layout_source, layout_state, layout_store,
-    layout_handler, layout_sink, layout_dlq, layout_retry;
+    layout_handler, layout_sink, layout_dlq, layout_retry, layout_backoff;
 /* All of them in the order of the documentation, NULL-terminated. */
 extern const struct layout *const layout_sections[];
 

@@ -270,6 +270,25 @@ static int tell_low(struct committer *committer, uint32_t index)
     return 1;
 }
 
+/* A run that ends by itself leaves nothing waiting; one that is asked to leaves it to the next. In
+ * both, what was settled is durable. Looked at when every chunk is handled: then only settling
+ * changes it. */
+static bool nothing_waits(const struct committer *committer)
+{
+    const struct run *run = committer->run;
+    for (uint32_t w = 0; w < run->worker_count; w++) {
+        const struct worker_retry *retry = &run->workers[w].retry;
+        /* Not before it was found out, so that what the run says at its end is right. */
+        bool known = atomic_load_explicit(&retry->known, memory_order_acquire);
+        bool open = atomic_load_explicit(&retry->open_records, memory_order_acquire) != 0;
+        if (!known || (open && run_stop(run) == RUN_CONTINUE) ||
+            storage_synced_sequence(run->storage, w) <
+                atomic_load_explicit(&retry->sequence, memory_order_relaxed))
+            return false;
+    }
+    return true;
+}
+
 static bool all_told(struct committer *committer)
 {
     struct run *run = committer->run;
@@ -283,7 +302,10 @@ static bool all_told(struct committer *committer)
         if (partition->ack_failed && partition->ack_tries < ACK_TRIES_AT_END)
             return false;
     }
-    /* Looked at behind the rounds: who handles no more records adds no more letters. */
+    /* Looked at behind the rounds and what waits: who handles no more records adds no more letters.
+     */
+    if (!nothing_waits(committer))
+        return false;
     for (uint32_t w = 0; w < run->worker_count; w++)
         if (!outbox_is_settled(&run->workers[w]))
             return false;

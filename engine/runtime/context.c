@@ -21,7 +21,6 @@ void context_begin(struct strid_context *context, struct worker *worker,
     }
     context->worker = worker;
     context->route = found->route;
-    context->attempt = 0;
     context->write_count = 0;
     context->output_count = 0;
     context->memo_store = 0;

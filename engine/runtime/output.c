@@ -75,7 +75,7 @@ static void get_plain(struct output_reader *reader, strid_output *out)
     uint32_t ordinal = cursor_u32(cursor);
     strid_position position = {cursor_u64(cursor), 0};
     position.low = cursor_u64(cursor);
-    STRID_ASSERT(partition < reader->run->partition_count);
+    STRID_ASSERT(partition < reader->run->known_count);
     const strid_origin *origin = &reader->run->partitions[partition].origin;
     *out = (strid_output){.timestamp_ms = (int64_t)cursor_u64(cursor)};
     out->key = get_optional(cursor);

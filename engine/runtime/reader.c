@@ -118,9 +118,7 @@ static uint64_t hash_of(const struct run *run, const struct partition *partition
     uint64_t hash = partition->key_hash;
     if (decoded->fault == NULL && decoded->key.data != NULL)
         hash = XXH3_64bits_withSeed(decoded->key.data, decoded->key.len, run->directory->seed);
-    if (__builtin_expect(run->options.vshards_used != 0, 0))
-        hash = (hash & (UINT64_MAX >> 8)) | (hash >> 56) % run->options.vshards_used << 56;
-    return hash;
+    return run_hash(run, hash);
 }
 
 static strid_status deliver(struct reader *reader, const strid_raw *raw,
@@ -283,6 +281,42 @@ static void pump(struct reader *reader, bool ending)
     }
 }
 
+/* Whether what waits for the account of a partition is above (a part of) its bound. */
+static bool is_above(const struct run *run, const struct partition *partition, bool was_held)
+{
+    const struct retry_definition *bounds = &run->definition->retry;
+    uint64_t records = atomic_load_explicit(&partition->waiting_records, memory_order_relaxed);
+    uint64_t bytes = atomic_load_explicit(&partition->waiting_bytes, memory_order_relaxed);
+    if (!was_held)
+        return records >= bounds->max_parked || bytes >= bounds->max_parked_bytes;
+    return records > bounds->max_parked / 4 * 3 || bytes > bounds->max_parked_bytes / 4 * 3;
+}
+
+/* A partition of which too much waits or is parked is not read until a quarter of that is settled;
+ * also one whose records are parked for the account of another such partition. */
+static bool is_held(struct reader *reader, struct reader_partition *current)
+{
+    const struct run *run = reader->run;
+    struct partition *partition = &run->partitions[current->partition];
+    uint32_t by = atomic_load_explicit(&partition->held_by, memory_order_relaxed);
+    if (__builtin_expect(by != RUN_HELD_BY_NONE, 0)) {
+        if (is_above(run, &run->partitions[by], true))
+            return true;
+        atomic_store_explicit(&partition->held_by, RUN_HELD_BY_NONE, memory_order_relaxed);
+    }
+    current->held = is_above(run, partition, current->held);
+    return current->held;
+}
+
+static bool may_begin(struct reader *reader)
+{
+    for (uint32_t w = 0; !reader->begun && w < reader->run->worker_count; w++)
+        if (!atomic_load_explicit(&reader->run->workers[w].retry.known, memory_order_acquire))
+            return false;
+    reader->begun = true;
+    return true;
+}
+
 int reader_do_work(void *self)
 {
     struct reader *reader = self;
@@ -292,6 +326,8 @@ int reader_do_work(void *self)
             pump(reader, true);
         return 0;
     }
+    if (__builtin_expect(!reader->begun, 0) && !may_begin(reader) && run_stop(run) == RUN_CONTINUE)
+        return 0;
     bool any = false;
     int work = 0;
     for (uint32_t i = 0; i < reader->partition_count && run_stop(run) == RUN_CONTINUE; i++) {
@@ -300,6 +336,10 @@ int reader_do_work(void *self)
         if (current->ended)
             continue;
         any = true;
+        if (__builtin_expect(is_held(reader, current), 0)) {
+            pump(reader, false);
+            continue;
+        }
         if (!has_credit(reader)) {
             atomic_fetch_add_explicit(&reader->backpressure, 1, memory_order_relaxed);
             pump(reader, false);

@@ -9,6 +9,7 @@ struct reader_partition {
     uint32_t partition;
     bool ended;
     bool has_last;
+    bool held;           /* too much of it waits */
     strid_position last; /* highest delivered position */
     strid_position next; /* where reading goes on */
 };
@@ -37,7 +38,8 @@ struct reader {
     struct chunk **open; /* per worker; NULL: none */
     struct round *round;
     struct reader_partition *current;
-    bool full; /* a chunk is full, or none is free: the round ends */
+    bool begun; /* the workers know what waits: bounds hold from the first record on */
+    bool full;  /* a chunk is full, or none is free: the round ends */
     strid_error *err;
     strid_status status;
     _Atomic bool ended; /* release: nothing more comes into its rings */

@@ -101,6 +101,7 @@ void retry_record_put_head(struct buffer *bytes, const struct retry_head *head)
     buffer_put_u64(bytes, head->first_seq);
     buffer_put_u64(bytes, head->last_seq);
     buffer_put_u32(bytes, head->attempt);
+    buffer_put_u32(bytes, head->partition);
     buffer_put_u64(bytes, (uint64_t)head->due_ms);
     buffer_put_u64(bytes, (uint64_t)head->first_ms);
     buffer_put_u64(bytes, head->bytes);
@@ -116,6 +117,7 @@ bool retry_record_get_head(strid_bytes bytes, struct retry_head *out)
     out->first_seq = cursor_u64(&cursor);
     out->last_seq = cursor_u64(&cursor);
     out->attempt = cursor_u32(&cursor);
+    out->partition = cursor_u32(&cursor);
     out->due_ms = (int64_t)cursor_u64(&cursor);
     out->first_ms = (int64_t)cursor_u64(&cursor);
     out->bytes = cursor_u64(&cursor);

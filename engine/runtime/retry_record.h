@@ -4,7 +4,8 @@
  *
  *   record  version partition position attempt first_ms last_ms timestamp, then type, topic,
  *           reason, key and value each as length and bytes, then the headers
- *   head    version flags first_seq last_seq attempt due_ms first_ms bytes, of fixed length
+ *   head    version flags first_seq last_seq attempt partition due_ms first_ms bytes, of fixed
+ *           length
  *
  * What is read comes from a disk: every decoder checks it to the last byte. Fit for fuzzing: they
  * need nothing but bytes. @thread any @locks none */
@@ -18,13 +19,19 @@
 struct retry_record {
     strid_record record; /* without origin and fields: the partition's number and the value say */
     uint32_t partition;  /* as the state directory numbers it */
-    uint32_t attempt;    /* failed ones; 0: parked, never tried */
+    uint32_t
+        attempt; /* failed ones when it was copied; 0: parked, never tried. The head counts on */
     int64_t first_ms, last_ms; /* wall clock of the first and the last failure; 0: none */
     strid_bytes topic;
-    strid_bytes reason; /* of the last failure */
+    strid_bytes reason; /* of the first failure, or why a parked record cannot be read */
 };
 
-enum { RETRY_HEAD_KEYLESS = 1, RETRY_HEAD_FLAGS = 1 };
+enum {
+    RETRY_HEAD_KEYLESS = 1,   /* the key is a partition's */
+    RETRY_HEAD_ALONE = 2,     /* one record that nothing is parked behind (`ordering: none`) */
+    RETRY_HEAD_PARTITION = 4, /* what is parked are records of any key (`ordering: partition`) */
+    RETRY_HEAD_FLAGS = 7
+};
 
 struct retry_head {
     uint64_t first_seq, last_seq; /* of the entries: the first waits, those behind it are parked */
@@ -32,6 +39,7 @@ struct retry_head {
     int64_t due_ms;               /* wall clock */
     int64_t first_ms;             /* the first failure of the first entry */
     uint32_t attempt;             /* failed ones of the first entry */
+    uint32_t partition;           /* whose bound the entries count for */
     uint8_t flags;
 };
 

@@ -94,6 +94,7 @@ void run_destroy(struct run *run)
     memory_free(run->workers);
     memory_free(run->deliveries);
     memory_free(run->partitions);
+    memory_free(run->partition_of);
     memory_free(run);
 }
 
@@ -154,6 +155,12 @@ void run_fail(struct run *run, const strid_error *error)
     pthread_mutex_unlock(&run->error_lock);
 }
 
+struct partition *run_partition(const struct run *run, uint32_t number)
+{
+    uint32_t known = number < run->number_count ? run->partition_of[number] : 0;
+    return known == 0 ? NULL : &run->partitions[known - 1];
+}
+
 bool run_failed(struct run *run)
 {
     return atomic_load_explicit(&run->failed, memory_order_acquire);
@@ -189,9 +196,19 @@ static uint64_t relaxed(_Atomic uint64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
+static void add_waiting(struct worker_retry *retry, strid_pipeline_stats *stats)
+{
+    /* They are not read at one moment. */
+    uint64_t keys = relaxed(&retry->open_keys), records = relaxed(&retry->open_records);
+    stats->waiting += keys;
+    stats->parked += records > keys ? records - keys : 0;
+    stats->parked_bytes += relaxed(&retry->open_bytes);
+}
+
 void run_add_stats(struct run *run, strid_pipeline_stats *stats)
 {
     stats->outbox_entries = stats->outbox_bytes = 0;
+    stats->waiting = stats->parked = stats->parked_bytes = 0; /* now, not ever */
     for (uint32_t w = 0; w < run->worker_count; w++) {
         struct worker_counters *counters = &run->workers[w].counters;
         stats->records += relaxed(&counters->records);
@@ -205,6 +222,8 @@ void run_add_stats(struct run *run, strid_pipeline_stats *stats)
         stats->timed_out += relaxed(&counters->timed_out);
         stats->outbox_entries += relaxed(&run->workers[w].outbox.entries_shown);
         stats->outbox_bytes += relaxed(&run->workers[w].outbox.bytes_shown);
+        stats->handed_over += relaxed(&counters->handed_over);
+        add_waiting(&run->workers[w].retry, stats);
         uint64_t lookups = relaxed(&counters->lookups), misses = relaxed(&counters->misses);
         stats->cache_misses += misses;
         stats->cache_hits += lookups > misses ? lookups - misses : 0;

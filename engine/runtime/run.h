@@ -34,6 +34,7 @@ enum {
     RUN_DRAIN = 1,
     RUN_HALT = 2
 };
+#define RUN_HELD_BY_NONE UINT32_MAX
 
 struct reader;
 struct worker;
@@ -55,6 +56,11 @@ struct partition {
     uint64_t bytes_total;
     _Atomic uint32_t epoch;
     _Atomic uint64_t bytes_read; /* @thread reader; position.low of what was read, for figures */
+    /* What waits or is parked for its account, written by workers; and the partition that is to
+     * blame where its own records are parked behind one that is over its bound. Relaxed: bounds
+     * need no exactness. */
+    _Atomic uint64_t waiting_records, waiting_bytes;
+    _Atomic uint32_t held_by; /* RUN_HELD_BY_NONE, or an index */
 };
 
 /* A block on its way. Owner: worker (open) -> storage (sealed), deliveries reading outputs until
@@ -107,6 +113,9 @@ struct run {
     strid_source *source;
     struct partition *partitions;
     uint32_t partition_count;
+    uint32_t known_count;   /* with those behind them that only the directory still knows */
+    uint32_t *partition_of; /* by number in the directory: index + 1; 0: no such number */
+    uint32_t number_count;
     struct reader *readers;
     struct worker *workers;
     struct delivery *deliveries; /* one per sink, then the dead-letter queue's */
@@ -159,6 +168,21 @@ struct watchdog;
 struct watchdog *watchdog_create(struct run *run);
 void watchdog_destroy(struct watchdog *watchdog);
 void watchdog_look(struct watchdog *watchdog);
+
+/* The partition that the state directory has under that number; NULL: none. Also one that the
+ * source no longer has: nothing is read of it, but records of it may wait. @thread any */
+struct partition *run_partition(const struct run *run, uint32_t number);
+
+/* The hash by which a key has its vshard: that of its bytes, but in the simulator. */
+static inline uint64_t run_hash(const struct run *run, uint64_t hash)
+{
+    if (__builtin_expect(run->options.vshards_used != 0, 0))
+        hash = (hash & (UINT64_MAX >> 8)) | (hash >> 56) % run->options.vshards_used << 56;
+    return hash;
+}
+
+/* The hash of a record key. run_open.c */
+uint64_t run_hash_key(const struct run *run, strid_bytes key);
 
 static inline uint32_t run_stop(const struct run *run)
 {

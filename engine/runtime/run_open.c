@@ -59,6 +59,8 @@ void run_set_defaults(struct run *run)
     struct run_options *options = &run->options;
     uint32_t cores = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
     run->worker_count = run->definition->workers == 0 ? cores : run->definition->workers;
+    if (run->definition->retry.ordering == STRID_ORDERING_PARTITION)
+        run->worker_count = 1;
     if (options->readers == 0)
         options->readers = run_readers_max();
     uint32_t partitions = run->source_ops->partition_count(run->source);
@@ -125,6 +127,20 @@ static strid_status check_known(struct run *run, strid_error *err)
                      directory->url, known, run->definition->source.url);
 }
 
+uint64_t run_hash_key(const struct run *run, strid_bytes key)
+{
+    return run_hash(run, XXH3_64bits_withSeed(key.data, key.len, run->directory->seed));
+}
+
+/* The key of its records without one, and of all while it waits as a whole. */
+static void set_own_key(const struct run *run, struct partition *partition)
+{
+    uint32_t number = partition->stored->number;
+    memcpy(partition->key_bytes, &number, sizeof number);
+    partition->key_hash = XXH3_64bits_withSeed(&number, sizeof number, run->directory->seed);
+    atomic_store_explicit(&partition->held_by, RUN_HELD_BY_NONE, memory_order_relaxed);
+}
+
 static void set_up_partition(struct run *run, uint32_t index)
 {
     struct partition *partition = &run->partitions[index];
@@ -136,9 +152,32 @@ static void set_up_partition(struct run *run, uint32_t index)
                                        .partition = info.has_number ? info.number : index};
     partition->bytes_total = info.bytes_total;
     partition->stored = directory_partition(run->directory, info.identity);
-    uint32_t number = partition->stored->number;
-    memcpy(partition->key_bytes, &number, sizeof number);
-    partition->key_hash = XXH3_64bits_withSeed(&number, sizeof number, run->directory->seed);
+    set_own_key(run, partition);
+}
+
+/* Those that the source no longer has, behind its own: records of them may still wait. */
+static void add_gone_partitions(struct run *run)
+{
+    const struct directory *directory = run->directory;
+    run->known_count = run->partition_count;
+    for (uint32_t i = 0; i < directory->partition_count; i++)
+        if (directory->partitions[i]->number >= run->number_count)
+            run->number_count = directory->partitions[i]->number + 1;
+    run->partition_of = memory_alloc_zeroed((run->number_count + 1) * sizeof *run->partition_of);
+    for (uint32_t p = 0; p < run->partition_count; p++)
+        run->partition_of[run->partitions[p].stored->number] = p + 1;
+    for (uint32_t i = 0; i < directory->partition_count; i++) {
+        struct directory_partition *stored = directory->partitions[i];
+        if (run->partition_of[stored->number] != 0)
+            continue;
+        run->partition_of[stored->number] = run->known_count + 1;
+        struct partition *partition = &run->partitions[run->known_count];
+        *partition = (struct partition){.index = run->known_count++, .stored = stored};
+        partition->origin = (strid_origin){.source = run->definition->source.url,
+                                           .topic = stored->identity,
+                                           .partition = stored->number};
+        set_own_key(run, partition);
+    }
 }
 
 /* Nothing of any partition is durable here: what a source's own server knows may say more. */
@@ -221,10 +260,12 @@ strid_status run_open(struct run *run, strid_error *err)
     if (status != STRID_OK)
         return status;
     run->partition_count = run->source_ops->partition_count(run->source);
-    run->partitions = memory_alloc_zeroed((run->partition_count + 1) * sizeof *run->partitions);
+    run->partitions = memory_alloc_zeroed(
+        (run->partition_count + run->directory->partition_count + 1) * sizeof *run->partitions);
     for (uint32_t p = 0; p < run->partition_count; p++)
         set_up_partition(run, p);
     status = check_known(run, err);
+    add_gone_partitions(run);
     bool fresh = is_fresh(run->directory);
     for (uint32_t p = 0; status == STRID_OK && p < run->partition_count; p++)
         status = assign_partition(run, &run->partitions[p], fresh, err);

@@ -16,15 +16,6 @@ enum { GATE_TURN = 1 << 16, PATH_BYTES = 4096 };
 const char suspect_fault[] = "crashed the process 3 times";
 _Static_assert(CRASH_SLOTS_CRASHES_MAX == 3, "as the text says");
 
-static const struct partition *partition_of(const struct run *run,
-                                            const struct crash_suspect *entry)
-{
-    for (uint32_t p = 0; p < run->partition_count; p++)
-        if (run->partitions[p].stored->number == entry->partition)
-            return &run->partitions[p];
-    return NULL;
-}
-
 /* Everything before the low position is durable; what waits for another attempt is behind it too,
  * and a source without order has none that says so. */
 static bool is_over(const struct run *run, const struct partition *partition,
@@ -74,7 +65,7 @@ strid_status suspect_open(struct run *run, strid_error *err)
     suspects->list = memory_alloc_zeroed(CRASH_SLOTS_SUSPECTS * sizeof *suspects->list);
     for (uint32_t i = 0; i < CRASH_SLOTS_SUSPECTS; i++) {
         struct crash_suspect *entry = &suspects->slots.file->suspects[i];
-        const struct partition *partition = partition_of(run, entry);
+        const struct partition *partition = run_partition(run, entry->partition);
         if (crash_suspect_state(entry) == 0 || partition == NULL)
             continue;
         if (is_over(run, partition, entry)) {
@@ -116,9 +107,13 @@ void suspect_close(struct run *run)
         return;
     for (uint32_t w = 0; run->storage != NULL && w < run->worker_count; w++)
         drop_durable(run, w);
-    bool finished = atomic_load_explicit(&run->finished, memory_order_acquire);
+    bool finished = atomic_load_explicit(&run->finished, memory_order_acquire), waits = false;
+    for (uint32_t w = 0; run->workers != NULL && w < run->worker_count; w++)
+        waits = waits || atomic_load_explicit(&run->workers[w].retry.open_records,
+                                              memory_order_relaxed) != 0;
     for (uint32_t i = 0; finished && i < suspects->length; i++)
-        if (crash_suspect_crashes(suspects->list[i].entry) == 0)
+        if (crash_suspect_crashes(suspects->list[i].entry) == 0 &&
+            (!waits || (crash_suspect_state(suspects->list[i].entry) & CRASH_SUSPECT_WAITED) == 0))
             suspect_drop(run, &suspects->list[i]);
     crash_slots_close(&suspects->slots);
     memory_free(suspects->list);
@@ -202,6 +197,11 @@ void suspect_begin(struct suspect *suspect)
     STRID_ASSERT((state & CRASH_SUSPECT_ALONE) == 0);
     crash_suspect_set(suspect->entry, state | CRASH_SUSPECT_ALONE);
     CRASH_POINT("suspect_alone");
+}
+
+void suspect_wait(struct suspect *suspect)
+{
+    crash_suspect_set(suspect->entry, crash_suspect_state(suspect->entry) | CRASH_SUSPECT_WAITED);
 }
 
 void suspect_end(struct worker *worker, struct suspect *suspect, bool settled)

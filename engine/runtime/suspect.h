@@ -61,6 +61,8 @@ bool suspect_is_condemned(const struct suspect *suspect);
 /* Around the calls of its handlers. `settled`: what was done counts. */
 void suspect_begin(struct suspect *suspect);
 void suspect_end(struct worker *worker, struct suspect *suspect, bool settled);
+/* It was not handled but parked: it comes again from the retry store. */
+void suspect_wait(struct suspect *suspect);
 /* Its effects are durable, from an earlier run. */
 void suspect_drop(struct run *run, struct suspect *suspect);
 

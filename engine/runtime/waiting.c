@@ -3,7 +3,12 @@
 #include "base/assert.h"
 #include "base/memory.h"
 
-enum { SLOTS_MIN = 64 };
+enum {
+    SLOTS_MIN = 64,
+    KIND_FLAGS =
+        RETRY_HEAD_KEYLESS | RETRY_HEAD_ALONE, /* keys of one kind do not meet the others */
+    ALLOCATION = 16                            /* what the allocator adds to each key */
+};
 
 void waiting_fini(struct waiting *waiting)
 {
@@ -27,11 +32,9 @@ static void heap_set(struct waiting *waiting, size_t at, struct waiting_key *key
     key->heap_at = at;
 }
 
-/* Puts `key` where it belongs, on the way from the hole `at` to the root or to the leaves. */
-static void heap_place(struct waiting *waiting, size_t at, struct waiting_key *key)
+/* Puts `key` where it belongs, on the way from the hole `at` to the leaves. */
+static void heap_sink(struct waiting *waiting, size_t at, struct waiting_key *key)
 {
-    for (; at > 0 && is_before(key, waiting->heap[(at - 1) / 2]); at = (at - 1) / 2)
-        heap_set(waiting, at, waiting->heap[(at - 1) / 2]);
     for (;;) {
         size_t child = 2 * at + 1;
         if (child >= waiting->count)
@@ -44,6 +47,14 @@ static void heap_place(struct waiting *waiting, size_t at, struct waiting_key *k
         at = child;
     }
     heap_set(waiting, at, key);
+}
+
+/* The same on the way to the root or to the leaves. */
+static void heap_place(struct waiting *waiting, size_t at, struct waiting_key *key)
+{
+    for (; at > 0 && is_before(key, waiting->heap[(at - 1) / 2]); at = (at - 1) / 2)
+        heap_set(waiting, at, waiting->heap[(at - 1) / 2]);
+    heap_sink(waiting, at, key);
 }
 
 static size_t slot_of(const struct waiting *waiting, uint64_t hash)
@@ -75,7 +86,7 @@ static void make_room(struct waiting *waiting)
         slot_insert(waiting, waiting->heap[i]);
 }
 
-struct waiting_key *waiting_find(const struct waiting *waiting, uint64_t hash, bool keyless,
+struct waiting_key *waiting_find(const struct waiting *waiting, uint64_t hash, uint8_t flags,
                                  strid_bytes key)
 {
     if (waiting->count == 0)
@@ -83,7 +94,7 @@ struct waiting_key *waiting_find(const struct waiting *waiting, uint64_t hash, b
     for (size_t at = slot_of(waiting, hash); waiting->slots[at] != NULL;
          at = (at + 1) & (waiting->slot_count - 1)) {
         struct waiting_key *found = waiting->slots[at];
-        if (found->hash == hash && ((found->head.flags & RETRY_HEAD_KEYLESS) != 0) == keyless &&
+        if (found->hash == hash && (found->head.flags & KIND_FLAGS) == (flags & KIND_FLAGS) &&
             strid_bytes_equal(strid_bytes_of(found->key, found->key_len), key))
             return found;
     }
@@ -94,8 +105,7 @@ struct waiting_key *waiting_add(struct waiting *waiting, uint64_t hash, strid_by
                                 const struct retry_head *head)
 {
     STRID_ASSERT(head->first_seq <= head->last_seq);
-    STRID_DASSERT(waiting_find(waiting, hash, (head->flags & RETRY_HEAD_KEYLESS) != 0, key) ==
-                  NULL);
+    STRID_DASSERT(waiting_find(waiting, hash, head->flags, key) == NULL);
     make_room(waiting);
     struct waiting_key *added = memory_alloc(sizeof *added + key.len);
     *added = (struct waiting_key){
@@ -106,6 +116,7 @@ struct waiting_key *waiting_add(struct waiting *waiting, uint64_t hash, strid_by
     heap_place(waiting, waiting->count++, added);
     waiting->records += head->last_seq - head->first_seq + 1;
     waiting->bytes += head->bytes;
+    waiting->key_bytes += key.len;
     return added;
 }
 
@@ -115,6 +126,16 @@ void waiting_schedule(struct waiting *waiting, struct waiting_key *key, int64_t 
     key->head.due_ms = due_ms;
     key->order = waiting->order++;
     heap_place(waiting, key->heap_at, key);
+}
+
+void waiting_limit(struct waiting *waiting, int64_t latest_ms)
+{
+    for (size_t i = 0; i < waiting->count; i++)
+        if (waiting->heap[i]->head.due_ms > latest_ms)
+            waiting->heap[i]->head.due_ms = latest_ms;
+    /* Equal times now go by the order of scheduling, from the leaves up. */
+    for (size_t at = waiting->count / 2; at > 0; at--)
+        heap_sink(waiting, at - 1, waiting->heap[at - 1]);
 }
 
 uint64_t waiting_park(struct waiting *waiting, struct waiting_key *key, size_t bytes)
@@ -146,6 +167,7 @@ static void slot_remove(struct waiting *waiting, const struct waiting_key *key)
 static void remove_key(struct waiting *waiting, struct waiting_key *key)
 {
     slot_remove(waiting, key);
+    waiting->key_bytes -= key->key_len;
     struct waiting_key *last = waiting->heap[--waiting->count];
     if (last != key)
         heap_place(waiting, key->heap_at, last);
@@ -179,4 +201,10 @@ struct waiting_key *waiting_due(const struct waiting *waiting, int64_t now_ms)
 int64_t waiting_next_ms(const struct waiting *waiting)
 {
     return waiting->count == 0 ? INT64_MAX : waiting->heap[0]->head.due_ms;
+}
+
+uint64_t waiting_memory(const struct waiting *waiting)
+{
+    return (waiting->slot_count + waiting->heap_capacity) * sizeof(struct waiting_key *) +
+           waiting->count * (sizeof(struct waiting_key) + ALLOCATION) + waiting->key_bytes;
 }

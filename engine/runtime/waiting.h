@@ -26,17 +26,21 @@ struct waiting {
     uint64_t records; /* waiting and parked, over all keys */
     uint64_t bytes;   /* of them */
     uint64_t order;
+    uint64_t key_bytes; /* of the keys themselves */
 };
 
 void waiting_fini(struct waiting *waiting); /* a zeroed struct is an empty table */
 
-/* NULL: nothing waits under that key. `keyless`: the key is the partition's. */
-struct waiting_key *waiting_find(const struct waiting *waiting, uint64_t hash, bool keyless,
+/* NULL: nothing waits under that key. `flags`: RETRY_HEAD_KEYLESS, RETRY_HEAD_ALONE. */
+struct waiting_key *waiting_find(const struct waiting *waiting, uint64_t hash, uint8_t flags,
                                  strid_bytes key);
 /* Adds a key that is not there; the bytes of the key are copied. */
 struct waiting_key *waiting_add(struct waiting *waiting, uint64_t hash, strid_bytes key,
                                 const struct retry_head *head);
 void waiting_schedule(struct waiting *waiting, struct waiting_key *key, int64_t due_ms);
+
+/* No key is due later than that. Takes its time with all of them. */
+void waiting_limit(struct waiting *waiting, int64_t latest_ms);
 
 /* One more record, of `bytes`, behind those of the key; returns its sequence. */
 uint64_t waiting_park(struct waiting *waiting, struct waiting_key *key, size_t bytes);
@@ -48,6 +52,9 @@ bool waiting_advance(struct waiting *waiting, struct waiting_key *key, size_t by
 /* The key whose time has come first; NULL: none is due at `now_ms`. It stays until scheduled anew
  * or advanced. */
 struct waiting_key *waiting_due(const struct waiting *waiting, int64_t now_ms);
+
+/* Memory that the table takes. */
+uint64_t waiting_memory(const struct waiting *waiting);
 
 /* When the next one is due, INT64_MAX: nothing waits. */
 int64_t waiting_next_ms(const struct waiting *waiting);

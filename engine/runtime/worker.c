@@ -8,6 +8,7 @@
 #include "runtime/materialiser.h"
 #include "runtime/storage.h"
 #include "runtime/worker_applied.h"
+#include "runtime/worker_retry.h"
 
 enum { WAKE_COMMITTER_EVERY = 8 };
 
@@ -20,6 +21,7 @@ void worker_init(struct worker *worker, struct run *run, uint32_t index, uint64_
     route_table_init(&worker->routes, run->definition);
     worker->mark = &run->suspects.slots.file->slots[index];
     outbox_init(&worker->outbox);
+    worker_retry_init(worker);
     worker->progress = memory_alloc_zeroed((run->partition_count + 1) * sizeof *worker->progress);
     worker->from_readers = memory_alloc_zeroed(run->reader_count * sizeof(struct ring *));
     worker_applied_init(worker);
@@ -51,6 +53,7 @@ void worker_fini(struct worker *worker)
         outbox_fini(&worker->outbox);
     }
     worker_applied_fini(worker);
+    worker_retry_fini(worker);
     context_sub_fini(&worker->context);
     context_free_outgrown(&worker->context);
     buffer_fini(&worker->context.outgrown);
@@ -106,7 +109,8 @@ static uint32_t entries_of_step(const struct worker *worker)
     uint32_t stores = run->definition->store_count;
     return CHUNK_RECORDS_MAX * (stores < 2 ? 2 : stores) +
            (run->ttl_min_ms > 0 ? WORKER_SWEEP_ENTRIES : 0) +
-           (outbox_is_empty ? 0 : OUTBOX_LETTERS);
+           (outbox_is_empty ? 0 : OUTBOX_LETTERS) +
+           (worker->retry.waiting.count > 0 ? WORKER_RETRY_RECORDS * 2 : 0);
 }
 
 /* Whether another chunk may be taken now: there is a block to collect in (strict: every other one
@@ -146,8 +150,10 @@ int worker_do_work(void *self)
 {
     struct worker *worker = self;
     struct run *run = worker->run;
-    int work = 0;
+    int work = 0, handled = 0;
     int64_t now = clock_monotonic_ns(run->clock);
+    if (__builtin_expect(!worker->retry.loaded, 0) && !worker_retry_load(worker))
+        return 0;
     bool may = may_go_on(worker);
     if (may)
         work += outbox_step(worker);
@@ -176,6 +182,14 @@ int worker_do_work(void *self)
         complete(worker, chunk, now);
         work++;
     }
+    if (may && worker->retry.waiting.count > 0 && !outbox_is_full(worker)) {
+        handled = worker_retry_step(worker);
+        if (worker->context.failed)
+            return 0;
+        if (handled > 0)
+            worker->busy_at_ns = now;
+        work += handled;
+    }
     if (may && run->ttl_min_ms > 0) {
         bool was_dirty = worker->dirty;
         work += worker_sweep(worker, chunk == NULL);
@@ -183,7 +197,7 @@ int worker_do_work(void *self)
             worker->opened_at_ns = now;
     }
     work += worker_applied_do_work(worker, may);
-    if (!run_failed(run) && worker_block_is_due(worker, chunk == NULL, now)) {
+    if (!run_failed(run) && worker_block_is_due(worker, chunk == NULL && handled == 0, now)) {
         worker_block_seal(worker);
         work = 1;
     }

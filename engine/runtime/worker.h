@@ -6,11 +6,14 @@
 
 #include "runtime/applied.h"
 #include "runtime/outbox.h"
+#include "runtime/backoff.h"
 #include "runtime/route.h"
 #include "runtime/run.h"
+#include "runtime/waiting.h"
 #include "state/cache.h"
 
 enum {
+    WORKER_RETRY_RECORDS = 64,  /* whose time has come, handled in one step */
     WORKER_SWEEP_ENTRIES = 256, /* looked at in the store in one step */
     WORKER_BLOCKS = 4,          /* of one worker: one is open, the others are on their way */
     WORKER_PARK_NS = 10000000,
@@ -108,7 +111,7 @@ struct worker_tally {
 
 struct worker_counters { /* written by the worker only, relaxed: figures */
     _Atomic uint64_t records, done, skipped, unrouted, retried, dead_lettered, replayed, outputs;
-    _Atomic uint64_t lookups, misses, timed_out;
+    _Atomic uint64_t lookups, misses, timed_out, handed_over;
 };
 
 /* What the fetch of a chunk found out about one of its records. */
@@ -117,6 +120,25 @@ struct worker_found {
     struct cache_entry *entry; /* of the first store of the route, while the cache has moved nothing
                                   since; NULL: not known */
     uint32_t hash;             /* upper half of the key's */
+};
+
+/* Records that wait or are parked: worker_retry.c. */
+struct worker_retry {
+    struct waiting waiting;
+    struct backoff backoff;
+    struct backoff_random random;
+    struct waiting_key *key; /* of the record in hand; NULL: it comes from a chunk */
+    bool again;              /* it waits again */
+    uint64_t parks;          /* records parked so far */
+    bool loaded;
+    uint64_t last_seq;       /* highest sequence that any key here has used */
+    uint64_t cache_bytes;    /* of the cache while nothing waits: the table takes from it */
+    struct decoder *decoder; /* of the fields of waiting records; NULL: not yet needed */
+    struct buffer bytes, headers, fault;
+    struct chunk_slot slot; /* the record in hand */
+    /* Release, for the committer: what waits, and the block with the newest change of it. */
+    _Atomic uint64_t open_keys, open_records, open_bytes, sequence;
+    _Atomic bool known; /* release, after the figures: they are those of the store */
 };
 
 struct worker {
@@ -162,6 +184,7 @@ struct worker {
         _Atomic uint64_t overdue; /* @thread control: number of the call that ran too long */
     } hand;
     uint64_t call_count;
+    struct worker_retry retry;
     struct worker_tally tally; /* of the chunk in hand, added to the counters behind it */
     struct worker_counters counters;
 };
@@ -179,6 +202,12 @@ bool worker_handle_range(struct worker *worker, struct chunk *chunk, uint32_t fr
 /* worker_suspect.c: while there are suspects. */
 bool worker_suspect_is_ready(struct worker *worker, struct chunk *chunk); /* false: wait */
 void worker_suspect_handle(struct worker *worker, struct chunk *chunk);
+
+/* The same for one record, which was tried `attempt` times. context.partition is set. */
+void worker_handle_one(struct worker *worker, struct chunk_slot *slot,
+                       const struct worker_found *found, uint32_t attempt);
+/* Adds up what was handled. */
+void worker_handle_count(struct worker *worker);
 
 /* worker_block.c */
 /* A block to collect in: without one (false) nothing can be handled. */

@@ -7,6 +7,7 @@
 #include "base/mutant.h"
 #include "runtime/delivery.h"
 #include "runtime/worker_applied.h"
+#include "runtime/worker_retry.h"
 
 static void dead_letter(struct worker *worker, struct chunk_slot *slot, const char *reason,
                         uint32_t attempts)
@@ -23,10 +24,10 @@ static void dead_letter(struct worker *worker, struct chunk_slot *slot, const ch
         worker->context.failed = true;
         return;
     }
-    int64_t now = clock_wall_ms(run->clock);
+    int64_t now = clock_wall_ms(run->clock), first = worker_retry_first_ms(worker);
     struct outbox_failure failure = {.reason = strid_bytes_of_text(reason),
                                      .attempts = attempts,
-                                     .first_ms = now,
+                                     .first_ms = first == 0 ? now : first,
                                      .last_ms = now};
     outbox_add(worker, worker->context.partition->index, &slot->record, worker->context.hash,
                &failure);
@@ -83,8 +84,22 @@ static __attribute__((noinline)) void give_up(struct worker *worker, struct chun
     context_merge(context);
 }
 
-/* What becomes of a record whose handlers have spoken; true: it is to be handled again at once. */
-static bool settle(struct worker *worker, struct chunk_slot *slot, strid_outcome outcome)
+/* Another attempt: the host makes it, or the record waits for it. */
+static void retry(struct worker *worker, struct chunk_slot *slot)
+{
+    const struct retry_definition *retry = &worker->run->definition->retry;
+    struct strid_context *context = &worker->context;
+    if (retry->hook != NULL &&
+        retry->hook(retry->hook_user, &slot->record, context->attempt, context->reason)) {
+        worker_count(&worker->counters.handed_over, 1);
+        return;
+    }
+    worker_count(&worker->counters.retried, 1);
+    worker_retry_wait(worker, slot);
+}
+
+/* What becomes of a record whose handlers have spoken. */
+static void settle(struct worker *worker, struct chunk_slot *slot, strid_outcome outcome)
 {
     struct strid_context *context = &worker->context;
     switch (outcome) {
@@ -93,17 +108,16 @@ static bool settle(struct worker *worker, struct chunk_slot *slot, strid_outcome
             worker_count(&worker->counters.outputs, context->output_count);
         context_merge(context);
         worker->tally.done++;
-        return false;
+        return;
     case STRID_SKIP:
         context_drop(context);
         worker->tally.skipped++;
-        return false;
+        return;
     case STRID_RETRY:
         context_drop(context);
         if (++context->attempt < worker->run->definition->max_attempts) {
-            worker_count(&worker->counters.retried, 1);
-            context->reason[0] = '\0'; /* of the attempt that failed */
-            return true;
+            retry(worker, slot);
+            return;
         }
         break;
     case STRID_REJECT:
@@ -112,14 +126,14 @@ static bool settle(struct worker *worker, struct chunk_slot *slot, strid_outcome
         break;
     }
     give_up(worker, slot, outcome);
-    return false;
 }
 
-static void handle(struct worker *worker, struct chunk_slot *slot, const struct worker_found *found)
+static inline void handle(struct worker *worker, struct chunk_slot *slot,
+                          const struct worker_found *found, uint32_t attempt)
 {
     struct strid_context *context = &worker->context;
     context_begin(context, worker, slot, found);
-    worker->tally.records++;
+    context->attempt = attempt;
     if (__builtin_expect(slot->fault == chunk_unmatched, 0)) {
         worker->tally.skipped++;
         return;
@@ -141,8 +155,8 @@ static void handle(struct worker *worker, struct chunk_slot *slot, const struct 
     }
     crash_slot_set(worker->mark, slot->record.position);
     strid_outcome outcome = call_handlers(worker, slot);
-    while (!context->failed && settle(worker, slot, outcome))
-        outcome = call_handlers(worker, slot);
+    if (!context->failed)
+        settle(worker, slot, outcome);
 }
 
 /* Whether an earlier run already applied the record: the table of its partition says how far each
@@ -158,7 +172,7 @@ static bool is_replay(const struct partition *partition, const struct chunk_slot
            strid_position_compare(slot->record.position, table->applied[vshard]) <= 0;
 }
 
-static void count_chunk(struct worker *worker)
+void worker_handle_count(struct worker *worker)
 {
     struct worker_counters *counters = &worker->counters;
     const struct worker_tally *tally = &worker->tally;
@@ -185,7 +199,10 @@ bool worker_handle_range(struct worker *worker, struct chunk *chunk, uint32_t fr
         }
         STRID_DASSERT(!progress->any ||
                       strid_position_compare(progress->position, slot->record.position) < 0);
-        handle(worker, slot, &worker->found[i]);
+        worker->tally.records++;
+        if (__builtin_expect(worker->retry.waiting.count == 0, 1) ||
+            !worker_retry_park(worker, slot))
+            handle(worker, slot, &worker->found[i], 0);
         if (worker->context.failed)
             return false;
         /* Before anything else: what was merged may yet be sealed, also when the run is halted. */
@@ -201,16 +218,16 @@ bool worker_handle_range(struct worker *worker, struct chunk *chunk, uint32_t fr
     return true;
 }
 
-/* From here to unmark() a record of the chunk is in hand. */
-static void mark(struct worker *worker, const struct chunk *chunk)
+/* From here to unmark() a record of the partition is in hand, from `first` on. */
+static void mark(struct worker *worker, const struct partition *partition, strid_position first,
+                 uint32_t flags)
 {
     struct crash_slot *slot = worker->mark;
-    atomic_store_explicit(&worker->hand.partition, chunk->partition, memory_order_relaxed);
-    atomic_store_explicit(&slot->partition, worker->context.partition->stored->number,
-                          memory_order_relaxed);
-    crash_slot_set(slot, chunk->slots[0].record.position);
+    atomic_store_explicit(&worker->hand.partition, partition->index, memory_order_relaxed);
+    atomic_store_explicit(&slot->partition, partition->stored->number, memory_order_relaxed);
+    crash_slot_set(slot, first);
     /* release: the watchdog that sees the flags sees the rest */
-    atomic_store_explicit(&slot->flags, CRASH_SLOT_IN_HAND, memory_order_release);
+    atomic_store_explicit(&slot->flags, flags, memory_order_release);
 }
 
 static void unmark(struct worker *worker)
@@ -218,15 +235,24 @@ static void unmark(struct worker *worker)
     atomic_store_explicit(&worker->mark->flags, 0, memory_order_release);
 }
 
+void worker_handle_one(struct worker *worker, struct chunk_slot *slot,
+                       const struct worker_found *found, uint32_t attempt)
+{
+    mark(worker, worker->context.partition, slot->record.position,
+         CRASH_SLOT_IN_HAND | CRASH_SLOT_WAITED);
+    handle(worker, slot, found, attempt);
+    unmark(worker);
+}
+
 void worker_handle_chunk(struct worker *worker, struct chunk *chunk)
 {
     worker->context.partition = &worker->run->partitions[chunk->partition];
     worker->context.failed = false;
-    mark(worker, chunk);
+    mark(worker, worker->context.partition, chunk->slots[0].record.position, CRASH_SLOT_IN_HAND);
     if (suspect_any(&worker->run->suspects))
         worker_suspect_handle(worker, chunk);
     else
         (void)worker_handle_range(worker, chunk, 0, chunk->count);
     unmark(worker);
-    count_chunk(worker);
+    worker_handle_count(worker);
 }

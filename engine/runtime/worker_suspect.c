@@ -21,7 +21,7 @@ static void handle_suspect(struct worker *worker, struct chunk *chunk, uint32_t 
                            struct suspect *suspect)
 {
     struct chunk_slot *slot = &chunk->slots[index];
-    uint64_t replayed = worker->tally.replayed;
+    uint64_t replayed = worker->tally.replayed, parks = worker->retry.parks;
     bool condemned = suspect_is_condemned(suspect);
     if (condemned)
         slot->fault = suspect_fault;
@@ -29,7 +29,10 @@ static void handle_suspect(struct worker *worker, struct chunk *chunk, uint32_t 
         suspect_begin(suspect);
     (void)worker_handle_range(worker, chunk, index, index + 1);
     bool applied = worker->tally.replayed > replayed; /* before, and not handled now */
-    suspect_end(worker, suspect, !applied && !worker->context.failed);
+    bool parked = worker->retry.parks > parks;        /* it has yet to run */
+    suspect_end(worker, suspect, !applied && !parked && !worker->context.failed);
+    if (parked)
+        suspect_wait(suspect);
     /* What waits for another attempt was applied, too. */
     if (applied && (crash_suspect_state(suspect->entry) & CRASH_SUSPECT_WAITED) == 0)
         suspect_drop(worker->run, suspect);

@@ -17,9 +17,14 @@ void sim_crash_fini(struct sim_crash *crash)
     memory_free(crash->then);
 }
 
-void sim_crash_enter(struct sim_record *record)
+void sim_crash_enter(struct sim_record *record, uint32_t partition)
 {
     struct sim_crash *crash = &sim_world->crash;
+    /* Another attempt in the same run: it is one as long as the first is not durable. */
+    if (record->suspect && record->settled_run == sim_world->runs)
+        record->suspect =
+            suspect_find(sim_world->run, partition,
+                         sim_input_position(&sim_world->input, record->place)) != NULL;
     for (uint32_t i = 0; i < crash->hand_count; i++)
         SIM_CHECK("suspects_run_alone", !record->suspect && !crash->hands[i]->suspect,
                   "a record that was in hand when the process ended is handled beside another one");
@@ -32,8 +37,10 @@ void sim_crash_leave(bool settled)
 {
     struct sim_crash *crash = &sim_world->crash;
     struct sim_record *record = crash->hands[--crash->hand_count];
-    if (settled && !crash->dead)
+    if (settled && !crash->dead) {
         record->crashes = 0; /* it has proved innocent */
+        record->settled_run = sim_world->runs;
+    }
 }
 
 void sim_crash_now(void)

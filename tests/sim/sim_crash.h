@@ -24,7 +24,7 @@ void sim_crash_init(struct sim_crash *crash);
 void sim_crash_fini(struct sim_crash *crash);
 
 /* Around each call of a handler; `settled`: it was the last one of the record. */
-void sim_crash_enter(struct sim_record *record);
+void sim_crash_enter(struct sim_record *record, uint32_t partition);
 void sim_crash_leave(bool settled);
 
 /* The process ends here and now. */

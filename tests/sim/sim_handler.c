@@ -61,12 +61,13 @@ static void check_order(const struct sim_payload *payload, const struct sim_reco
     const struct sim_input *input = &sim_world->input;
     size_t at = (size_t)payload->partition * input->key_count + record->key;
     uint32_t *called = &sim_world->called[at], *attempted = &sim_world->attempted[at];
-    bool again = *called == payload->index + 1;
+    /* A run may begin with what an earlier one left waiting, at any attempt. */
+    bool again = *called == payload->index + 1, first = *called == 0;
     SIM_CHECK("handled_in_order", *called <= payload->index + 1,
               "partition %u: record %u after record %u of the same key", payload->partition,
               payload->index, *called - 1);
     SIM_CHECK("handled_in_order",
-              tries == (again ? *attempted + 1 : 0) && tries < input->max_attempts,
+              (first || tries == (again ? *attempted + 1 : 0)) && tries < input->max_attempts,
               "partition %u, record %u: attempt %u", payload->partition, payload->index, tries);
     *called = payload->index + 1;
     *attempted = tries;
@@ -185,7 +186,7 @@ strid_outcome sim_handler_chain(strid_context *ctx, const strid_record *record, 
     if (sim_world->crash.dead)
         return STRID_DONE;
     struct sim_record *of = record_of(record, &payload);
-    sim_crash_enter(of);
+    sim_crash_enter(of, payload.partition);
     strid_outcome outcome = chain(ctx, record, &payload, of);
     sim_crash_leave(false);
     return outcome;
@@ -261,7 +262,7 @@ strid_outcome sim_handler_count(strid_context *ctx, const strid_record *record, 
     if (sim_world->crash.dead)
         return STRID_DONE;
     struct sim_record *of = record_of(record, &payload);
-    sim_crash_enter(of);
+    sim_crash_enter(of, payload.partition);
     strid_outcome outcome = count(ctx, &payload, of);
     sim_crash_leave(true);
     return outcome;

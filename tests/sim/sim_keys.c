@@ -2,8 +2,11 @@
 
 #include "base/memory.h"
 
+#include "runtime/worker_retry.h"
+
 #include "sim_handler.h"
 #include "sim_subs.h"
+#include "sim_waiting.h"
 #include "sim_world.h"
 
 enum { NAME_MAX = 320 };
@@ -40,15 +43,23 @@ static bool is_of_model(const struct key_state *state)
     return store < KEY_STORE_ENGINE && store != SIM_INPUT_STORE_AGED;
 }
 
-/* The key that an entry belongs to; NULL: it is none of the model's, or of a store whose entries
- * depend on more than progress. */
-static struct sim_compared *find(struct sim_keys *keys, strid_bytes encoded)
+/* What says which records of a key wait. */
+static bool is_waiting(const struct key_state *state)
+{
+    uint8_t store = state->store & KEY_STORE_MAX;
+    return store == WORKER_RETRY_STORE || store == WORKER_RETRY_HEAD_STORE;
+}
+
+/* The key that an entry belongs to; NULL: it is of a store whose entries depend on more than
+ * progress and what waits. `counts`: it is one of the model's. */
+static struct sim_compared *find(struct sim_keys *keys, strid_bytes encoded, bool *counts)
 {
     const struct sim_input *input = &sim_world->input;
     struct key_state state;
     bool read = key_get_state(encoded, &state);
     SIM_CHECK("state_is_whole", read, "a key of state that cannot be read");
-    if (!is_of_model(&state))
+    *counts = is_of_model(&state);
+    if (!*counts && !is_waiting(&state))
         return NULL;
     strid_bytes name = key_record_of(&state);
     for (uint32_t at = slot_of(keys, state.hash); keys->slots[at] != 0;
@@ -63,17 +74,17 @@ static struct sim_compared *find(struct sim_keys *keys, strid_bytes encoded)
 
 void sim_keys_loaded(struct sim_keys *keys, strid_bytes key, int change)
 {
-    struct sim_compared *of = find(keys, key);
+    bool counts;
+    struct sim_compared *of = find(keys, key, &counts);
     if (of == NULL)
         return;
     of->loaded = true;
-    keys->entries += (size_t)(int64_t)change;
+    if (counts)
+        keys->entries += (size_t)(int64_t)change;
 }
 
-/* What a directory holds of a key: in its blocks, where it was opened to be read, or else in the
- * store. */
-static strid_bytes stored_value(const struct directory *directory, const struct sim_key *key,
-                                uint8_t store, strid_bytes subkey, struct key_value *value)
+strid_bytes sim_keys_stored(const struct directory *directory, const struct sim_key *key,
+                            uint8_t store, strid_bytes subkey, struct key_value *value)
 {
     uint8_t bytes[KEY_STATE_HEADER + NAME_MAX], name[NAME_MAX];
     struct key_state state = {.hash = key->hash,
@@ -105,7 +116,7 @@ static uint32_t check_subkeys(const struct directory *directory, const struct si
         struct key_value value;
         bool there = expected.by[slot] != 0;
         strid_bytes stored =
-            stored_value(directory, key, SIM_INPUT_STORE_SUBS, sim_subs_name(slot), &value);
+            sim_keys_stored(directory, key, SIM_INPUT_STORE_SUBS, sim_subs_name(slot), &value);
         buffer_clear(&bytes);
         if (there)
             sim_subs_value(slot, expected.by[slot], &bytes);
@@ -124,8 +135,8 @@ static void check_chains(const struct directory *directory, uint32_t k,
 {
     static struct buffer expected;
     struct key_value value;
-    strid_bytes chains = stored_value(directory, &sim_world->input.keys[k], SIM_INPUT_STORE_CHAIN,
-                                      strid_bytes_of(NULL, 0), &value);
+    strid_bytes chains = sim_keys_stored(directory, &sim_world->input.keys[k],
+                                         SIM_INPUT_STORE_CHAIN, strid_bytes_of(NULL, 0), &value);
     buffer_clear(&expected);
     if (state->done > 0)
         sim_input_put_chains(&sim_world->input, state, &expected);
@@ -144,7 +155,7 @@ static uint32_t check_key(const struct directory *directory, uint32_t k,
     struct key_value value;
     check_chains(directory, k, state);
     int64_t count = 0;
-    strid_bytes number = stored_value(directory, key, SIM_INPUT_STORE_COUNT, plain, &value);
+    strid_bytes number = sim_keys_stored(directory, key, SIM_INPUT_STORE_COUNT, plain, &value);
     if (value.kind == STRID_STATE_I64)
         memcpy(&count, number.data, sizeof count);
     SIM_CHECK("state_is_progress",
@@ -154,7 +165,7 @@ static uint32_t check_key(const struct directory *directory, uint32_t k,
               (unsigned long long)state->done);
     double half = 0;
     bool has_half = state->done > 0 && sim_handler_has_half(state->done);
-    number = stored_value(directory, key, SIM_INPUT_STORE_HALF, plain, &value);
+    number = sim_keys_stored(directory, key, SIM_INPUT_STORE_HALF, plain, &value);
     if (value.kind == STRID_STATE_F64)
         memcpy(&half, number.data, sizeof half);
     SIM_CHECK("state_is_progress",
@@ -173,7 +184,8 @@ static void mark_folded(struct sim_keys *keys, const struct directory *directory
         return;
     fold_sort(directory->fold);
     while (fold_next(directory->fold, &op)) {
-        struct sim_compared *of = find(keys, op.key);
+        bool counts;
+        struct sim_compared *of = find(keys, op.key, &counts);
         if (of != NULL)
             of->folded = true;
     }
@@ -189,12 +201,16 @@ size_t sim_keys_check(struct sim_keys *keys, const struct directory *directory,
         same[v] = memcmp(keys->applied[v], applied[v], sizeof applied[v]) == 0;
     memcpy(keys->applied, applied, sizeof(sim_coverage));
     mark_folded(keys, directory);
+    keys->waiting = 0;
     for (uint32_t k = 0; k < input->key_count; k++) {
         struct sim_compared *of = &keys->compared[k];
         uint32_t vshard = input->keys[k].hash >> 24;
         if (!same[vshard] || of->loaded || of->folded) {
             struct sim_state state;
-            sim_input_state(input, k, applied[vshard], &state);
+            uint32_t in[SIM_INPUT_PARTITIONS_MAX];
+            memcpy(in, applied[vshard], sizeof in);
+            of->waiting = sim_waiting_take(directory, k, in);
+            sim_input_state(input, k, in, &state);
             if (of->loaded || of->folded || memcmp(&state, &of->state, sizeof state) != 0) {
                 of->entries = check_key(directory, k, &state);
                 of->state = state;
@@ -203,6 +219,7 @@ size_t sim_keys_check(struct sim_keys *keys, const struct directory *directory,
             of->folded = false;
         }
         entries += of->entries;
+        keys->waiting += of->waiting;
     }
     return entries;
 }

@@ -173,8 +173,10 @@ static enum ending step_through(struct sim_world *world, uint64_t *healed_at)
     uint64_t take_at = sim_random_chance(random, 4) ? sim_random_log(random, 1, 4000) : UINT64_MAX;
     uint64_t leave_at = UINT64_MAX; /* for other partitions than it has now */
     for (uint32_t p = 0; p < world->input.partition_count; p++)
-        if (world->source.partitions[p].taken)
+        if (world->source.partitions[p].taken) { /* what waits of it is not this run's either */
+            (void)atomic_fetch_add_explicit(&run->partitions[p].epoch, 1, memory_order_release);
             leave_at = sim_random_log(random, 1, LEAVE_STEPS_MAX);
+        }
     uint32_t stop = sim_random_chance(random, 3) ? RUN_HALT : RUN_DRAIN;
     while (!is_over(world)) {
         (void)sim_step(world);
@@ -216,7 +218,7 @@ static bool all_is_read(const struct sim_world *world)
     return true;
 }
 
-/* One run, from opening to its end. Returns whether all is read and durable. */
+/* One run, from opening to its end. Returns whether all is read, settled and durable. */
 static bool live_once(struct sim_world *world, uint64_t *healed_at)
 {
     strid_error err = STRID_ERROR_INIT;
@@ -228,7 +230,9 @@ static bool live_once(struct sim_world *world, uint64_t *healed_at)
     }
     sim_check_recovered(world, false);
     enum ending ending = step_through(world, healed_at);
-    bool read = ending == ENDING_FINISHED && all_is_read(world);
+    /* One that was asked to end leaves what waits. */
+    bool read =
+        ending == ENDING_FINISHED && all_is_read(world) && run_stop(world->run) == RUN_CONTINUE;
     if (read && world->crashes == 0) {
         ending = ENDING_POWER_LOSS; /* no seed without a crash */
         read = false;

@@ -123,6 +123,8 @@ static void make_definition(struct sim_world *world)
     }
     definition->durability = (strid_durability)(STRID_DURABILITY_DURABLE + world->seed % 3);
     definition->max_attempts = world->input.max_attempts;
+    definition->retry.min_ms = 1 + (int64_t)(world->seed % 5);
+    definition->retry.max_ms = definition->retry.min_ms << world->seed % 4;
     definition->source = (struct source_definition){
         .ops = world->input.unordered ? &sim_unordered_ops : &sim_source_ops,
         .url = memory_copy_text("sim:"),

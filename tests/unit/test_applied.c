@@ -140,6 +140,7 @@ Test(applied, nothing_is_acknowledged_before_it_is_synced)
     unordered_source_lay(&source, 0, id(1, 1), "k", "v");
     unordered_source_lay(&source, 0, id(1, 2), "k", "v");
     struct agent *committer = committer_agent(at.run->committer);
+    pump(&at.run->workers[0].agent, 1); /* looks for what waits, which the reader waits for */
     pump(&at.run->readers[0].agent, 2);
     pump(&at.run->workers[0].agent, 2);
     at.now_ns += 1000000000;

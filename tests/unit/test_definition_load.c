@@ -117,7 +117,9 @@ static const char whole[] = "name: all\n"
                             "  - { filter: { field: k, equals: 5, exists: true } }\n"
                             "  - { on: b, forward: { to: two } }\n"
                             "dlq: { url: sunk:dead, to: 'a&b' }\n"
-                            "retry: { max_attempts: 7 }\n";
+                            "retry: { max_attempts: 7, backoff: [1s, 0, 2m], max_parked: 9,\n"
+                            "         max_parked_bytes: 1MiB }\n"
+                            "ordering: none\n";
 
 Test(definition_load, every_key_arrives)
 {
@@ -132,6 +134,12 @@ Test(definition_load, every_key_arrives)
     cr_assert_eq(definition->routes[0].timeout_ms, 2000);
     cr_assert_lt(definition->routes[1].timeout_ms, 0);
     cr_assert_eq(definition->workers, 3);
+    const struct retry_definition *retry = &definition->retry;
+    cr_assert_eq(definition->max_attempts, 7);
+    cr_assert(retry->step_count == 3 && retry->steps_ms[0] == 1000 && retry->steps_ms[1] == 0 &&
+              retry->steps_ms[2] == 120000);
+    cr_assert(retry->max_parked == 9 && retry->max_parked_bytes == 1 << 20);
+    cr_assert_eq(retry->ordering, STRID_ORDERING_NONE);
     cr_assert_str_eq(definition->state_url, "rocksdb:./state");
     cr_assert_eq(definition->max_attempts, 7);
     cr_assert_str_eq(definition->dlq_url, "sunk:dead?to=a%26b");
@@ -215,7 +223,8 @@ Test(definition_load, an_unknown_key_names_the_nearest)
         {WHOLE "  \n# a comment\nrety: {}\n", "6:1: unknown key \"rety\"; did you mean \"retry\"?"},
         {"zzzzzz: 1\n" WHOLE,
          "1:1: unknown key \"zzzzzz\"; known are name, delivery, memory, watchdog, drain_timeout, "
-         "unrouted, timeout, on_timeout, source, state, handlers, sink, dlq, retry, workers"},
+         "unrouted, timeout, on_timeout, ordering, source, state, handlers, sink, dlq, retry, "
+         "workers"},
         {NAME "source: { url: fake:x, fromat: raw }\n" HANDLERS,
          "2:24: unknown key \"fromat\" in \"source\"; did you mean \"format\"?"},
         {NAME "source:\n  url: fake:x\n  nubmer: 4\n" HANDLERS,

@@ -107,6 +107,8 @@ Test(suspect, waits_until_the_other_workers_stand_still)
     start(&suspects, 40, 0);
     struct run *run = suspects.at.run;
     struct worker *owner = NULL;
+    for (uint32_t w = 0; w < WORKERS; w++)
+        (void)agent_pump(&run->workers[w].agent); /* looks for what waits */
     (void)agent_pump(&run->readers[0].agent);
     for (uint32_t w = 0; w < WORKERS; w++) {
         (void)agent_pump(&run->workers[w].agent);

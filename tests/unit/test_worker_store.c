@@ -221,6 +221,7 @@ Test(subkey_state, writes_of_a_failed_attempt_are_dropped)
     struct script script;
     begin(&at, &script);
     handle(&script, "k", retry_once);
+    turn(&at, 300); /* for the pause between two attempts */
     handle(&script, "k", look_at_nothing);
     runtime_case_fini(&at);
 }

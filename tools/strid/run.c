@@ -68,6 +68,9 @@ static void put_summary_json(const struct command_call *call, const strid_pipeli
     output_number("retried", stats->retried);
     output_number("timed_out", stats->timed_out);
     output_number("dead_lettered", stats->dead_lettered);
+    output_number("handed_over", stats->handed_over);
+    output_number("waiting", stats->waiting);
+    output_number("parked", stats->parked);
     output_number("replayed", stats->replayed);
     output_number("outputs", stats->outputs);
     output_number("elapsed_ms", stats->elapsed_ms);
@@ -97,6 +100,14 @@ static void say_summary(const struct command_call *call, const strid_pipeline_st
         buffer_printf(&text, " %s", parts[i].name);
     }
     talk_say("%s: %.*s", call->arguments[0], (int)text.len, (const char *)text.data);
+    if (stats->waiting > 0) {
+        buffer_clear(&text);
+        output_grouped(&text, stats->waiting);
+        buffer_printf(&text, " still wait for another attempt, ");
+        output_grouped(&text, stats->parked);
+        talk_say("%.*s are parked behind them: the next run goes on with them", (int)text.len,
+                 (const char *)text.data);
+    }
     buffer_fini(&text);
     if (stats->dead_lettered > 0)
         talk_say("see the dead letters: strid dlq list %s", call->arguments[0]);

@@ -145,6 +145,9 @@ static void put_stats_json(const strid_state_stats *stats)
     output_number("disk_bytes", stats->disk_bytes);
     output_number("cache_hits", stats->cache_hits);
     output_number("cache_misses", stats->cache_misses);
+    output_number("waiting", stats->waiting);
+    output_number("parked", stats->parked);
+    output_number("parked_bytes", stats->parked_bytes);
     output_name("stores");
     buffer_put_u8(&output_buffer, '[');
     for (uint32_t i = 0; i < stats->store_count; i++) {
@@ -234,6 +237,11 @@ static void put_stats_text(const strid_state_stats *stats)
     put_figure("outbox bytes", stats->outbox_bytes, "");
     put_figure("disk", stats->disk_bytes, " bytes");
     put_cache_text(stats);
+    if (stats->waiting > 0) {
+        put_figure("waiting", stats->waiting, " records");
+        put_figure("parked", stats->parked, " records");
+        put_figure("parked bytes", stats->parked_bytes, "");
+    }
     for (unsigned i = 0; i < sizeof stats->level_files / sizeof stats->level_files[0]; i++)
         if (stats->level_files[i] > 0) {
             buffer_printf(&output_buffer, "level %-10u %" PRIu64 " files, ", i,

@@ -94,6 +94,9 @@ typedef struct strid_state_stats {
     uint64_t cache_misses;
     uint64_t outbox_entries; /* dead letters that the next run sends */
     uint64_t outbox_bytes;
+    uint64_t waiting;      /* records that wait for another attempt */
+    uint64_t parked;       /* records that are parked behind them */
+    uint64_t parked_bytes; /* of both */
 } strid_state_stats;
 
 /** @brief Counts everything, by a whole scan. @param[out] stats lives until the reader is closed.

@@ -49,6 +49,14 @@ typedef enum strid_on_timeout {
     STRID_ON_TIMEOUT_ABORT        /* the process ends at once, by abort() */
 } strid_on_timeout;
 
+/* What may pass a record that waits for its next attempt (docs/failure.md). */
+typedef enum strid_ordering {
+    STRID_ORDERING_DEFAULT = 0, /* the pipeline file's, or by key */
+    STRID_ORDERING_KEY,         /* records of other keys; those of its own are parked behind it */
+    STRID_ORDERING_PARTITION,   /* records of other partitions; needs one worker */
+    STRID_ORDERING_NONE         /* every other record */
+} strid_ordering;
+
 /* Grows at its end: a program that was built with an older header hands over a smaller one. */
 typedef struct strid_pipeline_options {
     uint32_t struct_size;
@@ -68,6 +76,13 @@ typedef struct strid_pipeline_options {
     int64_t timeout_ms; /* of a handler's call; 0: the pipeline file's, or none */
     strid_on_timeout on_timeout;
     strid_unrouted unrouted;
+    strid_ordering ordering;
+    int64_t retry_min_ms;          /* pauses between attempts, exponential with jitter; 0: 100 */
+    int64_t retry_max_ms;          /* 0: 30,000 */
+    const int64_t *retry_steps_ms; /* or fixed pauses, the last of which goes on; copied */
+    size_t retry_step_count;       /* at most 32; 0: exponential */
+    uint64_t max_parked;           /* of a partition, waiting ones included; 0: 100,000 */
+    uint64_t max_parked_bytes;     /* 0: 256 MiB */
 } strid_pipeline_options;
 
 #define STRID_PIPELINE_OPTIONS_INIT .struct_size = sizeof(strid_pipeline_options)
@@ -145,8 +160,24 @@ STRID_API STRID_NODISCARD strid_status strid_pipeline_on(strid_pipeline *pipelin
                                                          strid_error *err);
 
 /**
- * @brief Runs until a bounded source ends, strid_pipeline_stop() is called or something fails for
- * good. Called again it goes on where the last run ended.
+ * Called instead of making a record whose handlers asked for another attempt wait. True: the host
+ * has taken it over; it counts as handled, without changes or outputs, and is not tried again here.
+ * False: it waits as without a hook.
+ * @param record valid until it returns. @param attempts that failed. @param reason may be "".
+ * Thread safety: called by several workers at once, by one at a time for each key.
+ */
+typedef bool (*strid_retry_hook)(void *user, const strid_record *record, uint32_t attempts,
+                                 const char *reason);
+
+/** @brief Sets the hook for retries, NULL removes it; before the pipeline runs. The last attempt
+ * (`max_attempts`) is dead-lettered without it. */
+STRID_API void strid_pipeline_set_retry_hook(strid_pipeline *pipeline, strid_retry_hook hook,
+                                             void *user);
+
+/**
+ * @brief Runs until a bounded source has ended and no record waits for another attempt,
+ * strid_pipeline_stop() is called or something fails for good. Called again it goes on where the
+ * last run ended.
  * @retval STRID_OK ended or drained; all that was handled is durable. @retval STRID_ECANCELLED
  * stopped at once.
  */
@@ -184,6 +215,10 @@ typedef struct strid_pipeline_stats {
     uint64_t level0_files;   /* sorted files that still overlap, when last looked at */
     uint64_t outbox_entries; /* dead letters that the dead-letter queue has not taken yet */
     uint64_t outbox_bytes;
+    uint64_t handed_over;  /* to the retry hook */
+    uint64_t waiting;      /* records that wait for another attempt now */
+    uint64_t parked;       /* records that are parked behind them now */
+    uint64_t parked_bytes; /* of both */
 } strid_pipeline_stats;
 
 /** @brief Figures of the current or last run; a snapshot, not exact while running. Thread safety:

@@ -59,6 +59,17 @@ Test(engine_options, bad_values_are_refused)
     options = plain;
     options.durability = (strid_durability)4;
     check_refused(&options, "4 is no durability");
+    options = plain;
+    options.ordering = (strid_ordering)4;
+    check_refused(&options, "4 is no ordering");
+    options = plain;
+    options.retry_min_ms = 50000;
+    check_refused(&options, "a backoff from 50000 ms to 30000 ms");
+    options = plain;
+    options.retry_step_count = 33;
+    check_refused(&options, "a backoff of 33 steps: expected 1 to 32");
+    options.retry_step_count = 1;
+    check_refused(&options, "a backoff of 1 steps");
 }
 
 struct told {

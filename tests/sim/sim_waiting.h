@@ -1,0 +1,16 @@
+/* Which records wait or are parked, as a directory says: progress covers them, and they have had no
+ * effect yet. */
+#ifndef SIM_WAITING_H
+#define SIM_WAITING_H
+
+#include "sim_world.h"
+
+/* Reads what waits under key `k`, marks these records, and no others of the key, and takes them out
+ * of `applied` (per partition: how many records are in). They are the last ones of their key and
+ * partition that progress covers. Returns how many there are. */
+uint32_t sim_waiting_take(const struct directory *directory, uint32_t k, uint32_t *applied);
+
+/* Nothing waits: no entry of the engine's stores is left. */
+void sim_waiting_check_none(void);
+
+#endif
