@@ -238,6 +238,8 @@ static strid_outcome count(strid_context *ctx, const struct sim_payload *in, str
         return STRID_DONE;
     if (sim_world->knobs.subs)
         sim_subs_handle(ctx, SIM_INPUT_STORE_SUBS, (uint64_t)done);
+    if (sim_world->knobs.subs && outcome_of(of, strid_attempt(ctx)) != STRID_DONE)
+        sim_subs_spoil(ctx, SIM_INPUT_STORE_SUBS);
     if (ctx->failed)
         return STRID_DONE;
     SIM_CHECK("state_seen",

@@ -4,7 +4,7 @@
 
 #include "sim_world.h"
 
-enum { TOUCHED = 2, LONG_MAX = 300 };
+enum { TOUCHED = 2, SPOILED = 40, LONG_MAX = 300 };
 
 strid_bytes sim_subs_name(uint32_t slot)
 {
@@ -141,4 +141,18 @@ void sim_subs_handle(strid_context *ctx, strid_store store, uint64_t done)
     if (!ctx->failed && by % 2 == 0)
         scan(ctx, store, &expected, by, from,
              from + (uint32_t)(mix(by, 6) % (SIM_SUBS - from)) + 1);
+}
+
+void sim_subs_spoil(strid_context *ctx, strid_store store)
+{
+    for (uint32_t i = 0; i < SPOILED && !ctx->failed; i++) {
+        uint8_t name[] = {'a', (uint8_t)i, 'z'};
+        strid_bytes subkey = strid_bytes_of(name, sizeof name), value;
+        strid_status status = strid_state_put_sub(ctx, store, subkey, subkey);
+        SIM_CHECK("state_seen",
+                  status == STRID_OK &&
+                      strid_state_get_sub(ctx, store, subkey, &value) == STRID_STATE_BYTES &&
+                      strid_bytes_equal(value, subkey),
+                  "not the subkey that was just put");
+    }
 }

@@ -28,4 +28,7 @@ strid_state_kind sim_subs_kind(uint32_t slot);
 /* Checks what a scan sees after `done` records, writes what the next one does, and checks again. */
 void sim_subs_handle(strid_context *ctx, strid_store store, uint64_t done);
 
+/* Many subkeys in a try that must take no effect. */
+void sim_subs_spoil(strid_context *ctx, strid_store store);
+
 #endif
