@@ -6,7 +6,10 @@
 
 #include <hiredis/hiredis.h>
 
+#include <signal.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "support/fault_proxy.h"
 #include "support/redis_server.h"
@@ -170,6 +173,20 @@ Test(redis_connection, writing_to_a_dead_server_raises_no_signal)
     fault_proxy_cut_all(proxy, FAULT_PROXY_CUT_CLOSE);
     cr_assert(support_wait(is_back, NULL, 20000), "%s", err.message);
     expect_text(ASK("PING"), "PONG");
+}
+
+/* The peer is gone for certain before the write: a pair, whose other end is closed. */
+Test(redis_connection, write_to_a_closed_peer_raises_no_signal)
+{
+    int ends[2];
+    size_t sent = 0;
+    struct sigaction usual = {.sa_handler = SIG_DFL};
+    cr_assert_eq(sigaction(SIGPIPE, &usual, NULL), 0);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    struct redis_socket socket = {.fd = ends[0]};
+    cr_assert_eq(close(ends[1]), 0);
+    cr_assert_eq(redis_socket_send(&socket, "x", 1, &sent, &err), STRID_EUNREACHABLE);
+    redis_socket_close(&socket);
 }
 
 Test(redis_connection, silence_ends_it_after_the_timeout)
