@@ -96,7 +96,8 @@ static strid_status source_dlq_url(strid_source *self, char *out, size_t size)
 
 const strid_source_ops file_source_ops = {
     .abi_version = STRID_SOURCE_ABI_VERSION,
-    .flags = STRID_SOURCE_REPLAYABLE | STRID_SOURCE_BOUNDED | STRID_SOURCE_PADDED,
+    .flags =
+        STRID_SOURCE_REPLAYABLE | STRID_SOURCE_BOUNDED | STRID_SOURCE_PADDED | STRID_SOURCE_PRIVATE,
     .name = "file",
     .summary = "Lines of a file, or of the files of a directory",
     .options = file_source_config,

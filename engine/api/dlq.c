@@ -1,5 +1,6 @@
 #include "api/dlq.h"
 
+#include "api/dlq_marks.h"
 #include "api/letter_ids.h"
 #include "base/error.h"
 
@@ -36,6 +37,7 @@ strid_status dlq_refuse(const strid_pipeline *pipeline, const struct sink_defini
 
 struct listing {
     struct letter_ids ids;
+    struct dlq_marks *marks; /* NULL: none, or not known */
     strid_dead_letter_fn fn;
     void *user;
 };
@@ -45,7 +47,13 @@ static bool list_letter(void *user, const strid_output *letter)
     struct listing *listing = user;
     if (letter->id.len > 0 && !letter_ids_add(&listing->ids, letter->id))
         return true; /* the same letter once more */
-    return listing->fn(listing->user, letter);
+    if (letter->dead_letter == NULL || listing->marks == NULL)
+        return listing->fn(listing->user, letter);
+    strid_dead_letter origin = *letter->dead_letter;
+    strid_output output = *letter;
+    origin.replayed = dlq_marks_has(listing->marks, letter->id);
+    output.dead_letter = &origin;
+    return listing->fn(listing->user, &output);
 }
 
 strid_status strid_dlq_list(strid_pipeline *pipeline, strid_dead_letter_fn fn, void *user,
@@ -55,9 +63,10 @@ strid_status strid_dlq_list(strid_pipeline *pipeline, strid_dead_letter_fn fn, v
     STRID_TRY(dlq_find(pipeline, &dlq, err));
     if (dlq.definition == NULL || dlq.definition->ops->browse == NULL)
         return dlq_refuse(pipeline, dlq.definition, "listed", err);
-    struct listing listing = {.fn = fn, .user = user};
+    struct listing listing = {.marks = dlq_marks_open(pipeline), .fn = fn, .user = user};
     strid_status status = dlq.definition->ops->browse(&dlq.args, list_letter, &listing, err);
     letter_ids_fini(&listing.ids);
+    dlq_marks_close(listing.marks);
     return status;
 }
 

@@ -87,6 +87,14 @@ static const strid_option purge_flags[] = {
     SWITCH("dry-run", dry_run, "List what would be deleted, and delete nothing."),
     {0}};
 
+static const strid_option replay_flags[] = {
+    DLQ_FILTERS,
+    SWITCH("all", all, "All dead letters, instead of a filter."),
+    SWITCH("again", again, "Also those that were handed back before."),
+    SWITCH("yes", yes, "Really: without it nothing is handed back."),
+    SWITCH("dry-run", dry_run, "List what would be handed back, and hand nothing back."),
+    {0}};
+
 static const strid_option no_flags[] = {{0}};
 
 const struct command command_table[] = {
@@ -128,6 +136,12 @@ const struct command command_table[] = {
      "ID is the dead letter's id or its position, as `dlq list` prints them; without it all that "
      "the filters leave. Exit 1 where there is none.",
      "strid dlq show totals.yaml 1048576", dlq_show},
+    {"dlq replay", "FILE", 1, 1, replay_flags, "Hand dead letters back to the pipeline.",
+     "The pipeline must not be running; its next run handles the original bytes as if they had "
+     "never been tried. Which ones is said by filters or by --all. Each letter is handed back once "
+     "(but for --again), and `dlq list` then shows it as replayed. For sources of files; nothing "
+     "is written to the source or to the dead-letter file.",
+     "strid dlq replay totals.yaml --reason rejected --yes", dlq_replay},
     {"dlq purge", "FILE", 1, 1, purge_flags, "Delete dead letters for good.",
      "The pipeline must not be running. Which ones is said by filters or by --all. A crash leaves "
      "each dead-letter file as it was or without them.",

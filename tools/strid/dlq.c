@@ -20,6 +20,8 @@ struct listing {
     const char *wanted; /* NULL: all; else an id or a position */
     struct dlq_filter filter;
     uint64_t found;
+    bool quiet; /* counted only */
+    strid_dlq_replayed replayed;
 };
 
 static void put_json(const strid_output *letter)
@@ -51,6 +53,10 @@ static void put_json(const strid_output *letter)
         output_text("pipeline", origin->pipeline);
     if (origin->node != NULL)
         output_text("node", origin->node);
+    if (origin->replayed) {
+        output_name("replayed");
+        buffer_printf(&output_buffer, "true");
+    }
     buffer_put_u8(&output_buffer, '}');
     output_line();
 }
@@ -74,6 +80,8 @@ static void put_short(const strid_output *letter)
     output_plain(strid_bytes_of(letter->value.data, shown));
     if (shown < letter->value.len)
         buffer_printf(&output_buffer, "...");
+    if (origin->replayed)
+        buffer_printf(&output_buffer, "\treplayed");
     output_line();
 }
 
@@ -112,6 +120,8 @@ static void put_long(const strid_output *letter)
     output_line();
     put_moment("first failure", origin->first_failure_ms);
     put_moment("last failure", origin->last_failure_ms);
+    if (origin->replayed)
+        put_part("replayed", strid_bytes_of_text("yes"));
     if (letter->key.data != NULL)
         put_part("key", letter->key);
     put_part("value", letter->value);
@@ -124,13 +134,15 @@ static bool take_letter(void *user, const strid_output *letter)
          (letter->dead_letter == NULL || !dlq_filter_is_named(letter, listing->wanted))) ||
         !dlq_filter_take(&listing->filter, letter))
         return listing->filter.left > 0;
+    listing->found++;
+    if (listing->quiet)
+        return true;
     if (listing->call->json)
         put_json(letter);
     else if (listing->whole)
         put_long(letter);
     else
         put_short(letter);
-    listing->found++;
     return true;
 }
 
@@ -188,24 +200,78 @@ enum command_exit dlq_show(const struct command_call *call)
     return COMMAND_FAILED;
 }
 
-enum command_exit dlq_purge(const struct command_call *call)
+/* Whether it was said which letters, and that it is meant. */
+static bool is_meant(const struct command_call *call, const char *what)
 {
-    struct listing listing = {.call = call};
     bool filtered = dlq_filter_is_any(call);
     if (filtered == call->all) {
         talk_error(filtered ? "--all and a filter contradict each other: give one of them"
                             : "which dead letters? give a filter such as --reason not_json, or "
                               "--all");
-        return COMMAND_USAGE;
+        return false;
     }
     if (!call->dry_run && !call->yes) {
-        talk_error("this deletes dead letters for good: add --yes, or --dry-run to see which");
-        return COMMAND_USAGE;
+        talk_error("this %s: add --yes, or --dry-run to see which", what);
+        return false;
     }
+    return true;
+}
+
+enum command_exit dlq_purge(const struct command_call *call)
+{
+    struct listing listing = {.call = call};
+    if (!is_meant(call, "deletes dead letters for good"))
+        return COMMAND_USAGE;
     enum command_exit code = call->dry_run ? go_through(&listing, strid_dlq_list, take_letter)
                                            : go_through(&listing, strid_dlq_purge, choose_letter);
     if (code == COMMAND_FINE)
         talk_say("%" PRIu64 " dead letters %s", listing.found,
                  call->dry_run ? "would be deleted" : "deleted");
     return code;
+}
+
+/* What a dry run lists, and what is told with --json: those that go. */
+static bool replay_letter(void *user, const strid_output *letter)
+{
+    struct listing *listing = user;
+    bool passed =
+        letter->dead_letter != NULL && letter->dead_letter->replayed && !listing->call->again;
+    uint64_t before = listing->found;
+    if (!passed)
+        (void)take_letter(user, letter);
+    return listing->call->dry_run ? listing->filter.left > 0 : listing->found > before;
+}
+
+static strid_status replay(strid_pipeline *pipeline, strid_dead_letter_fn fn, void *user,
+                           strid_error *err)
+{
+    struct listing *listing = user;
+    return strid_dlq_replay(pipeline, listing->call->again, fn, user, &listing->replayed, err);
+}
+
+enum command_exit dlq_replay(const struct command_call *call)
+{
+    struct listing listing = {.call = call, .quiet = !call->dry_run && !call->json};
+    if (!is_meant(call, "hands dead letters back, which are then handled again"))
+        return COMMAND_USAGE;
+    enum command_exit code =
+        go_through(&listing, call->dry_run ? strid_dlq_list : replay, replay_letter);
+    const strid_dlq_replayed *replayed = &listing.replayed;
+    if (call->dry_run && code == COMMAND_FINE)
+        talk_say("%" PRIu64 " dead letters would be handed back", listing.found);
+    if (call->dry_run || (code != COMMAND_FINE && replayed->replayed == 0))
+        return code;
+    talk_say("%" PRIu64 " dead letters handed back: the next run handles them", replayed->replayed);
+    if (replayed->unreadable > 0)
+        talk_error("%" PRIu64 " are still unreadable for this pipeline, and were left",
+                   replayed->unreadable);
+    if (replayed->orphaned > 0)
+        talk_error("%" PRIu64 " were read from files that the source does not have any more, and "
+                   "were left",
+                   replayed->orphaned);
+    if (replayed->left > 0)
+        talk_error("%" PRIu64 " are left: run it again", replayed->left);
+    return code == COMMAND_FINE && replayed->unreadable + replayed->orphaned + replayed->left > 0
+               ? COMMAND_FAILED
+               : code;
 }

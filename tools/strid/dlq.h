@@ -6,6 +6,7 @@
 
 enum command_exit dlq_list(const struct command_call *call);
 enum command_exit dlq_show(const struct command_call *call);
+enum command_exit dlq_replay(const struct command_call *call);
 enum command_exit dlq_purge(const struct command_call *call);
 
 #endif

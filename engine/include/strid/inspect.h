@@ -117,6 +117,28 @@ STRID_API STRID_NODISCARD strid_status strid_dlq_list(strid_pipeline *pipeline,
                                                       strid_dead_letter_fn fn, void *user,
                                                       strid_error *err);
 
+/* What became of the letters that strid_dlq_replay() was to hand back. */
+typedef struct strid_dlq_replayed {
+    uint64_t replayed;
+    uint64_t unreadable; /* left: the pipeline's format still cannot read them */
+    uint64_t orphaned;   /* left: the source no longer has what they were read from */
+    uint64_t left;       /* for another call, which is needed where they are very many */
+} strid_dlq_replayed;
+
+/**
+ * @brief Hands dead letters back to the node, which must not be running: those for which `fn`
+ * returns true, of those that were not handed back before (`again`: of all). The next run handles
+ * their original bytes as if they had never been tried, and the letters are marked, in one atomic
+ * write each; neither the source nor the queue is written to.
+ * @param[out] result also after an error: what was handed back until then.
+ * @retval STRID_EBUSY the node is running. @retval STRID_ENOTFOUND it has no state.
+ * @retval STRID_EUNSUPPORTED not for this source yet, or no state on disk, or no queue to be read.
+ */
+STRID_API STRID_NODISCARD strid_status strid_dlq_replay(strid_pipeline *pipeline, bool again,
+                                                        strid_dead_letter_fn fn, void *user,
+                                                        strid_dlq_replayed *result,
+                                                        strid_error *err);
+
 /**
  * @brief Takes dead letters out of the queue for good: those for which `fn` returns true. A crash
  * leaves each file of the queue as it was or without them.

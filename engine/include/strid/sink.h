@@ -30,6 +30,7 @@ typedef struct strid_dead_letter {
     uint32_t attempts; /* how often a handler was called with it */
     const char *pipeline;
     const char *node;
+    bool replayed; /* it was handed back (strid_dlq_list() of a node that does not run) */
 } strid_dead_letter;
 
 /* One output. Everything lives until write returns. */

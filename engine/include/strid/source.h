@@ -15,7 +15,9 @@
 
 #define STRID_SOURCE_REPLAYABLE 1u /* can start again at any position it once delivered */
 #define STRID_SOURCE_BOUNDED 2u    /* poll returns STRID_EOF at some time */
-#define STRID_SOURCE_PADDED 4u     /* 64 bytes behind every value may be read (not written) */
+/* Nobody else reads it: dead letters are handed back through the node's own state. */
+#define STRID_SOURCE_PRIVATE 16u
+#define STRID_SOURCE_PADDED 4u /* 64 bytes behind every value may be read (not written) */
 /* Positions come in any order, and again until they are acknowledged one by one (competing
  * consumers). What was acknowledged never comes again; ack_many, acked and pump are given. */
 #define STRID_SOURCE_UNORDERED 8u
