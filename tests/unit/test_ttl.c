@@ -251,8 +251,10 @@ static void check_changed(int64_t ttl_ms)
     cr_assert_eq(handle(&at, &script, "key-7"), 1, "it keeps its time");
     pass_ms(&at, TTL_MS);
     cr_assert_eq(handle(&at, &script, "key-8"), 0, "and no longer");
-    pass_ms(&at, 3600000); /* the longest pause between two passes */
-    turn(&at, 3000);
+    for (int pass = 0; pass < 2; pass++) { /* one may have begun before they expired */
+        pass_ms(&at, 3600000);             /* the longest pause between two passes */
+        turn(&at, 3000);
+    }
     at.now_ns = 1;
     runtime_case_start(&at);
     struct tally tally = stored(&at);
