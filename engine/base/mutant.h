@@ -43,6 +43,7 @@
     X(MUTANT_OUTBOX_IGNORED_AT_END, "finished while dead letters wait in the outbox")              \
     X(MUTANT_NOT_ALONE, "a suspect does not wait for the others to stand still")                   \
     X(MUTANT_CRASH_COUNTED, "crashes count of records that did not run alone")                     \
+    X(MUTANT_OVERTAKEN, "a record that waits is overtaken by those of its key")                    \
     X(MUTANT_FORGOTTEN_EARLY, "an applied position forgotten before its chunks returned")
 
 enum mutant {

@@ -1,6 +1,7 @@
 #include "runtime/worker_retry.h"
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "base/error.h"
 #include "runtime/reader.h"
 #include "runtime/worker_store.h"
@@ -190,7 +191,8 @@ bool worker_retry_park(struct worker *worker, const struct chunk_slot *slot)
 {
     struct worker_retry *retry = &worker->retry;
     struct waiting_key *before = find_before(worker, slot);
-    if (before == NULL || slot->fault == chunk_unmatched) /* which is only passed over */
+    if (before == NULL || MUTANT(MUTANT_OVERTAKEN) ||
+        slot->fault == chunk_unmatched) /* which is only passed over */
         return false;
     const char *fault = slot->fault == NULL ? "" : slot->fault;
     copy_record(worker, slot, 0, 0, strid_bytes_of_text(fault));
