@@ -67,6 +67,27 @@ class Dlq(CommandCase):
         self.assertEqual(self.letters(), before)
         self.assertEqual(len(self.lines()), len(before) + 3)
 
+    def test_letters_that_a_drain_leaves_are_told_and_sent_by_the_next_run(self):
+        self.strid("dlq", "purge", "totals.yaml", "--all", "--yes")
+        os.rename(self.path(self.file), self.path("away"))
+        os.mkdir(self.path(self.file))  # so that it cannot be written to
+        self.write("orders.jsonl", "no json\n", "a")
+        self.write("totals.yaml", TOTALS + "drain_timeout: 1s\n")
+        with subprocess.Popen([STRID, "run", "totals.yaml"], cwd=self.folder, text=True,
+                              stderr=subprocess.PIPE) as node:
+            for line in node.stderr:
+                if "the letters wait in the outbox" in line:
+                    break
+            node.send_signal(signal.SIGINT)
+            said = node.stderr.read()
+            self.assertEqual(node.wait(timeout=60), 1, said)
+        self.assertIn("1 dead letters wait in", said)
+        stats = self.json_lines(self.strid("state", "stats", "rocksdb:./state", "--json").out)[0]
+        self.assertEqual(stats["outbox_entries"], 1)
+        os.rmdir(self.path(self.file))
+        self.assertIn("1 dead letters of an earlier run", self.strid("run", "totals.yaml").err)
+        self.assertEqual(self.found(), ["not_json"])
+
     def test_show_by_filter(self):
         shown = self.strid("dlq", "show", "totals.yaml", "--key", "b").out
         self.assertRegex(shown, r"key +b\n")
