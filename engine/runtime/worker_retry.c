@@ -1,8 +1,8 @@
 #include "runtime/worker_retry.h"
 
 #include "base/assert.h"
-#include "base/mutant.h"
 #include "base/error.h"
+#include "base/mutant.h"
 #include "runtime/reader.h"
 #include "runtime/worker_store.h"
 
