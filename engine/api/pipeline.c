@@ -20,6 +20,7 @@ static strid_pipeline *make(struct definition *definition, const strid_pipeline_
     log_init(&pipeline->log, options->log, options->log_user);
     pthread_mutex_init(&pipeline->lock, NULL);
     pipeline->totals.struct_size = sizeof pipeline->totals;
+    pipeline->deferrals = deferral_create();
     return pipeline;
 }
 
@@ -165,6 +166,7 @@ void strid_pipeline_destroy(strid_pipeline *pipeline)
     memory_free(pipeline->sinks);
     definition_free_sink(&pipeline->dlq);
     definition_destroy(pipeline->definition);
+    deferral_destroy(pipeline->deferrals);
     pthread_mutex_destroy(&pipeline->lock);
     log_fini(&pipeline->log);
     memory_free(pipeline);

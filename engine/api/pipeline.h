@@ -3,6 +3,7 @@
 #ifndef API_PIPELINE_H
 #define API_PIPELINE_H
 
+#include "runtime/deferral.h"
 #include "runtime/run.h"
 
 struct strid_pipeline {
@@ -15,6 +16,7 @@ struct strid_pipeline {
     uint32_t sink_count;         /* without the dead-letter queue */
     struct sink_definition dlq;
     struct run *run; /* NULL: none */
+    struct deferrals *deferrals;
     strid_pipeline_stats
         totals;            /* of runs that have ended within this call of strid_pipeline_run */
     _Atomic uint32_t stop; /* how often strid_pipeline_stop was called */

@@ -154,7 +154,8 @@ static strid_status run_until_end(strid_pipeline *pipeline, strid_error *err)
                                   .clock = &clock_system,
                                   .log = &pipeline->log,
                                   .source = pipeline->source,
-                                  .sinks = pipeline->sinks};
+                                  .sinks = pipeline->sinks,
+                                  .deferrals = pipeline->deferrals};
     if (getrandom(&options.new_seed, sizeof options.new_seed, 0) < 0 ||
         getrandom(options.new_id, sizeof options.new_id, 0) < 0)
         return error_set(err, STRID_EIO, "pipeline", "the system gives no random bytes");

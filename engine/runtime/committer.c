@@ -281,7 +281,9 @@ static bool nothing_waits(const struct committer *committer)
         /* Not before it was found out, so that what the run says at its end is right. */
         bool known = atomic_load_explicit(&retry->known, memory_order_acquire);
         bool open = atomic_load_explicit(&retry->open_records, memory_order_acquire) != 0;
-        if (!known || (open && run_stop(run) == RUN_CONTINUE) ||
+        bool deferred =
+            atomic_load_explicit(&run->workers[w].deferred.open_shown, memory_order_acquire) != 0;
+        if (!known || deferred || (open && run_stop(run) == RUN_CONTINUE) ||
             storage_synced_sequence(run->storage, w) <
                 atomic_load_explicit(&retry->sequence, memory_order_relaxed))
             return false;

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "runtime/acknowledger.h"
 #include "runtime/committer.h"
+#include "runtime/deferral.h"
 #include "runtime/delivery.h"
 #include "runtime/materialiser.h"
 #include "runtime/reader.h"
@@ -59,6 +60,7 @@ strid_status run_create(const struct run_options *options, struct run **out, str
     pthread_mutex_init(&run->error_lock, NULL);
     if (gethostname(run->node, sizeof run->node - 1) != 0)
         (void)snprintf(run->node, sizeof run->node, "unknown");
+    run->deferrals = options->deferrals == NULL ? deferral_create() : options->deferrals;
     run_set_defaults(run);
     strid_status status = run_open(run, err);
     if (status == STRID_OK)
@@ -76,6 +78,8 @@ void run_destroy(struct run *run)
 {
     if (run == NULL)
         return;
+    if (run->deferrals != NULL)
+        deferral_detach_all(run->deferrals);
     for (uint32_t r = 0; run->readers != NULL && r < run->reader_count; r++)
         if (run->readers[r].run != NULL)
             reader_fini(&run->readers[r]);
@@ -89,6 +93,8 @@ void run_destroy(struct run *run)
     committer_destroy(run->committer);
     acknowledger_destroy(run->acknowledger);
     directory_close(run->directory);
+    if (run->options.deferrals == NULL)
+        deferral_destroy(run->deferrals);
     pthread_mutex_destroy(&run->error_lock);
     memory_free(run->readers);
     memory_free(run->workers);

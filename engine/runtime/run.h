@@ -43,6 +43,7 @@ struct materialiser;
 struct delivery;
 struct committer;
 struct acknowledger;
+struct deferrals;
 
 struct partition {
     strid_origin origin;
@@ -98,6 +99,7 @@ struct run_options {
     uint64_t outbox_entries, outbox_bytes; /* of a worker: it takes no chunks then */
     uint64_t outbox_refs;                  /* the same, in memory */
     uint64_t write_buffer, block_cache;
+    struct deferrals *deferrals; /* of the pipeline; NULL: the run makes its own */
     struct crash_slots_file
         *crash_memory; /* tests: takes the place of the file, outlives the run */
 };
@@ -124,6 +126,7 @@ struct run {
     struct committer *committer;
     struct acknowledger *acknowledger; /* of a source without order; else NULL */
     struct suspects suspects;
+    struct deferrals *deferrals;
     uint32_t reader_count, worker_count, delivery_count;
     uint8_t worker_of[KEY_VSHARDS];
     bool state_may_fit; /* all that is materialised may have room in the caches */

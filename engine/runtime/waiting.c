@@ -131,7 +131,7 @@ void waiting_schedule(struct waiting *waiting, struct waiting_key *key, int64_t 
 void waiting_limit(struct waiting *waiting, int64_t latest_ms)
 {
     for (size_t i = 0; i < waiting->count; i++)
-        if (waiting->heap[i]->head.due_ms > latest_ms)
+        if (waiting->heap[i]->head.due_ms > latest_ms && !waiting->heap[i]->open)
             waiting->heap[i]->head.due_ms = latest_ms;
     /* Equal times now go by the order of scheduling, from the leaves up. */
     for (size_t at = waiting->count / 2; at > 0; at--)

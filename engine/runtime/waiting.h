@@ -15,6 +15,7 @@ struct waiting_key {
     uint64_t order; /* of scheduling */
     size_t heap_at; /* where the heap holds it */
     size_t key_len;
+    bool open; /* its first record waits for its outcome: not due until scheduled */
     uint8_t key[];
 };
 
@@ -39,7 +40,7 @@ struct waiting_key *waiting_add(struct waiting *waiting, uint64_t hash, strid_by
                                 const struct retry_head *head);
 void waiting_schedule(struct waiting *waiting, struct waiting_key *key, int64_t due_ms);
 
-/* No key is due later than that. Takes its time with all of them. */
+/* No key but those that are open is due later than that. Takes its time with all of them. */
 void waiting_limit(struct waiting *waiting, int64_t latest_ms);
 
 /* One more record, of `bytes`, behind those of the key; returns its sequence. */

@@ -5,9 +5,11 @@
 #include "base/memory.h"
 #include "base/mutant.h"
 #include "runtime/committer.h"
+#include "runtime/deferral.h"
 #include "runtime/materialiser.h"
 #include "runtime/storage.h"
 #include "runtime/worker_applied.h"
+#include "runtime/worker_deferred.h"
 #include "runtime/worker_retry.h"
 
 enum { WAKE_COMMITTER_EVERY = 8 };
@@ -19,6 +21,7 @@ void worker_init(struct worker *worker, struct run *run, uint32_t index, uint64_
     worker->index = index;
     cache_init(&worker->cache, cache_bytes, run->directory->empty_state);
     route_table_init(&worker->routes, run->definition);
+    deferral_attach(run->deferrals, index, &worker->agent);
     worker->mark = &run->suspects.slots.file->slots[index];
     outbox_init(&worker->outbox);
     worker_retry_init(worker);
@@ -54,6 +57,7 @@ void worker_fini(struct worker *worker)
     }
     worker_applied_fini(worker);
     worker_retry_fini(worker);
+    worker_deferred_fini(worker);
     context_sub_fini(&worker->context);
     context_free_outgrown(&worker->context);
     buffer_fini(&worker->context.outgrown);
@@ -110,7 +114,15 @@ static uint32_t entries_of_step(const struct worker *worker)
     return CHUNK_RECORDS_MAX * (stores < 2 ? 2 : stores) +
            (run->ttl_min_ms > 0 ? WORKER_SWEEP_ENTRIES : 0) +
            (outbox_is_empty ? 0 : OUTBOX_LETTERS) +
-           (worker->retry.waiting.count > 0 ? WORKER_RETRY_RECORDS * 2 : 0);
+           (worker->retry.waiting.count > 0 ? WORKER_RETRY_RECORDS * 2 : 0) +
+           (worker->deferred.open > 0 ? WORKER_DEFERRED_RECORDS * (stores + 2) : 0);
+}
+
+/* Neither a worker that runs a suspect alone nor too many deferred outcomes are in the way. */
+static bool may_handle(struct worker *worker)
+{
+    return !(suspect_any(&worker->run->suspects) && !suspect_may_pass(worker)) &&
+           !worker_deferred_is_full(worker) && !outbox_is_full(worker);
 }
 
 /* Whether another chunk may be taken now: there is a block to collect in (strict: every other one
@@ -135,15 +147,22 @@ static bool may_go_on(struct worker *worker)
 /* The chunk to handle now; NULL: there is none, or it has to wait. */
 static struct chunk *take_chunk(struct worker *worker)
 {
-    bool suspects = suspect_any(&worker->run->suspects);
-    if (suspects && !suspect_may_pass(worker))
-        return NULL;
     struct chunk *chunk = next_chunk(worker);
-    if (suspects && chunk != NULL && !worker_suspect_is_ready(worker, chunk)) {
+    if (suspect_any(&worker->run->suspects) && chunk != NULL &&
+        !worker_suspect_is_ready(worker, chunk)) {
         worker->held = chunk;
         return NULL;
     }
     return chunk;
+}
+
+/* Records whose outcome came, then those whose time has come. */
+static int step_waiting(struct worker *worker, bool handles)
+{
+    int settled = worker->deferred.open == 0 ? 0 : worker_deferred_step(worker);
+    if (handles && !worker->context.failed)
+        settled += worker_retry_step(worker);
+    return settled;
 }
 
 int worker_do_work(void *self)
@@ -159,7 +178,8 @@ int worker_do_work(void *self)
         work += outbox_step(worker);
     if (may && run_failed(run))
         return 0;
-    struct chunk *chunk = may && !outbox_is_full(worker) ? take_chunk(worker) : NULL;
+    bool handles = may && may_handle(worker);
+    struct chunk *chunk = handles ? take_chunk(worker) : NULL;
     if (run->ttl_min_ms > 0)
         worker->now_ms = clock_wall_ms(run->clock);
     if (chunk != NULL) {
@@ -173,6 +193,7 @@ int worker_do_work(void *self)
         }
         if (!chunk->dropped)
             worker_handle_chunk(worker, chunk);
+        worker_deferred_withdraw(worker);
         if (worker->has_gate)
             suspect_leave_gate(worker);
         /* A chunk that was not handled to its end is not reported: its round stays open, and is
@@ -183,7 +204,7 @@ int worker_do_work(void *self)
         work++;
     }
     if (may && worker->retry.waiting.count > 0 && !outbox_is_full(worker)) {
-        handled = worker_retry_step(worker);
+        handled = step_waiting(worker, handles);
         if (worker->context.failed)
             return 0;
         if (handled > 0)

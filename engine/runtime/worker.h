@@ -13,9 +13,10 @@
 #include "state/cache.h"
 
 enum {
-    WORKER_RETRY_RECORDS = 64,  /* whose time has come, handled in one step */
-    WORKER_SWEEP_ENTRIES = 256, /* looked at in the store in one step */
-    WORKER_BLOCKS = 4,          /* of one worker: one is open, the others are on their way */
+    WORKER_RETRY_RECORDS = 64,    /* whose time has come, handled in one step */
+    WORKER_DEFERRED_RECORDS = 64, /* whose outcome has come, settled in one step */
+    WORKER_SWEEP_ENTRIES = 256,   /* looked at in the store in one step */
+    WORKER_BLOCKS = 4,            /* of one worker: one is open, the others are on their way */
     WORKER_PARK_NS = 10000000,
     WORKER_IDLE_NS =
         1000000, /* so long without a chunk is idle: a pause between two chunks is not */
@@ -141,6 +142,32 @@ struct worker_retry {
     _Atomic bool known; /* release, after the figures: they are those of the store */
 };
 
+/* A record whose outcome comes later, in its place: worker_deferred.c. */
+struct worker_deferral {
+    struct waiting_key *key; /* NULL: free, or pending */
+    struct context_write *writes;
+    struct context_subs subs;
+    struct buffer bytes, outputs;
+    uint32_t write_count, output_count;
+    int64_t until_ns;    /* then it has timed out */
+    strid_outcome worst; /* of those that are known */
+    bool timed_out;
+    uint32_t next_free; /* place + 1 */
+};
+
+struct worker_deferred {
+    struct worker_deferral *places;  /* NULL: nothing was ever deferred */
+    uint32_t used, first_free, open; /* place + 1 each, but `open` */
+    struct worker_deferral *pending; /* of the record in hand, or one that is to be withdrawn */
+    /* Of `pending`: */
+    const struct partition *partition;
+    strid_position position;
+    uint32_t attempt;
+    strid_token token;
+    int64_t looked_ns;
+    _Atomic uint32_t open_shown; /* release, for the committer */
+};
+
 struct worker {
     struct agent agent;
     struct run *run;
@@ -185,6 +212,7 @@ struct worker {
     } hand;
     uint64_t call_count;
     struct worker_retry retry;
+    struct worker_deferred deferred;
     struct worker_tally tally; /* of the chunk in hand, added to the counters behind it */
     struct worker_counters counters;
 };
@@ -206,6 +234,8 @@ void worker_suspect_handle(struct worker *worker, struct chunk *chunk);
 /* The same for one record, which was tried `attempt` times. context.partition is set. */
 void worker_handle_one(struct worker *worker, struct chunk_slot *slot,
                        const struct worker_found *found, uint32_t attempt);
+/* What becomes of a record, in context, by the outcome of its handlers. */
+void worker_handle_settle(struct worker *worker, struct chunk_slot *slot, strid_outcome outcome);
 /* Adds up what was handled. */
 void worker_handle_count(struct worker *worker);
 

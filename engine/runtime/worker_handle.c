@@ -7,6 +7,7 @@
 #include "base/mutant.h"
 #include "runtime/delivery.h"
 #include "runtime/worker_applied.h"
+#include "runtime/worker_deferred.h"
 #include "runtime/worker_retry.h"
 
 static void dead_letter(struct worker *worker, struct chunk_slot *slot, const char *reason,
@@ -40,7 +41,7 @@ static void dead_letter(struct worker *worker, struct chunk_slot *slot, const ch
 static strid_outcome outcome_of_late(struct worker *worker, strid_outcome outcome)
 {
     worker_count(&worker->counters.timed_out, 1);
-    if (outcome >= STRID_REJECT)
+    if (outcome >= STRID_REJECT && outcome != STRID_DEFERRED)
         return outcome;
     strid_set_reason(&worker->context, "timeout");
     return STRID_RETRY;
@@ -51,6 +52,7 @@ static strid_outcome call_handlers(struct worker *worker, struct chunk_slot *slo
 {
     const struct definition *definition = worker->run->definition;
     strid_outcome worst = STRID_DONE;
+    bool deferred = false;
     const struct route *handlers = worker->context.route;
     for (uint32_t i = 0; i < handlers->handler_count; i++) {
         const struct route_definition *route = &definition->routes[handlers->handlers[i]];
@@ -63,10 +65,18 @@ static strid_outcome call_handlers(struct worker *worker, struct chunk_slot *slo
                                  !MUTANT(MUTANT_TIMEOUT_IGNORED),
                              0))
             outcome = outcome_of_late(worker, outcome);
-        if (outcome > worst)
-            worst = outcome;
+        if (outcome > worst) {
+            if (__builtin_expect(outcome == STRID_DEFERRED, 0) && worker_deferred_confirm(worker))
+                deferred = true;
+            else
+                worst = outcome;
+        }
         if (worst >= STRID_REJECT)
             return STRID_REJECT; /* also a number that is no outcome */
+    }
+    if (__builtin_expect(deferred, 0) && worst < STRID_RETRY) {
+        worker_deferred_hold(worker, slot, worst);
+        return STRID_DEFERRED;
     }
     return worst;
 }
@@ -99,7 +109,7 @@ static void retry(struct worker *worker, struct chunk_slot *slot)
 }
 
 /* What becomes of a record whose handlers have spoken. */
-static void settle(struct worker *worker, struct chunk_slot *slot, strid_outcome outcome)
+void worker_handle_settle(struct worker *worker, struct chunk_slot *slot, strid_outcome outcome)
 {
     struct strid_context *context = &worker->context;
     switch (outcome) {
@@ -108,6 +118,8 @@ static void settle(struct worker *worker, struct chunk_slot *slot, strid_outcome
             worker_count(&worker->counters.outputs, context->output_count);
         context_merge(context);
         worker->tally.done++;
+        return;
+    case STRID_DEFERRED: /* it waits */
         return;
     case STRID_SKIP:
         context_drop(context);
@@ -156,7 +168,7 @@ static inline void handle(struct worker *worker, struct chunk_slot *slot,
     crash_slot_set(worker->mark, slot->record.position);
     strid_outcome outcome = call_handlers(worker, slot);
     if (!context->failed)
-        settle(worker, slot, outcome);
+        worker_handle_settle(worker, slot, outcome);
 }
 
 /* Whether an earlier run already applied the record: the table of its partition says how far each

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/mutant.h"
 #include "runtime/reader.h"
+#include "runtime/worker_deferred.h"
 #include "runtime/worker_store.h"
 
 enum {
@@ -101,8 +102,11 @@ static struct worker_store_key head_name(const struct waiting_key *key)
 static void put_head(struct worker *worker, const struct waiting_key *key)
 {
     struct worker_store_key name = head_name(key);
+    struct retry_head head = key->head;
+    if (key->open)
+        head.due_ms = 0; /* the next run does not know of it */
     buffer_clear(&worker->retry.bytes);
-    retry_record_put_head(&worker->retry.bytes, &key->head);
+    retry_record_put_head(&worker->retry.bytes, &head);
     worker_store_put(worker, &name,
                      &(struct key_value){.kind = STRID_STATE_BYTES,
                                          .bytes = buffer_bytes(&worker->retry.bytes)});
@@ -255,6 +259,26 @@ void worker_retry_wait(struct worker *worker, const struct chunk_slot *slot)
     publish(worker);
 }
 
+struct waiting_key *worker_retry_hold(struct worker *worker, const struct chunk_slot *slot)
+{
+    struct worker_retry *retry = &worker->retry;
+    struct waiting_key *key = retry->key;
+    if (key == NULL) {
+        const struct strid_context *context = &worker->context;
+        int64_t now_ms = clock_wall_ms(worker->run->clock);
+        copy_record(worker, slot, context->attempt, 0, strid_bytes_of_text(""));
+        key = add(worker, slot, now_ms);
+        key->head.attempt = context->attempt;
+    } else {
+        retry->again = true;
+    }
+    key->open = true;
+    put_head(worker, key);
+    waiting_schedule(&retry->waiting, key, INT64_MAX);
+    publish(worker);
+    return key;
+}
+
 static void fail_damaged(struct worker *worker, const char *what)
 {
     strid_error err = STRID_ERROR_INIT;
@@ -335,53 +359,6 @@ bool worker_retry_load(struct worker *worker)
     return true;
 }
 
-/* Fields are found in the value once more. false: the run failed. */
-static bool decode(struct worker *worker, struct chunk_slot *slot)
-{
-    struct worker_retry *retry = &worker->retry;
-    const struct decode_definition *definition = &worker->run->definition->decode;
-    strid_error err = STRID_ERROR_INIT;
-    struct decoded decoded;
-    if (definition->field_count == 0 || slot->fault != NULL)
-        return true;
-    if (retry->decoder == NULL &&
-        decoder_create(definition, false, &retry->decoder, &err) != STRID_OK) {
-        run_fail(worker->run, &err);
-        worker->context.failed = true;
-        return false;
-    }
-    strid_raw raw = {.key = slot->record.key, .value = slot->record.value};
-    decoder_decode(retry->decoder, &raw, &decoded);
-    /* Only where the pipeline was changed since: the record was readable then. */
-    slot->fault = decoded.skip ? chunk_unmatched : decoded.fault;
-    slot->record.fields = decoded.fields;
-    slot->record.field_count = definition->field_count;
-    return true;
-}
-
-/* The record as it was in its chunk. */
-static bool fill_slot(struct worker *worker, const struct retry_record *record,
-                      const struct waiting_key *key)
-{
-    struct worker_retry *retry = &worker->retry;
-    struct partition *partition = worker->context.partition;
-    struct chunk_slot *slot = &retry->slot;
-    *slot = (struct chunk_slot){.record = record->record, .hash = key->hash >> 32 << 32};
-    slot->record.origin = &partition->origin;
-    if (record->attempt == 0 &&
-        strid_bytes_equal(record->reason, strid_bytes_of_text(suspect_fault))) {
-        slot->fault = suspect_fault;
-    } else if (record->attempt == 0 && record->reason.len > 0) {
-        buffer_clear(&retry->fault);
-        buffer_put_bytes(&retry->fault, record->reason);
-        buffer_put_u8(&retry->fault, '\0');
-        slot->fault = (const char *)retry->fault.data;
-    } else if ((key->head.flags & RETRY_HEAD_PARTITION) != 0 && record->record.key.data != NULL) {
-        slot->hash = run_hash_key(worker->run, record->record.key);
-    }
-    return decode(worker, slot);
-}
-
 /* The first record of the key is done with: those behind it follow at once. */
 static void advance(struct worker *worker, struct waiting_key *key, size_t bytes, int64_t now_ms)
 {
@@ -418,9 +395,9 @@ static void handle_in_hand(struct worker *worker, const struct worker_found *fou
     suspect_leave_gate(worker);
 }
 
-/* Its first record. false: nothing more may be handled now. */
+/* Its first record, or the deferral of it is settled. false: nothing more may be handled now. */
 static bool handle_first(struct worker *worker, struct waiting_key *key, int64_t now_ms,
-                         size_t *bytes)
+                         size_t *bytes, struct worker_deferral *deferral)
 {
     struct worker_retry *retry = &worker->retry;
     struct retry_record record;
@@ -450,20 +427,32 @@ static bool handle_first(struct worker *worker, struct waiting_key *key, int64_t
     }
     worker->context.partition = partition;
     struct suspect *suspect = NULL;
-    if (suspect_any(&worker->run->suspects))
+    if (deferral == NULL && suspect_any(&worker->run->suspects))
         suspect = suspect_find(worker->run, record.partition, record.record.position);
     if (suspect != NULL && !suspect_take_gate(worker))
         return false; /* again when the others stand still */
-    if (!fill_slot(worker, &record, key))
+    if (!worker_retry_fill_slot(worker, &record, key))
         return false;
     struct worker_found found = {.route = route_find(&worker->routes, retry->slot.record.type)};
     retry->key = key;
     retry->again = false;
-    handle_in_hand(worker, &found, suspect);
+    if (deferral != NULL)
+        worker_deferred_settle(worker, &retry->slot, &found, deferral);
+    else
+        handle_in_hand(worker, &found, suspect);
     retry->key = NULL;
     if (!worker->context.failed && !retry->again)
         advance(worker, key, len, now_ms);
     return !worker->context.failed;
+}
+
+void worker_retry_finish(struct worker *worker, struct waiting_key *key,
+                         struct worker_deferral *deferral)
+{
+    size_t bytes = 0;
+    key->open = false;
+    route_table_trim(&worker->routes);
+    (void)handle_first(worker, key, clock_wall_ms(worker->run->clock), &bytes, deferral);
 }
 
 int worker_retry_step(struct worker *worker)
@@ -478,16 +467,18 @@ int worker_retry_step(struct worker *worker)
         return 0;
     /* Behind what an earlier pause could give: the clock was set back. */
     int64_t latest_ms = now_ms + backoff_longest_ms(&retry->backoff) + 1;
-    if (waiting_next_ms(&retry->waiting) > latest_ms)
+    int64_t next_ms = waiting_next_ms(&retry->waiting); /* INT64_MAX: all are open */
+    if (next_ms > latest_ms && next_ms != INT64_MAX)
         waiting_limit(&retry->waiting, latest_ms);
     route_table_trim(&worker->routes); /* no slot holds a route between two chunks */
     while (handled < WORKER_RETRY_RECORDS && bytes < STEP_BYTES_MAX &&
            run_stop(run) == RUN_CONTINUE) {
         struct waiting_key *key = waiting_due(&retry->waiting, now_ms);
-        if (key == NULL || !handle_first(worker, key, now_ms, &bytes))
+        if (key == NULL || !handle_first(worker, key, now_ms, &bytes, NULL))
             break;
         handled++;
     }
+    worker_deferred_withdraw(worker);
     worker_handle_count(worker);
     return handled;
 }

@@ -30,6 +30,18 @@ bool worker_retry_park(struct worker *worker, const struct chunk_slot *slot);
 /* The attempt in hand failed (context.attempt counts it), and another one follows after a pause. */
 void worker_retry_wait(struct worker *worker, const struct chunk_slot *slot);
 
+/* The record in hand waits for its outcome: under the name that is returned, with the attempts that
+ * context.attempt counts, and never due; in the stores it is due at once. */
+struct waiting_key *worker_retry_hold(struct worker *worker, const struct chunk_slot *slot);
+/* Its outcome is there: it is settled, and those behind it follow. */
+void worker_retry_finish(struct worker *worker, struct waiting_key *key,
+                         struct worker_deferral *deferral);
+
+/* worker_retry_slot.c: the record into retry.slot, as it was in its chunk. false: the run failed.
+ */
+bool worker_retry_fill_slot(struct worker *worker, const struct retry_record *record,
+                            const struct waiting_key *key);
+
 /* Handles records whose time has come, a bounded number; returns how many. Sets context.failed
  * where one could not be settled. */
 int worker_retry_step(struct worker *worker);

@@ -199,7 +199,7 @@ def mode_random(args, rng, folder):
 
 # What only `strid dlq` reaches, tests/integration/cli/cli_dlq.py kills it at each of them; and what
 # counts as a crash of the record in hand, test_crash_poison kills there.
-OF_OTHERS = ("dlq_", "suspect_")
+OF_OTHERS = ("dlq_", "deferred_", "suspect_")
 
 
 def crash_points(source):

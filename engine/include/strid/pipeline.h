@@ -247,6 +247,30 @@ STRID_API void strid_push_end(strid_pipeline *pipeline);
 STRID_API STRID_NODISCARD strid_status strid_take(strid_pipeline *pipeline, const char *sink,
                                                   strid_output *out);
 
+/* What a thread completes deferred outcomes with: each thread has its own. */
+typedef struct strid_completer strid_completer;
+
+/**
+ * @brief Registers a thread that completes deferred outcomes; at most 64 at a time.
+ * @return NULL: STRID_ELIMIT. Ownership: the caller, until strid_completer_destroy(), which has to
+ * come before strid_pipeline_destroy(). Thread safety: any thread.
+ */
+STRID_API strid_completer *strid_completer_create(strid_pipeline *pipeline, strid_error *err);
+
+/**
+ * @brief Says the outcome of a record that a handler deferred (strid_defer()).
+ * @param outcome STRID_DONE, _SKIP, _RETRY or _REJECT.
+ * @retval STRID_OK it counts. @retval STRID_ESTALE it came too late: the record was completed
+ * before, timed out, was withdrawn, or its run has ended. @retval STRID_EINVAL no outcome, or no
+ * token. Thread safety: one thread at a time for each completer; different completers at once.
+ */
+STRID_API STRID_NODISCARD strid_status strid_complete(strid_completer *completer, strid_token token,
+                                                      strid_outcome outcome);
+
+/** @brief Gives a completer back; NULL is allowed. What it completed still counts. Thread safety:
+ * any thread, while none completes with it. */
+STRID_API void strid_completer_destroy(strid_completer *completer);
+
 /** @brief Releases a pipeline that does not run. NULL is allowed. */
 STRID_API void strid_pipeline_destroy(strid_pipeline *pipeline);
 
