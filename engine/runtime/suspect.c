@@ -154,11 +154,12 @@ bool suspect_take_gate(struct worker *worker)
     }
     if (gate % GATE_TURN != worker->index + 1)
         return false;
+    worker->wants_gate = false;
     for (uint32_t w = 0; w < run->worker_count; w++)
         if (w != worker->index && !MUTANT(MUTANT_NOT_ALONE) &&
             atomic_load_explicit(&run->workers[w].gate_seen, memory_order_acquire) != gate)
-            return false;
-    return true;
+            worker->wants_gate = true;
+    return !worker->wants_gate;
 }
 
 void suspect_leave_gate(struct worker *worker)

@@ -179,6 +179,7 @@ int worker_do_work(void *self)
     if (may && run_failed(run))
         return 0;
     bool handles = may && may_handle(worker);
+    worker->wants_gate = false;
     struct chunk *chunk = handles ? take_chunk(worker) : NULL;
     if (run->ttl_min_ms > 0)
         worker->now_ms = clock_wall_ms(run->clock);
@@ -194,8 +195,6 @@ int worker_do_work(void *self)
         if (!chunk->dropped)
             worker_handle_chunk(worker, chunk);
         worker_deferred_withdraw(worker);
-        if (worker->has_gate)
-            suspect_leave_gate(worker);
         /* A chunk that was not handled to its end is not reported: its round stays open, and is
          * read again. */
         if (worker->context.failed || run_stop(run) == RUN_HALT)
@@ -211,6 +210,8 @@ int worker_do_work(void *self)
             worker->busy_at_ns = now;
         work += handled;
     }
+    if (may && worker->has_gate && !worker->wants_gate)
+        suspect_leave_gate(worker);
     if (may && run->ttl_min_ms > 0) {
         bool was_dirty = worker->dirty;
         work += worker_sweep(worker, chunk == NULL);

@@ -201,6 +201,7 @@ struct worker {
     struct buffer sub_name;     /* a record key and its subkey, for the look-up in hand */
     struct crash_slot *mark;    /* which record is in hand */
     bool has_gate;              /* has it, or waits for others to stand still before it */
+    bool wants_gate;            /* it has it and met a suspect in this step that waits for it */
     struct chunk *held;         /* has a suspect, and waits for the gate; NULL: none */
     _Atomic uint64_t gate_seen; /* the gate, as it was when this worker stood still before it */
     /* What the watchdog looks at besides the mark: how many calls there were. */

@@ -16,7 +16,9 @@ struct suspect_case {
     struct runtime_case at;
     struct crash_slots_file file;
     uint32_t calls[RECORDS];
-    int64_t alone_at; /* position that was alone when it was last handled; -1: none */
+    uint32_t owners[RECORDS]; /* index of the worker that handled it last */
+    int64_t alone_at;         /* position that was alone when it was last handled; -1: none */
+    int64_t fails_at;         /* position whose first attempt fails; -1: none */
     strid_outcome outcome;
 };
 
@@ -25,6 +27,7 @@ static strid_outcome handle(strid_context *ctx, const strid_record *record, void
     struct suspect_case *suspects = user;
     uint64_t position = record->position.low;
     suspects->calls[position]++;
+    suspects->owners[position] = ctx->worker->index;
     uint32_t marks = 0;
     for (uint32_t w = 0; w < CRASH_SLOTS_WORKERS; w++)
         marks += suspects->file.slots[w].flags != 0;
@@ -40,12 +43,15 @@ static strid_outcome handle(strid_context *ctx, const strid_record *record, void
             if (w != worker->index)
                 cr_assert_eq(worker->run->workers[w].gate_seen, worker->run->suspects.gate);
     }
+    if ((int64_t)position == suspects->fails_at && strid_attempt(ctx) == 0)
+        return STRID_RETRY;
     return suspects->outcome;
 }
 
-static void init(struct suspect_case *suspects, uint32_t records)
+/* The end of the input is the caller's. */
+static void init_open(struct suspect_case *suspects, uint32_t records)
 {
-    *suspects = (struct suspect_case){.alone_at = -1, .outcome = STRID_DONE};
+    *suspects = (struct suspect_case){.alone_at = -1, .fails_at = -1, .outcome = STRID_DONE};
     runtime_case_init(&suspects->at, handle, suspects);
     suspects->at.definition->workers = WORKERS;
     suspects->at.options.crash_memory = &suspects->file;
@@ -54,17 +60,28 @@ static void init(struct suspect_case *suspects, uint32_t records)
         (void)snprintf(key, sizeof key, "k%u", i);
         runtime_case_push(&suspects->at, key, "value");
     }
+}
+
+static void init(struct suspect_case *suspects, uint32_t records)
+{
+    init_open(suspects, records);
     runtime_case_push_end(&suspects->at);
+}
+
+static void accuse(struct suspect_case *suspects, uint32_t index, uint64_t position,
+                   uint32_t crashes)
+{
+    struct crash_suspect *entry = &suspects->file.suspects[index];
+    entry->low = position;
+    entry->partition = suspects->at.run->partitions[0].stored->number;
+    entry->state = CRASH_SUSPECT_KNOWN + crashes * CRASH_SUSPECT_CRASH;
 }
 
 /* Makes a run whose crash slots say that the record was in hand `crashes` times, alone. */
 static void start(struct suspect_case *suspects, uint64_t position, uint32_t crashes)
 {
     runtime_case_start(&suspects->at);
-    struct crash_suspect *entry = &suspects->file.suspects[200];
-    entry->low = position;
-    entry->partition = suspects->at.run->partitions[0].stored->number;
-    entry->state = CRASH_SUSPECT_KNOWN + crashes * CRASH_SUSPECT_CRASH;
+    accuse(suspects, 200, position, crashes);
     runtime_case_start(&suspects->at);
     cr_assert_eq(suspects->at.run->suspects.count, 1);
 }
@@ -269,4 +286,110 @@ Test(suspect, several_in_one_chunk_run_one_by_one)
     runtime_case_fini(&suspects.at);
     for (uint64_t i = 0; i < RECORDS; i++)
         cr_assert_null(entry_of(&suspects, i));
+}
+
+/* The suspect was handled once, alone, and waits for its next attempt; that is due, and its worker,
+ * which is returned, has the gate while the others do not stand still. One more suspect, which does
+ * not come, keeps the gate in use. */
+static struct worker *start_waiting(struct suspect_case *suspects, uint64_t position)
+{
+    struct retry_definition *retry = &suspects->at.definition->retry;
+    retry->step_count = 1;
+    retry->steps_ms[0] = 50;
+    suspects->fails_at = (int64_t)position;
+    runtime_case_start(&suspects->at);
+    accuse(suspects, 200, position, 0);
+    accuse(suspects, 201, 4000, 0);
+    runtime_case_start(&suspects->at);
+    struct run *run = suspects->at.run;
+    for (int i = 0; i < 50; i++)
+        for (uint32_t w = 0; w <= WORKERS; w++)
+            (void)agent_pump(w == 0 ? &run->readers[0].agent : &run->workers[w - 1].agent);
+    cr_assert_eq(suspects->calls[position], 1);
+    cr_assert_eq(suspects->alone_at, position);
+    cr_assert_eq(run->suspects.gate % (1 << 16), 0, "nobody waits for it yet");
+    suspects->at.now_ns += INT64_C(100000000);
+    struct worker *owner = &run->workers[suspects->owners[position]];
+    (void)agent_pump(&owner->agent);
+    cr_assert(owner->has_gate);
+    return owner;
+}
+
+Test(suspect, that_waits_opens_the_gate_when_it_became_durable_meanwhile)
+{
+    struct suspect_case suspects;
+    init(&suspects, RECORDS);
+    struct worker *owner = start_waiting(&suspects, 40);
+    struct run *run = suspects.at.run;
+    for (int i = 0; i < 20; i++) { /* of its first attempt: it is no suspect any more */
+        (void)agent_pump(storage_agent(run->storage));
+        (void)agent_pump(&owner->agent);
+        suspects.at.now_ns += 1000000;
+    }
+    cr_assert_eq(suspects.calls[40], 2);
+    cr_assert_not(owner->has_gate);
+    cr_assert_eq(run->suspects.gate % (1 << 16), 0);
+    cr_assert(runtime_case_finish(&suspects.at), "%s", run->error.message);
+    runtime_case_fini(&suspects.at);
+}
+
+/* What waits is left to the next run, so nothing comes for which its worker needs the gate. */
+Test(suspect, that_waits_opens_the_gate_in_a_drain)
+{
+    struct suspect_case suspects;
+    init_open(&suspects, RECORDS - 1);
+    struct worker *owner = start_waiting(&suspects, 40);
+    struct run *run = suspects.at.run;
+    uint32_t other = 0; /* a record of another worker, which has to handle one more of its key */
+    while (suspects.owners[other] == owner->index)
+        other++;
+    char key[16];
+    (void)snprintf(key, sizeof key, "k%u", other);
+    runtime_case_push(&suspects.at, key, "value");
+    (void)agent_pump(&run->readers[0].agent);
+    run->stop = RUN_DRAIN;
+    cr_assert(runtime_case_finish(&suspects.at), "%s", run->error.message);
+    cr_assert_eq(suspects.calls[40], 1);
+    cr_assert_eq(suspects.calls[RECORDS - 1], 1);
+    cr_assert_eq(run->suspects.gate % (1 << 16), 0);
+    runtime_case_fini(&suspects.at);
+}
+
+/* It is left to the partition's next owner. */
+Test(suspect, that_waits_opens_the_gate_when_its_partition_is_taken)
+{
+    struct suspect_case suspects;
+    init(&suspects, RECORDS);
+    struct worker *owner = start_waiting(&suspects, 40);
+    struct run *run = suspects.at.run;
+    (void)atomic_fetch_add(&run->partitions[0].epoch, 1);
+    (void)agent_pump(&owner->agent);
+    cr_assert_not(owner->has_gate);
+    cr_assert_eq(run->suspects.gate % (1 << 16), 0);
+    runtime_case_fini(&suspects.at);
+}
+
+/* Chunks that come all the time do not take the gate away from it. */
+Test(suspect, that_waits_keeps_the_gate_over_a_chunk)
+{
+    struct suspect_case suspects;
+    init_open(&suspects, RECORDS - 1);
+    struct worker *owner = start_waiting(&suspects, 40);
+    struct run *run = suspects.at.run;
+    uint64_t gate = run->suspects.gate;
+    uint32_t own = 0; /* another record of its worker */
+    while (suspects.owners[own] != owner->index || own == 40)
+        own++;
+    char key[16];
+    (void)snprintf(key, sizeof key, "k%u", own);
+    runtime_case_push(&suspects.at, key, "value");
+    (void)agent_pump(&run->readers[0].agent);
+    (void)agent_pump(&owner->agent);
+    cr_assert_eq(suspects.calls[RECORDS - 1], 1);
+    cr_assert_eq(run->suspects.gate, gate);
+    runtime_case_push_end(&suspects.at);
+    cr_assert(runtime_case_finish(&suspects.at), "%s", run->error.message);
+    cr_assert_eq(suspects.calls[40], 2);
+    cr_assert_eq(suspects.alone_at, 40);
+    runtime_case_fini(&suspects.at);
 }
