@@ -29,12 +29,13 @@ static void handle_suspect(struct worker *worker, struct chunk *chunk, uint32_t 
         suspect_begin(suspect);
     (void)worker_handle_range(worker, chunk, index, index + 1);
     bool applied = worker->tally.replayed > replayed; /* before, and not handled now */
-    bool parked = worker->retry.parks > parks;        /* it has yet to run */
+    bool ours = suspect->settled; /* in this run: a source without order gave it again */
+    bool parked = worker->retry.parks > parks; /* it has yet to run */
     suspect_end(worker, suspect, !applied && !parked && !worker->context.failed);
     if (parked)
         suspect_wait(suspect);
-    /* What waits for another attempt was applied, too. */
-    if (applied && (crash_suspect_state(suspect->entry) & CRASH_SUSPECT_WAITED) == 0)
+    /* What waits for another attempt was applied, too; what this run did may not be durable. */
+    if (applied && !ours && (crash_suspect_state(suspect->entry) & CRASH_SUSPECT_WAITED) == 0)
         suspect_drop(worker->run, suspect);
 }
 

@@ -17,11 +17,12 @@ void sim_crash_fini(struct sim_crash *crash)
     memory_free(crash->then);
 }
 
-void sim_crash_enter(struct sim_record *record, uint32_t partition)
+void sim_crash_enter(struct sim_record *record, uint32_t partition, uint32_t tries)
 {
     struct sim_crash *crash = &sim_world->crash;
-    /* Another attempt in the same run: it is one as long as the first is not durable. */
-    if (record->suspect && record->settled_run == sim_world->runs)
+    /* A later attempt than one that came back, in whatever run: it is one as long as the engine did
+     * not see that the earlier one is durable. */
+    if (record->suspect && record->returned > 0 && tries >= record->returned)
         record->suspect =
             suspect_find(sim_world->run, partition,
                          sim_input_position(&sim_world->input, record->place)) != NULL;
@@ -33,13 +34,13 @@ void sim_crash_enter(struct sim_record *record, uint32_t partition)
     sim_world->figures.alone += record->suspect;
 }
 
-void sim_crash_leave(bool settled)
+void sim_crash_leave(bool settled, uint32_t tries)
 {
     struct sim_crash *crash = &sim_world->crash;
     struct sim_record *record = crash->hands[--crash->hand_count];
     if (settled && !crash->dead) {
         record->crashes = 0; /* it has proved innocent */
-        record->settled_run = sim_world->runs;
+        record->returned = tries + 1;
     }
 }
 
@@ -53,6 +54,7 @@ void sim_crash_now(void)
         record->crashes += record->suspect;
         record->condemned = record->condemned || record->crashes >= CRASH_SLOTS_CRASHES_MAX;
         record->suspect = true;
+        record->returned = 0; /* what came back before says nothing about this attempt */
     }
     sim_crash_keep();
     for (uint32_t s = 0; s <= SIM_DEAD_LETTERS; s++)

@@ -23,9 +23,10 @@ struct sim_crash {
 void sim_crash_init(struct sim_crash *crash);
 void sim_crash_fini(struct sim_crash *crash);
 
-/* Around each call of a handler; `settled`: it was the last one of the record. */
-void sim_crash_enter(struct sim_record *record, uint32_t partition);
-void sim_crash_leave(bool settled);
+/* Around each call of a handler, which has been tried `tries` times before; `settled`: it was the
+ * last one of the attempt. */
+void sim_crash_enter(struct sim_record *record, uint32_t partition, uint32_t tries);
+void sim_crash_leave(bool settled, uint32_t tries);
 
 /* The process ends here and now. */
 void sim_crash_now(void);

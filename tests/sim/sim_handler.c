@@ -186,9 +186,9 @@ strid_outcome sim_handler_chain(strid_context *ctx, const strid_record *record, 
     if (sim_world->crash.dead)
         return STRID_DONE;
     struct sim_record *of = record_of(record, &payload);
-    sim_crash_enter(of, payload.partition);
+    sim_crash_enter(of, payload.partition, strid_attempt(ctx));
     strid_outcome outcome = chain(ctx, record, &payload, of);
-    sim_crash_leave(false);
+    sim_crash_leave(false, strid_attempt(ctx));
     return outcome;
 }
 
@@ -264,8 +264,8 @@ strid_outcome sim_handler_count(strid_context *ctx, const strid_record *record, 
     if (sim_world->crash.dead)
         return STRID_DONE;
     struct sim_record *of = record_of(record, &payload);
-    sim_crash_enter(of, payload.partition);
+    sim_crash_enter(of, payload.partition, strid_attempt(ctx));
     strid_outcome outcome = count(ctx, &payload, of);
-    sim_crash_leave(true);
+    sim_crash_leave(true, strid_attempt(ctx));
     return outcome;
 }

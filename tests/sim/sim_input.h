@@ -37,15 +37,15 @@ struct sim_record {
     uint8_t late;      /* it does so by taking too long */
     uint8_t outputs;   /* if it is done */
     uint8_t sink;
-    uint32_t settled_run; /* the last run in which an attempt of it came to its end */
-    bool parked;          /* or waiting for another attempt, as the directory was read last */
-    uint8_t asks_second;  /* the second handler gives the outcome */
-    uint32_t run;         /* the last one in which it was handled */
-    uint8_t crashes;      /* how often the process ended while it ran alone */
-    bool condemned;       /* it did so three times, once */
-    bool suspect;         /* it was in hand when the process ended */
-    uint8_t arrived;      /* bit n: output n is durable outside; dead letter: bit 0 */
-    bool waits;           /* its dead letter was in the outbox when that was looked at last */
+    uint32_t returned;   /* last attempt that came back since it is a suspect, from 1; 0: none */
+    bool parked;         /* or waiting for another attempt, as the directory was read last */
+    uint8_t asks_second; /* the second handler gives the outcome */
+    uint32_t run;        /* the last one in which it was handled */
+    uint8_t crashes;     /* how often the process ended while it ran alone */
+    bool condemned;      /* it did so three times, once */
+    bool suspect;        /* it was in hand when the process ended */
+    uint8_t arrived;     /* bit n: output n is durable outside; dead letter: bit 0 */
+    bool waits;          /* its dead letter was in the outbox when that was looked at last */
 };
 
 struct sim_key {

@@ -9,8 +9,9 @@
 #include "runtime/storage.h"
 #include "runtime/worker.h"
 #include "runtime_case.h"
+#include "unordered_source.h"
 
-enum { RECORDS = 90, WORKERS = 3 };
+enum { RECORDS = 90, WORKERS = 3, PAUSE_MS = 60000 };
 
 struct suspect_case {
     struct runtime_case at;
@@ -201,6 +202,32 @@ Test(suspect, a_failed_attempt_is_no_crash)
     cr_assert_null(entry_of(&suspects, 40));
 }
 
+/* The attempt that came back is durable, in another run than the next attempt: nothing is left to
+ * suspect. */
+Test(suspect, who_came_back_and_waits_for_another_attempt_is_none_in_the_next_run)
+{
+    struct suspect_case suspects;
+    init(&suspects, RECORDS);
+    suspects.outcome = STRID_RETRY;
+    suspects.at.definition->retry.min_ms = suspects.at.definition->retry.max_ms = PAUSE_MS;
+    start(&suspects, 40, 2);
+    for (int i = 0; i < 500 && suspects.at.run->suspects.count > 0; i++)
+        (void)runtime_case_turn(&suspects.at);
+    cr_assert_eq(suspects.alone_at, 40);
+    cr_assert_eq(suspects.at.run->suspects.count, 0);
+    check_once(&suspects, -1);
+    suspects.alone_at = -1;
+    suspects.outcome = STRID_DONE;
+    suspects.at.now_ns += PAUSE_MS * INT64_C(2000000); /* with what varies of a pause */
+    runtime_case_start(&suspects.at);
+    cr_assert_eq(suspects.at.run->suspects.count, 0);
+    cr_assert(runtime_case_finish(&suspects.at), "%s", suspects.at.run->error.message);
+    for (uint32_t i = 0; i < RECORDS; i++)
+        cr_assert_eq(suspects.calls[i], 2, "record %u", i);
+    cr_assert_eq(suspects.alone_at, -1);
+    runtime_case_fini(&suspects.at);
+}
+
 Test(suspect, without_a_dead_letter_queue_the_run_says_so_and_the_verdict_stands)
 {
     struct suspect_case suspects;
@@ -268,6 +295,39 @@ Test(suspect, what_was_applied_is_dropped_when_it_is_read_again)
     cr_assert_eq(suspects.at.run->suspects.count, 0);
     runtime_case_fini(&suspects.at);
     cr_assert_null(entry_of(&suspects, 40));
+}
+
+/* A source without order gives the record again before what it did is durable: it may yet have to
+ * be handled once more. */
+Test(suspect, who_is_given_again_before_it_is_durable_stays_one)
+{
+    static struct unordered_source source;
+    struct suspect_case suspects;
+    init(&suspects, 0);
+    const strid_source_ops **ops = &suspects.at.definition->source.ops, *usual = *ops;
+    *ops = &unordered_source_ops;
+    suspects.at.options.source = (strid_source *)(void *)&source;
+    for (int i = 0; i < 2; i++)
+        unordered_source_lay(&source, 0, (strid_position){0, 40}, "key", "value");
+    start(&suspects, 40, 0);
+    struct run *run = suspects.at.run;
+    uint64_t replayed = 0;
+    for (int i = 0; i < 100 && replayed == 0; i++) {
+        (void)agent_pump(&run->readers[0].agent);
+        for (uint32_t w = 0; w < WORKERS; w++) {
+            (void)agent_pump(&run->workers[w].agent);
+            replayed += atomic_load(&run->workers[w].counters.replayed);
+        }
+    }
+    cr_assert_eq(replayed, 1);
+    cr_assert_eq(suspects.calls[40], 1);
+    cr_assert_not_null(entry_of(&suspects, 40), "its block was not written");
+    for (int i = 0; i < 500 && run->suspects.count > 0; i++)
+        (void)runtime_case_turn(&suspects.at);
+    cr_assert_null(entry_of(&suspects, 40));
+    cr_assert_eq(suspects.calls[40], 1);
+    *ops = usual;
+    runtime_case_fini(&suspects.at);
 }
 
 Test(suspect, several_in_one_chunk_run_one_by_one)
