@@ -73,11 +73,12 @@ static strid_status read_topic(struct browse *browse, const rd_kafka_metadata_to
 static strid_status read_topics(struct browse *browse, const struct kafka_target *target,
                                 strid_error *err)
 {
+    const struct kafka_sink_options *options = browse->args->options;
     const rd_kafka_metadata_t *metadata = NULL;
     STRID_TRY(kafka_client_metadata(browse->client, target->brokers, NULL, &metadata, err));
     strid_status status = STRID_OK;
     for (int t = 0; t < metadata->topic_cnt && status == STRID_OK && !browse->ended; t++)
-        if (kafka_sink_topic_matches(target->topic, metadata->topics[t].topic))
+        if (kafka_sink_topic_matches(target->topic, options->topics, metadata->topics[t].topic))
             status = read_topic(browse, &metadata->topics[t], err);
     rd_kafka_metadata_destroy(metadata);
     return status;

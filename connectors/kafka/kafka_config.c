@@ -30,6 +30,13 @@ const strid_option kafka_sink_config[] = {
         .doc = "How much may be on its way to the brokers; writing waits beyond it.",
     },
     {
+        .name = "topics",
+        .type = STRID_OPTION_STRING,
+        .offset = offsetof(struct kafka_sink_options, topics),
+        .doc = "Of dead letters, when they are listed: what {topic} in the name stands for, as a "
+               "source names its topics; any if not given.",
+    },
+    {
         .name = "kafka.",
         .type = STRID_OPTION_PROPERTIES,
         .offset = offsetof(struct kafka_sink_options, properties),

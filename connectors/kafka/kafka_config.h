@@ -11,6 +11,7 @@
 struct kafka_sink_options {
     int32_t partitioner; /* index into the words of the table */
     uint64_t buffer;
+    const char *topics; /* NULL: any */
     strid_property *properties;
 };
 

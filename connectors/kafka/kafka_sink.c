@@ -13,6 +13,7 @@
 #include "kafka_client.h"
 #include "kafka_create.h"
 #include "kafka_letter.h"
+#include "kafka_topics.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -43,7 +44,7 @@ struct kafka_sink {
 
 static struct kafka_sink *of(strid_sink *self) { return (struct kafka_sink *)self; }
 
-bool kafka_sink_topic_matches(const char *pattern, const char *topic)
+bool kafka_sink_topic_matches(const char *pattern, const char *topics, const char *topic)
 {
     const char *at = strstr(pattern, placeholder);
     if (at == NULL)
@@ -51,8 +52,14 @@ bool kafka_sink_topic_matches(const char *pattern, const char *topic)
     size_t before = (size_t)(at - pattern);
     const char *after = at + sizeof placeholder - 1;
     size_t len = strlen(topic);
-    return len > before + strlen(after) && memcmp(pattern, topic, before) == 0 &&
-           strcmp(topic + len - strlen(after), after) == 0;
+    if (len <= before + strlen(after) || memcmp(pattern, topic, before) != 0 ||
+        strcmp(topic + len - strlen(after), after) != 0)
+        return false;
+    char *name = memory_copy_text(topic + before);
+    name[len - before - strlen(after)] = '\0';
+    bool wanted = topics == NULL || kafka_topics_want(topics, name);
+    memory_free(name);
+    return wanted;
 }
 
 static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque)

@@ -4,8 +4,9 @@
 
 #include <strid/sink.h>
 
-/* Whether `topic` is what `pattern`, which may hold "{topic}" once, stands for. */
-bool kafka_sink_topic_matches(const char *pattern, const char *topic);
+/* Whether `topic` is what `pattern`, which may hold "{topic}" once, stands for. `topics`: those
+ * that are meant by that, as a source names its topics; NULL: any. */
+bool kafka_sink_topic_matches(const char *pattern, const char *topics, const char *topic);
 
 extern const strid_sink_ops kafka_sink_ops;
 

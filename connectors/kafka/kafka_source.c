@@ -261,7 +261,8 @@ static void source_close(strid_source *self)
 static strid_status source_dlq_url(strid_source *self, char *out, size_t size)
 {
     const struct kafka_source *source = of(self);
-    return kafka_source_config_dlq(source->target.brokers, source->options, out, size);
+    return kafka_source_config_dlq(source->target.brokers, source->target.topic, source->options,
+                                   out, size);
 }
 
 static bool source_changed(strid_source *self) { return kafka_control_changed(of(self)->control); }

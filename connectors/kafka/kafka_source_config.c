@@ -184,19 +184,18 @@ static void put_escaped(struct buffer *out, const char *text)
     }
 }
 
-strid_status kafka_source_config_dlq(const char *brokers,
+strid_status kafka_source_config_dlq(const char *brokers, const char *topics,
                                      const struct kafka_source_options *options, char *out,
                                      size_t size)
 {
     struct buffer url = {0};
-    char separator = '?';
-    buffer_printf(&url, "kafka://%s/{topic}-dlq", brokers);
+    buffer_printf(&url, "kafka://%s/{topic}-dlq?topics=", brokers);
+    put_escaped(&url, topics);
     for (const strid_property *at = options->properties; at != NULL; at = at->next) {
         if (!is_about_reaching(at->name))
             continue;
-        buffer_printf(&url, "%ckafka.%s=", separator, at->name);
+        buffer_printf(&url, "&kafka.%s=", at->name);
         put_escaped(&url, at->value);
-        separator = '&';
     }
     buffer_put_u8(&url, '\0');
     bool fits = url.len <= size;

@@ -52,8 +52,8 @@ strid_status kafka_source_config_make(const char *brokers, const char *client,
                                       strid_error *err);
 
 /* Where dead letters go unless something is said: "{topic}-dlq" on the same brokers, reached the
- * same way. STRID_ELIMIT: longer than `size`. */
-strid_status kafka_source_config_dlq(const char *brokers,
+ * same way; to be listed are those of `topics`. STRID_ELIMIT: longer than `size`. */
+strid_status kafka_source_config_dlq(const char *brokers, const char *topics,
                                      const struct kafka_source_options *options, char *out,
                                      size_t size);
 

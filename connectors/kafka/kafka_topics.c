@@ -91,6 +91,28 @@ static strid_status add_matching(rd_kafka_t *client, const char *brokers, const 
     return status;
 }
 
+static bool matches(const char *pattern, const char *name)
+{
+    regex_t regex;
+    if (*pattern != '^')
+        return strcmp(pattern, name) == 0;
+    if (strncmp(name, "__", 2) == 0 || regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+        return false;
+    bool found = regexec(&regex, name, 0, NULL, 0) == 0;
+    regfree(&regex);
+    return found;
+}
+
+bool kafka_topics_want(const char *wanted, const char *name)
+{
+    char *list = memory_copy_text(wanted), *rest = list;
+    bool found = false;
+    for (char *pattern; !found && (pattern = strsep(&rest, ",")) != NULL;)
+        found = matches(pattern, name);
+    memory_free(list);
+    return found;
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp(((const struct kafka_topic *)a)->name, ((const struct kafka_topic *)b)->name);

@@ -24,6 +24,8 @@ struct kafka_topics {
  * named is not there; STRID_EUNREACHABLE; STRID_ECONFIG: no regular expression. */
 strid_status kafka_topics_resolve(rd_kafka_t *client, const char *brokers, const char *wanted,
                                   struct kafka_topics *out, strid_error *err);
+/* Whether a topic of this name is among those wanted. */
+bool kafka_topics_want(const char *wanted, const char *name);
 /* Makes the handles. */
 strid_status kafka_topics_open(rd_kafka_t *client, const char *brokers, struct kafka_topics *topics,
                                strid_error *err);

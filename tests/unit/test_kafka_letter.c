@@ -115,11 +115,16 @@ Test(kafka_letter, headers_of_connect_spring_and_streams_are_read)
 
 Test(kafka_sink, placeholder_stands_for_any_topic)
 {
-    cr_assert(kafka_sink_topic_matches("orders-dlq", "orders-dlq"));
-    cr_assert_not(kafka_sink_topic_matches("orders-dlq", "orders"));
-    cr_assert(kafka_sink_topic_matches("{topic}-dlq", "orders-dlq"));
-    cr_assert_not(kafka_sink_topic_matches("{topic}-dlq", "-dlq"));
-    cr_assert_not(kafka_sink_topic_matches("{topic}-dlq", "orders"));
-    cr_assert(kafka_sink_topic_matches("a.{topic}.b", "a.x.b"));
-    cr_assert_not(kafka_sink_topic_matches("a.{topic}.b", "a..b.c"));
+    cr_assert(kafka_sink_topic_matches("orders-dlq", NULL, "orders-dlq"));
+    cr_assert_not(kafka_sink_topic_matches("orders-dlq", NULL, "orders"));
+    cr_assert(kafka_sink_topic_matches("{topic}-dlq", NULL, "orders-dlq"));
+    cr_assert_not(kafka_sink_topic_matches("{topic}-dlq", NULL, "-dlq"));
+    cr_assert_not(kafka_sink_topic_matches("{topic}-dlq", NULL, "orders"));
+    cr_assert(kafka_sink_topic_matches("a.{topic}.b", NULL, "a.x.b"));
+    cr_assert_not(kafka_sink_topic_matches("a.{topic}.b", NULL, "a..b.c"));
+    /* Letters of other pipelines' topics are not theirs. */
+    cr_assert(kafka_sink_topic_matches("{topic}-dlq", "a,orders", "orders-dlq"));
+    cr_assert(kafka_sink_topic_matches("{topic}-dlq", "^ord", "orders-dlq"));
+    cr_assert_not(kafka_sink_topic_matches("{topic}-dlq", "order,^x", "orders-dlq"));
+    cr_assert_not(kafka_sink_topic_matches("{topic}-dlq", "^.*", "__own-dlq"));
 }
