@@ -122,7 +122,7 @@ static void check_log(const char *path)
         cr_assert_eq(tried[n], n % 7 == 0 ? FAILS + 1 : 1, "record %u: %u attempts", n, tried[n]);
 }
 
-Test(engine_retry, attempts_and_order_survive_kills, .timeout = 300)
+Test(engine_retry, attempts_and_order_survive_kills)
 {
     struct engine_case at;
     char log[SUPPORT_PATH_MAX];
@@ -192,7 +192,7 @@ static void create_patient(struct engine_case *at, int64_t pause_ms, void *well)
 }
 
 /* One key waits, and 200,000 records behind it: a second run begins without reading them. */
-Test(engine_retry, many_parked_records_start_fast_and_follow, .timeout = 300)
+Test(engine_retry, many_parked_records_start_fast_and_follow)
 {
     struct engine_case at;
     pthread_t thread;
@@ -235,7 +235,7 @@ Test(engine_retry, many_parked_records_start_fast_and_follow, .timeout = 300)
 }
 
 /* Its file went away: what waits of it is handled all the same. */
-Test(engine_retry, records_of_a_partition_that_is_gone_are_handled, .timeout = 120)
+Test(engine_retry, records_of_a_partition_that_is_gone_are_handled)
 {
     struct engine_case at;
     char files[SUPPORT_PATH_MAX], one[SUPPORT_PATH_MAX + 8], other[SUPPORT_PATH_MAX + 8];
