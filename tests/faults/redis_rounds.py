@@ -177,12 +177,6 @@ class Round:
             groups[groups.index("last-delivered-id") + 1] == \
             info[info.index("last-generated-id") + 1]
 
-    def is_read(self):
-        """Before that there is no group, and so none to lose."""
-        groups = (self.redis("XINFO", "GROUPS", "s") or "").split("\n")
-        return "last-delivered-id" in groups and \
-            groups[groups.index("last-delivered-id") + 1] != "0-0"
-
     def run(self):
         self.start_server()
         for name in NODES:
@@ -193,7 +187,6 @@ class Round:
         if self.fault in ("delete", "trim", "flush"):  # what is there has to be known
             adder.join()
         self.wait(lambda: self.added >= at - 2 * BATCH, "entries")
-        self.wait(self.is_read, "first entry read")
         time.sleep(self.rng.random() / 10)
         victims = self.inject()
         since = time.monotonic()
