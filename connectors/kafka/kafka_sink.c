@@ -13,6 +13,7 @@
 #include "kafka_client.h"
 #include "kafka_create.h"
 #include "kafka_letter.h"
+#include "kafka_produce.h"
 #include "kafka_topics.h"
 
 #include <inttypes.h>
@@ -305,4 +306,5 @@ const strid_sink_ops kafka_sink_ops = {
     .flush = sink_flush,
     .close = sink_close,
     .browse = kafka_browse,
+    .produce = &kafka_produce_ops,
 };

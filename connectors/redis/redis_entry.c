@@ -88,6 +88,11 @@ static void put_output(struct entry *entry, const struct redis_sink_options *opt
     put_present(entry, options->id_field, output->id);
     put_present(entry, options->key_field, output->key);
     put_present(entry, options->field, output->value);
+    for (uint32_t i = 0; i < output->header_count; i++) {
+        redis_command_word(entry->words, output->headers[i].name);
+        redis_command_word(entry->words, output->headers[i].value);
+        entry->count += 2;
+    }
     if (entry->count == 0) /* an entry has a field at least */
         put(entry, options->field, strid_bytes_of("", 0));
 }

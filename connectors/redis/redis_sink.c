@@ -9,6 +9,7 @@
 #include "redis_browse.h"
 #include "redis_connection.h"
 #include "redis_entry.h"
+#include "redis_produce.h"
 
 #include <inttypes.h>
 
@@ -139,6 +140,7 @@ const strid_sink_ops redis_sink_ops = {
     .flush = sink_flush,
     .close = sink_close,
     .browse = redis_browse,
+    .produce = &redis_produce_ops,
 };
 
 const strid_sink_ops redis_sink_tls_ops = {
@@ -154,4 +156,5 @@ const strid_sink_ops redis_sink_tls_ops = {
     .flush = sink_flush,
     .close = sink_close,
     .browse = redis_browse_tls,
+    .produce = &redis_produce_tls_ops,
 };

@@ -34,6 +34,9 @@ struct command_call {
     const char *key;
     const char *subkey;
     int32_t help_format; /* enum help_format */
+    int32_t input;       /* enum produce_input */
+    const char *key_delimiter;
+    bool empty_is_null;
 };
 
 struct command {
@@ -49,6 +52,12 @@ struct command {
 
 extern const struct command command_table[];
 extern const strid_option command_common_flags[];
+
+/* Of a flag of type STRING: a second value goes into the member behind its own. */
+enum { COMMAND_TWICE = 1 << 16 };
+
+/* The letter that a flag may be given by, too; 0: none. */
+char command_letter_of(const strid_option *flag);
 
 /* Fills `call` from the words behind the program's name. Returns false when they are wrong; talk.h
  * has then said why. */

@@ -36,7 +36,9 @@ static const char *const conventions =
 /* "--workers N", "--log-level debug|info|warn|error". */
 static void flag_usage(char *out, size_t size, const strid_option *flag)
 {
-    size_t len = (size_t)snprintf(out, size, "--%s", flag->name);
+    char letter = command_letter_of(flag);
+    size_t len = letter == '\0' ? (size_t)snprintf(out, size, "--%s", flag->name)
+                                : (size_t)snprintf(out, size, "-%c, --%s", letter, flag->name);
     if (flag->type == STRID_OPTION_INT)
         (void)snprintf(out + len, size - len, " N");
     else if (flag->type == STRID_OPTION_STRING) {
@@ -215,7 +217,7 @@ static void man(void)
         put(".SS ");
         size_t from = output_buffer.len;
         usage_line(command);
-        char usage[256]; /* taken back out, to be put again as roff */
+        char usage[512]; /* taken back out, to be put again as roff */
         (void)snprintf(usage, sizeof usage, "%.*s", (int)(output_buffer.len - from),
                        (const char *)output_buffer.data + from);
         output_buffer.len = from;

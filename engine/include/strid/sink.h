@@ -45,6 +45,31 @@ typedef struct strid_output {
         *dead_letter; /* NULL: an ordinary output; else key, value, headers are the original's */
 } strid_output;
 
+/* Told of a record that was not taken, by the number it was sent with. `why` lives for the call;
+ * STRID_EUNREACHABLE: nobody answered for it, so it may have arrived. */
+typedef void (*strid_refused_fn)(void *user, uint64_t number, const strid_error *why);
+
+/* Writing for producers (strid/producer.h): one record that is refused does not hold up the others.
+ * Thread: the producer's, for all; `refused` is called within them. */
+typedef struct strid_produce_ops {
+    size_t instance_size;
+
+    /** As the sink's open. `refused` and `user` live until close. */
+    strid_status (*open)(strid_sink *self, const strid_connector_args *args,
+                         strid_refused_fn refused, void *user, strid_error *err);
+
+    /** Takes a copy. May block: yes, where too much is under way. On error: what was sent since the
+     * last settle that succeeded may have arrived or not. */
+    strid_status (*send)(strid_sink *self, const strid_output *output, uint64_t number,
+                         strid_error *err);
+
+    /** Waits until each record that was sent is durable where it went, or was refused. On error: as
+     * send. */
+    strid_status (*settle)(strid_sink *self, strid_error *err);
+
+    void (*close)(strid_sink *self);
+} strid_produce_ops;
+
 typedef struct strid_sink_ops {
     uint32_t abi_version; /* STRID_SINK_ABI_VERSION */
     uint32_t flags;       /* STRID_SINK_* */
@@ -86,6 +111,9 @@ typedef struct strid_sink_ops {
     strid_status (*purge)(const strid_connector_args *args,
                           bool (*fn)(void *user, const strid_output *letter), void *user,
                           strid_error *err);
+
+    /** How producers write. NULL: by write and flush. */
+    const strid_produce_ops *produce;
 } strid_sink_ops;
 
 #endif

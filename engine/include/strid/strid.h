@@ -9,6 +9,7 @@
 #include <strid/handler.h>
 #include <strid/inspect.h>
 #include <strid/pipeline.h>
+#include <strid/producer.h>
 #include <strid/record.h>
 #include <strid/sink.h>
 #include <strid/source.h>

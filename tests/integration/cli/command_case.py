@@ -105,11 +105,11 @@ class CommandCase(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def strid(self, *words, code=0, **environment):
-        """Runs the command to its end and expects its exit code."""
+    def strid(self, *words, code=0, given=b"", **environment):
+        """Runs the command to its end and expects its exit code. `given` is its input."""
         done = subprocess.run([STRID, *words], cwd=self.folder, capture_output=True, check=False,
-                              stdin=subprocess.DEVNULL, timeout=DEADLINE_S,
-                              env=dict(os.environ, **environment))
+                              input=given if isinstance(given, bytes) else given.encode(),
+                              timeout=DEADLINE_S, env=dict(os.environ, **environment))
         done.out = done.stdout.decode("utf-8", "replace")
         done.err = done.stderr.decode("utf-8", "replace")
         self.assertEqual(done.returncode, code,

@@ -1,0 +1,44 @@
+"""A redis-server of its own for each test, on a Unix socket, and the command run against it."""
+import os
+import subprocess
+import tempfile
+import time
+
+from command_case import DEADLINE_S, CommandCase
+
+
+class RedisCase(CommandCase):
+    settings = []
+
+    def setUp(self):
+        super().setUp()
+        # a Unix socket's path is short
+        directory = tempfile.TemporaryDirectory(prefix="strid-redis-", dir="/tmp")
+        self.addCleanup(directory.cleanup)
+        self.scratch = directory.name
+        self.socket = os.path.join(directory.name, "socket")
+        self.start_server()
+
+    def start_server(self):
+        self.server = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "", "--dir",
+             self.scratch, *self.settings], stdout=subprocess.DEVNULL)
+        self.addCleanup(self.server.wait)
+        self.addCleanup(self.server.kill)
+        end = time.monotonic() + DEADLINE_S
+        while self.redis("PING", check=False) != "PONG":
+            self.assertLess(time.monotonic(), end, "the server does not answer")
+
+    def redis(self, *words, check=True):
+        done = subprocess.run(["redis-cli", "-s", self.socket, *words], capture_output=True,
+                              text=True, check=check, timeout=DEADLINE_S)
+        return done.stdout.strip()
+
+    def url(self, stream, more=""):
+        return f"redis:///{stream}?socket={self.socket}{more}"
+
+    def entries(self, stream):
+        """[{field: value}, ...], oldest first; fields and values of one line each."""
+        words = self.redis("--json", "XRANGE", stream, "-", "+")
+        import json
+        return [dict(zip(fields[::2], fields[1::2])) for _, fields in json.loads(words)]
