@@ -148,6 +148,7 @@ struct worker_deferral {
     struct context_write *writes;
     struct context_subs subs;
     struct buffer bytes, outputs;
+    char *reason; /* that the handlers gave; NULL: none */
     uint32_t write_count, output_count;
     int64_t until_ns;    /* then it has timed out */
     strid_outcome worst; /* of those that are known */

@@ -20,6 +20,7 @@ static void free_writes(struct worker_deferral *deferral)
     memory_free(deferral->subs.table);
     buffer_fini(&deferral->bytes);
     buffer_fini(&deferral->outputs);
+    memory_free(deferral->reason);
 }
 
 /* The place can be used again. Its deferral has ended. */
@@ -153,6 +154,11 @@ static void keep_writes(struct worker *worker, struct worker_deferral *deferral)
     context->bytes = (struct buffer){0};
     if (context->output_count > 0)
         keep_outputs(worker, deferral);
+    if (context->reason[0] != '\0') {
+        size_t size = strlen(context->reason) + 1;
+        deferral->reason = memory_alloc(size);
+        memcpy(deferral->reason, context->reason, size);
+    }
 }
 
 /* Entries of the cache may have moved or gone since. */
@@ -215,6 +221,8 @@ void worker_deferred_settle(struct worker *worker, struct chunk_slot *slot,
         return;
     if (deferral->timed_out)
         strid_set_reason(context, "timeout");
+    else if (deferral->reason != NULL)
+        strid_set_reason(context, deferral->reason);
     worker_handle_settle(worker, slot, deferral->worst);
     CRASH_POINT("deferred_settled");
 }

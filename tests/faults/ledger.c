@@ -3,7 +3,7 @@
  *   ledger generate --dir DIR --seed N --records N --files N --keys N --padding N [--harsh 1]
  *   ledger run --input DIR --state URL --out PATH --dlq PATH --workers N --memory BYTES
  *              --pace-us N --output-every N [--durability durable|strict|replay]
- *              [--extra recent|large|window]
+ *              [--extra recent|large|window] [--timeout-ms N]
  *   ledger dump --state URL [--progress 1] [--extra NAME]
  *
  * `run` ends with 0 when the input is read or after SIGTERM, and prints its figures. ledger.py
@@ -24,7 +24,7 @@
 struct arguments {
     const char *dir, *input, *state, *out, *dlq, *durability, *extra;
     uint64_t seed, records, files, keys, padding;
-    uint64_t workers, memory, pace_us, output_every, progress, harsh;
+    uint64_t workers, memory, pace_us, output_every, progress, harsh, timeout_ms;
 };
 
 /* Set before the signal handler is, so that it never meets a half-made pipeline. */
@@ -52,15 +52,25 @@ static int parse(int argc, char **argv, struct arguments *out)
         const char **text;
         uint64_t *number;
     } options[] = {
-        {"--dir", &out->dir, NULL},           {"--input", &out->input, NULL},
-        {"--state", &out->state, NULL},       {"--out", &out->out, NULL},
-        {"--dlq", &out->dlq, NULL},           {"--seed", NULL, &out->seed},
-        {"--records", NULL, &out->records},   {"--files", NULL, &out->files},
-        {"--keys", NULL, &out->keys},         {"--padding", NULL, &out->padding},
-        {"--workers", NULL, &out->workers},   {"--memory", NULL, &out->memory},
-        {"--pace-us", NULL, &out->pace_us},   {"--output-every", NULL, &out->output_every},
-        {"--progress", NULL, &out->progress}, {"--durability", &out->durability, NULL},
-        {"--extra", &out->extra, NULL},       {"--harsh", NULL, &out->harsh},
+        {"--dir", &out->dir, NULL},
+        {"--input", &out->input, NULL},
+        {"--state", &out->state, NULL},
+        {"--out", &out->out, NULL},
+        {"--dlq", &out->dlq, NULL},
+        {"--seed", NULL, &out->seed},
+        {"--records", NULL, &out->records},
+        {"--files", NULL, &out->files},
+        {"--keys", NULL, &out->keys},
+        {"--padding", NULL, &out->padding},
+        {"--workers", NULL, &out->workers},
+        {"--memory", NULL, &out->memory},
+        {"--pace-us", NULL, &out->pace_us},
+        {"--output-every", NULL, &out->output_every},
+        {"--progress", NULL, &out->progress},
+        {"--durability", &out->durability, NULL},
+        {"--extra", &out->extra, NULL},
+        {"--harsh", NULL, &out->harsh},
+        {"--timeout-ms", NULL, &out->timeout_ms},
     };
     enum { COUNT = sizeof options / sizeof options[0] };
     for (int i = 2; i < argc; i += 2) {
@@ -103,7 +113,8 @@ static strid_pipeline *make_pipeline(const struct arguments *arguments,
                                   .state = arguments->state, .format = "jsonl", .key = "key",
                                   .dlq = dlq, .workers = (uint32_t)arguments->workers,
                                   .memory_bytes = arguments->memory, .log = print_log,
-                                  .durability = durability_of(arguments->durability)},
+                                  .durability = durability_of(arguments->durability),
+                                  .timeout_ms = (int64_t)arguments->timeout_ms},
         err);
     if (pipeline == NULL)
         return NULL;
@@ -116,35 +127,46 @@ static strid_pipeline *make_pipeline(const struct arguments *arguments,
     return NULL;
 }
 
+static void print_stats(const strid_pipeline *pipeline)
+{
+    strid_pipeline_stats stats = {.struct_size = sizeof stats};
+    strid_pipeline_get_stats(pipeline, &stats);
+    printf("{\"records\":%" PRIu64 ",\"done\":%" PRIu64 ",\"skipped\":%" PRIu64
+           ",\"dead_lettered\":%" PRIu64 ",\"replayed\":%" PRIu64 ",\"outputs\":%" PRIu64
+           ",\"misses\":%" PRIu64 ",\"timed_out\":%" PRIu64 "}\n",
+           stats.records, stats.done, stats.skipped, stats.dead_lettered, stats.replayed,
+           stats.outputs, stats.cache_misses, stats.timed_out);
+}
+
 static int run(const struct arguments *arguments)
 {
+    static struct ledger_later later;
     strid_error error = STRID_ERROR_INIT;
     struct ledger_handler handler = {.pace_us = (uint32_t)arguments->pace_us,
                                      .output_every = (uint32_t)arguments->output_every,
+                                     .later = &later,
                                      .extra = ledger_extra_find(arguments->extra)};
     strid_pipeline *pipeline = make_pipeline(arguments, &handler, &error);
     if (pipeline == NULL) {
         fprintf(stderr, "ledger: %s\n", error.message);
         return 1;
     }
+    if (ledger_later_start(&later, pipeline) != 0) {
+        strid_pipeline_destroy(pipeline);
+        return 1;
+    }
     atomic_store_explicit(&running, pipeline, memory_order_release);
     struct sigaction action = {.sa_handler = stop};
     (void)sigaction(SIGTERM, &action, NULL);
     strid_status status = strid_pipeline_run(pipeline, &error);
-    strid_pipeline_stats stats = {.struct_size = sizeof stats};
-    strid_pipeline_get_stats(pipeline, &stats);
     atomic_store_explicit(&running, NULL, memory_order_release);
-    strid_pipeline_destroy(pipeline);
-    if (status != STRID_OK) {
+    ledger_later_stop(&later);
+    if (status == STRID_OK)
+        print_stats(pipeline);
+    else
         fprintf(stderr, "ledger: %s\n", error.message);
-        return 1;
-    }
-    printf("{\"records\":%" PRIu64 ",\"done\":%" PRIu64 ",\"skipped\":%" PRIu64
-           ",\"dead_lettered\":%" PRIu64 ",\"replayed\":%" PRIu64 ",\"outputs\":%" PRIu64
-           ",\"misses\":%" PRIu64 "}\n",
-           stats.records, stats.done, stats.skipped, stats.dead_lettered, stats.replayed,
-           stats.outputs, stats.cache_misses);
-    return 0;
+    strid_pipeline_destroy(pipeline);
+    return status == STRID_OK ? 0 : 1;
 }
 
 int main(int argc, char **argv)

@@ -23,8 +23,11 @@ P1, P2, P3, P4, P5 = (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9
                       0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5)
 BROKEN_REASONS = ("not_json", "not_utf8", "not_object", "too_deep", "key_missing")
 REASONS = {"broken": BROKEN_REASONS, "reject": ("rejected: ledger: wanted", "ledger: wanted"),
-           "exhaust": ("attempts_exhausted: ledger: wanted",)}
-ATTEMPTS = {"broken": 0, "reject": 1, "exhaust": ledger_waiting.ATTEMPTS_MAX}
+           "exhaust": ("attempts_exhausted: ledger: wanted",),
+           "lost": ("attempts_exhausted: timeout",)}
+ATTEMPTS = {"broken": 0, "reject": 1, "exhaust": ledger_waiting.ATTEMPTS_MAX,
+            "lost": ledger_waiting.ATTEMPTS_MAX}
+LATE = "late-" # before a fate: the same, said by another thread
 FINDINGS_MAX = 20
 LARGE_EVERY, WINDOW = 64, 8
 
@@ -119,13 +122,13 @@ class Reference:
 
     def enter(self, partition, position, line, output_every):
         entry = readable(line)
-        fate = "broken" if entry is None else entry["fate"]
+        fate = "broken" if entry is None else entry["fate"].removeprefix(LATE)
         self.fates[partition, position] = fate
         self.lines_at[partition, position] = line
-        if fate in ("broken", "reject", "exhaust"):
+        if fate in REASONS:
             self.dead[partition, position] = (line, fate)
             return
-        if entry["fate"] == "skip":
+        if fate == "skip":
             return
         links = self.chains.setdefault((entry["key"], partition), [])
         _, total, _, value = links[-1] if links else (0, 0, 0, 0)
@@ -135,6 +138,11 @@ class Reference:
             self.outputs[partition, position] = (entry["key"], {
                 "partition": partition, "position": position, "count": len(links),
                 "hash": f"{value:016x}"})
+
+
+    def lost_places(self):
+        """Those whose outcome never comes."""
+        return [place for place, (_, fate) in self.dead.items() if fate == "lost"]
 
 
 class Verdict:

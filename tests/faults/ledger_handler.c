@@ -126,15 +126,10 @@ static strid_outcome enter(const struct ledger_handler *handler, strid_context *
     return STRID_DONE;
 }
 
-static strid_outcome handle(strid_context *ctx, const strid_record *record, void *user)
+/* Does at once what `fate` says, one of those that are not late. */
+static strid_outcome meet(const struct ledger_handler *handler, strid_context *ctx,
+                          const strid_record *record, strid_bytes fate)
 {
-    const struct ledger_handler *handler = user;
-    pace(handler);
-    if (record->origin->partition >= LEDGER_PARTITIONS_MAX || !crc_is_right(handler, record)) {
-        strid_set_reason(ctx, "ledger: these are not the bytes of the input");
-        return STRID_REJECT;
-    }
-    strid_bytes fate = record->fields[handler->fate].text;
     if (strid_bytes_equal(fate, strid_bytes_of_text("reject")))
         return spoil(handler, ctx, record, STRID_REJECT);
     if (strid_bytes_equal(fate, strid_bytes_of_text("skip")))
@@ -143,6 +138,30 @@ static strid_outcome handle(strid_context *ctx, const strid_record *record, void
         (strid_bytes_equal(fate, strid_bytes_of_text("retry")) && strid_attempt(ctx) == 0))
         return spoil(handler, ctx, record, STRID_RETRY);
     return enter(handler, ctx, record);
+}
+
+static strid_outcome handle(strid_context *ctx, const strid_record *record, void *user)
+{
+    static const char late[] = "late-";
+    struct ledger_handler *handler = user;
+    pace(handler);
+    if (record->origin->partition >= LEDGER_PARTITIONS_MAX || !crc_is_right(handler, record)) {
+        strid_set_reason(ctx, "ledger: these are not the bytes of the input");
+        return STRID_REJECT;
+    }
+    strid_bytes fate = record->fields[handler->fate].text;
+    size_t len = sizeof late - 1;
+    if (fate.len > len && memcmp(fate.data, late, len) == 0) {
+        fate = strid_bytes_of(fate.data + len, fate.len - len);
+        return ledger_later_defer(handler->later, ctx, meet(handler, ctx, record, fate));
+    }
+    if (strid_bytes_equal(fate, strid_bytes_of_text("lost")) ||
+        (strid_bytes_equal(fate, strid_bytes_of_text("never")) && strid_attempt(ctx) == 0)) {
+        (void)spoil(handler, ctx, record, STRID_DONE);
+        (void)strid_defer(ctx); /* and nobody completes it */
+        return STRID_DEFERRED;
+    }
+    return meet(handler, ctx, record, fate);
 }
 
 strid_status ledger_handler_register(struct ledger_handler *handler, strid_pipeline *pipeline,

@@ -11,6 +11,7 @@
 #include <strid/strid.h>
 
 #include "faults/ledger_extra.h"
+#include "faults/ledger_later.h"
 
 enum { LEDGER_PARTITIONS_MAX = 8 };
 
@@ -19,6 +20,7 @@ struct ledger_handler {
     strid_store counts;
     const struct ledger_extra *extra; /* NULL: none */
     strid_store extra_store;
+    struct ledger_later *later;      /* completes what is deferred */
     uint32_t seq, amount, fate, crc; /* fields */
     uint32_t pace_us;                /* mean time that is spent on each record */
     uint32_t output_every;           /* 0: no outputs */

@@ -10,7 +10,11 @@
 #include "base/crc32c.h"
 #include "base/memory.h"
 
-enum { BROKEN_ONE_IN = 100, PATH_BYTES = 4096 };
+enum {
+    BROKEN_ONE_IN = 100,
+    PATH_BYTES = 4096,
+    LATE_DICE = 14 /* of 64, in a harsh input: this and the next seven come later */
+};
 
 /* splitmix64 (Steele, Lea, Flood 2014): one step a number, any seed is good. */
 static uint64_t next_number(uint64_t *state)
@@ -21,12 +25,24 @@ static uint64_t next_number(uint64_t *state)
     return z ^ (z >> 31);
 }
 
+/* Outcomes that come from another thread; a few never do, once or at all. */
+static const char *choose_late_fate(uint64_t dice, uint64_t number)
+{
+    static const char *const fates[] = {"late-done", "late-done",  "late-done",   "late-done",
+                                        "late-skip", "late-retry", "late-reject", "late-exhaust"};
+    if (dice == LATE_DICE && number % 256 < 3)
+        return number % 256 == 0 ? "lost" : "never";
+    return fates[dice - LATE_DICE];
+}
+
 /* What the handler has to answer: most lines are done at once, some are retried once or until there
  * are no attempts left, skipped or rejected, each after state was written that must not stay. */
 static const char *choose_fate(uint64_t number, bool harsh)
 {
     uint64_t dice = number % 64;
-    if (harsh && dice >= 4 && dice < 14)
+    if (harsh && dice >= LATE_DICE && dice < LATE_DICE + 8)
+        return choose_late_fate(dice, number >> 20);
+    if (harsh && dice >= 4 && dice < LATE_DICE)
         return dice < 12 ? "retry" : "exhaust";
     switch (dice) {
     case 0:

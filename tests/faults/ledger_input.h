@@ -15,7 +15,7 @@ struct ledger_input {
     uint32_t files;
     uint32_t keys;
     uint32_t padding; /* at most this many bytes of padding a line */
-    bool harsh;       /* one record in eight fails at first, one in 32 for good */
+    bool harsh; /* one record in eight fails at first, one in 32 for good; one in eight is late */
 };
 
 /* Writes part-0.jsonl ... part-N.jsonl. Returns 0, or -1 with a message on stderr. */

@@ -72,7 +72,8 @@ class Waiting:
             find(f"retry store: key {key}: entries {sorted(entries)}, the head says {head}")
             return
         fate = reference.fates.get(entries[head["first"]])
-        most = {"retry": 1, "exhaust": ATTEMPTS_MAX - 1}.get(fate, 0)
+        most = {"retry": 1, "never": 1, "exhaust": ATTEMPTS_MAX - 1,
+                "lost": ATTEMPTS_MAX - 1}.get(fate, 0)
         if head["attempts"] > most: # 0: those before it were settled, it is about to be handled
             find(f"retry store: key {key}: {head['attempts']} failed attempts of a record with "
                  f"the fate {fate}")

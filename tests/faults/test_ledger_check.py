@@ -21,7 +21,7 @@ class CheckerTest(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.path = pathlib.Path(self.folder.name)
-        subprocess.run([LEDGER, "generate", "--dir", self.path, "--seed", "5", "--records", "3000",
+        subprocess.run([LEDGER, "generate", "--dir", self.path, "--seed", "6", "--records", "3000",
                         "--files", "2", "--keys", "40", "--padding", "60", "--harsh", "1"],
                        check=True)
         self.reference = ledger_check.Reference(self.path, EVERY)
@@ -164,6 +164,23 @@ class CheckerTest(unittest.TestCase):
     def test_dead_letter_after_another_number_of_attempts(self):
         self.dead[0]["attempts"] += 1
         self.assertEqual(len(self.findings()), 1)
+
+    def letters_of(self, fate):
+        return [item for item in self.dead if
+                self.reference.dead[item["partition"], item["position"]][1] == fate]
+
+    def test_outcome_that_never_came_is_dead_lettered_as_such(self):
+        lost = self.letters_of("lost")
+        self.assertGreater(len(lost), 0)
+        self.assertEqual({item["reason"] for item in lost}, {"attempts_exhausted: timeout"})
+        lost[0]["reason"] = "attempts_exhausted: ledger: wanted"
+        self.assertEqual(len(self.findings()), 1)
+
+    def test_what_another_thread_says_is_no_other_fate(self):
+        late = [place for place, line in self.reference.lines_at.items() if b'"late-' in line]
+        self.assertGreater(len(late), 200)
+        self.assertEqual({self.reference.fates[place] for place in late},
+                         {"done", "skip", "retry", "reject", "exhaust"})
 
     def wait(self, count):
         """The last `count` entries of a key and partition wait; the first of them failed."""

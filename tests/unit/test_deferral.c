@@ -20,7 +20,8 @@ struct deferral_case {
     uint32_t calls;
     bool defers; /* else the handler is done at once */
     bool completes;
-    bool says; /* it returns STRID_DEFERRED without strid_defer() */
+    const char *reason; /* that the handler gives; NULL: none */
+    bool says;          /* it returns STRID_DEFERRED without strid_defer() */
     strid_outcome returns;
 };
 
@@ -34,6 +35,8 @@ static strid_outcome handle(strid_context *ctx, const strid_record *record, void
     deferral->found[call] = strid_state_get_i64(ctx, deferral->at.counts, 0);
     strid_state_put_i64(ctx, deferral->at.counts, deferral->found[call] + 1);
     cr_assert_eq(strid_emit(ctx, "out", record->key, record->value), STRID_OK);
+    if (deferral->reason != NULL)
+        strid_set_reason(ctx, deferral->reason);
     if (deferral->says)
         return STRID_DEFERRED;
     if (!deferral->defers)
@@ -169,6 +172,30 @@ Test(deferral, reject_is_a_dead_letter)
     runtime_case_start(&deferral.at);
     turns(&deferral, 10);
     cr_assert_eq(complete(&deferral, 0, STRID_REJECT), STRID_OK);
+    cr_assert(runtime_case_finish(&deferral.at));
+    cr_assert_eq(outputs(&deferral, 1, "rejected"), 1);
+    fini(&deferral);
+}
+
+Test(deferral, the_reason_that_its_handler_gave_is_in_its_dead_letter)
+{
+    struct deferral_case deferral;
+    init(&deferral);
+    deferral.reason = "no such account";
+    runtime_case_push(&deferral.at, "a", "1");
+    runtime_case_push(&deferral.at, "b", "1");
+    runtime_case_push_end(&deferral.at);
+    runtime_case_start(&deferral.at);
+    turns(&deferral, 10);
+    cr_assert_eq(deferral.calls, 2);
+    deferral.reason = NULL; /* what another record said is not its own */
+    cr_assert_eq(complete(&deferral, 1, STRID_RETRY), STRID_OK);
+    turns(&deferral, 100);
+    cr_assert_eq(deferral.calls, 3);
+    cr_assert_eq(complete(&deferral, 0, STRID_REJECT), STRID_OK);
+    turns(&deferral, 100);
+    cr_assert_eq(outputs(&deferral, 1, "rejected: no such account"), 1);
+    cr_assert_eq(complete(&deferral, 2, STRID_REJECT), STRID_OK);
     cr_assert(runtime_case_finish(&deferral.at));
     cr_assert_eq(outputs(&deferral, 1, "rejected"), 1);
     fini(&deferral);

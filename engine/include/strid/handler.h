@@ -44,8 +44,8 @@ STRID_API STRID_NODISCARD strid_status strid_emit(strid_context *ctx, const char
                                                   strid_bytes key, strid_bytes value);
 
 /**
- * @brief Says why the record is retried or rejected; kept with its dead letter. The last reason
- * given wins.
+ * @brief Says why the record is retried or rejected; kept with its dead letter, also where the
+ * outcome is deferred. The last reason given wins.
  * @param reason copied, cut to 200 bytes.
  * Thread safety: the calling handler only.
  */
