@@ -12,6 +12,7 @@
 #include "raw/keys.h"
 #include "report.h"
 #include "share.h"
+#include "snapshot.h"
 #include "workload.h"
 
 enum {
@@ -28,11 +29,12 @@ struct bytes {
     char source[160];
     char state[MEASURE_PATH_MAX + 16];
     char state_directory[MEASURE_PATH_MAX];
+    char state_kept[MEASURE_PATH_MAX]; /* as it is before each run */
     char file[MEASURE_PATH_MAX];
     uint8_t *noise; /* NOISE_VALUES values; handlers only read it */
     struct database_memory memory;
     double sync_every_s; /* as the engine's last run synced */
-    int64_t handled;     /* all runs together */
+    int64_t prepared;    /* records that made the state */
 };
 
 static strid_outcome write_value(strid_context *ctx, const strid_record *record, void *user)
@@ -74,14 +76,13 @@ static int run_engine(struct bytes *bytes, double seconds, uint64_t records_stop
                                    .hold = hold};
     if (engine_run(&run, out, NULL) != 0)
         return -1;
-    bytes->handled += (int64_t)out->records;
     if (out->syncs > 0)
         bytes->sync_every_s = out->wall_s / (double)out->syncs;
     int64_t sum = 0;
     uint64_t keys = 0;
     if (engine_run_sum(bytes->state, "values", &sum, &keys) != 0)
         return -1;
-    return sum == bytes->handled
+    return sum == bytes->prepared + (int64_t)out->records
                ? 0
                : measure_failed(run.name, "the values were not written as often as records say");
 }
@@ -90,7 +91,7 @@ static int run_side(void *user, uint32_t side, double seconds, struct bench_run 
 {
     struct bytes *bytes = user;
     if (side == 0)
-        return database_compact(bytes->state_directory, &bytes->memory) != 0
+        return snapshot_restore(bytes->state_kept, bytes->state_directory) != 0
                    ? -1
                    : run_engine(bytes, seconds, 0, false, out);
     const struct disk_loop loop = {.path = bytes->file,
@@ -120,16 +121,31 @@ static int init(struct bytes *bytes, uint64_t keys)
                    "generator:?seed=1&records=0&keys=%" PRIu64 "&size=%d", keys, RECORD_BYTES);
     (void)snprintf(bytes->state_directory, sizeof bytes->state_directory, "%s/%s.state", directory,
                    bytes->workload->name);
+    (void)snprintf(bytes->state_kept, sizeof bytes->state_kept, "%s/%s.kept", directory,
+                   bytes->workload->name);
     (void)snprintf(bytes->state, sizeof bytes->state, "rocksdb:%s", bytes->state_directory);
     (void)snprintf(bytes->file, sizeof bytes->file, "%s/%s.file", directory, bytes->workload->name);
     return 0;
+}
+
+static int prepare(struct bytes *bytes, uint64_t keys)
+{
+    struct bench_run run = {0};
+    if (run_engine(bytes, 0, keys * PREPARE_PER_KEY, false, &run) != 0)
+        return -1;
+    bytes->prepared = (int64_t)run.records;
+    if (bytes->settings->hold_seconds != 0)
+        return 0;
+    if (database_compact(bytes->state_directory, &bytes->memory) != 0)
+        return -1;
+    return snapshot_take(bytes->state_directory, bytes->state_kept);
 }
 
 static int run_workload(struct bytes *bytes, uint64_t keys)
 {
     const struct bench_settings *settings = bytes->settings;
     struct bench_run run;
-    if (init(bytes, keys) != 0 || run_engine(bytes, 0, keys * PREPARE_PER_KEY, false, &run) != 0)
+    if (init(bytes, keys) != 0 || prepare(bytes, keys) != 0)
         return -1;
     if (settings->hold_seconds != 0)
         return run_engine(bytes, settings->hold_seconds, 0, true, &run);

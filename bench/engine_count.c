@@ -1,6 +1,7 @@
-/* A durable count per key: the engine against plain RocksDB loops. Both start each run from a
- * compacted database that holds the same keys with the same counts: the engine's state is made by
- * the engine, the raw database is bulk-loaded from it. */
+/* A durable count per key: the engine against plain RocksDB loops. Both start each run from the
+ * same compacted database that holds the same keys with the same counts: the engine's state is made
+ * by the engine, the raw database is bulk-loaded from it, and both are brought back before each
+ * run. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,13 +12,13 @@
 #include "raw/rocksdb_loop.h"
 #include "report.h"
 #include "share.h"
+#include "snapshot.h"
 #include "workload.h"
-
-#define PREPARE_MEMORY (UINT64_C(2) << 30)
 
 enum {
     SPILL_TIMES = 10,    /* so many times the memory are the keys and counts alone */
     PREPARE_PER_KEY = 3, /* records a key that make the state; uniform: 95 % of the keys exist */
+    PREPARE_KEY_BYTES = 224, /* of memory with which keys lie in the caches while state is made */
 };
 
 struct count {
@@ -27,11 +28,12 @@ struct count {
     char source[160];
     char state[MEASURE_PATH_MAX + 16];
     char state_directory[MEASURE_PATH_MAX];
+    char state_kept[MEASURE_PATH_MAX]; /* as they are before each run */
     char raw_directory[MEASURE_PATH_MAX];
+    char raw_kept[MEASURE_PATH_MAX];
     struct database_memory memory; /* of the raw database */
-    int64_t handled;               /* by the engine, all runs together */
-    int64_t raw_handled;
-    double sync_every_s; /* as the engine's last run synced */
+    int64_t prepared;              /* records that made the state */
+    double sync_every_s;           /* as the engine's last run synced */
     struct keys keys;
     bool spills; /* more state than memory */
 };
@@ -45,18 +47,18 @@ static strid_outcome count_record(strid_context *ctx, const strid_record *record
 }
 
 /* Close, reopen, add up. */
-static int check_engine(struct count *count)
+static int check_engine(const struct count *count, int64_t handled)
 {
     int64_t sum = 0;
     uint64_t keys = 0;
     if (engine_run_sum(count->state, "counts", &sum, &keys) != 0)
         return -1;
-    if (sum == count->handled)
+    if (sum == handled)
         return 0;
     fprintf(stderr,
             "strid-bench: %s: the counters add up to %" PRId64 ", %" PRId64
             " records were handled\n",
-            count->workload->name, sum, count->handled);
+            count->workload->name, sum, handled);
     return -1;
 }
 
@@ -78,10 +80,9 @@ static int run_engine(struct count *count, double seconds, uint64_t records_stop
                                    .hold = hold};
     if (engine_run(&run, out, NULL) != 0)
         return -1;
-    count->handled += (int64_t)out->records;
     if (out->syncs > 0)
         count->sync_every_s = out->wall_s / (double)out->syncs;
-    return check_engine(count);
+    return check_engine(count, count->prepared + (int64_t)out->records);
 }
 
 struct copy {
@@ -124,26 +125,28 @@ static int make_raw(struct count *count)
     int result = -1;
     if (status != STRID_OK)
         (void)measure_failed(count->state, error.message);
-    else if (sum != count->handled)
+    else if (sum != count->prepared)
         (void)measure_failed(count->state, "could not be copied whole");
     else
         result = database_make(count->raw_directory, copy.entries, copy.count, &count->memory);
-    count->raw_handled = sum;
     free(copy.entries);
-    return result;
+    return result == 0 ? snapshot_take(count->raw_directory, count->raw_kept) : result;
+}
+
+static int check_raw(const struct count *count, int64_t handled)
+{
+    int64_t sum = 0;
+    if (database_sum(count->raw_directory, &count->memory, &sum) != 0)
+        return -1;
+    return sum == handled ? 0
+                          : measure_failed(count->workload->name, "the raw counters do not add up");
 }
 
 enum { SIDE_ENGINE = 0, SIDE_BATCHED, SIDE_OTHER, SIDES }; /* other: get and put, or reads */
 
-static int run_side(void *user, uint32_t side, double seconds, struct bench_run *out)
+static int run_raw(struct count *count, uint32_t side, double seconds, struct bench_run *out)
 {
-    struct count *count = user;
-    const char *directory = side == SIDE_ENGINE ? count->state_directory : count->raw_directory;
-    if (database_compact(directory, &count->memory) != 0)
-        return -1;
-    if (side == SIDE_ENGINE)
-        return run_engine(count, seconds, 0, false, out);
-    const struct rocksdb_loop loop = {.path = directory,
+    const struct rocksdb_loop loop = {.path = count->raw_directory,
                                       .memory = &count->memory,
                                       .sync_every_s = count->sync_every_s,
                                       .keys = &count->keys,
@@ -151,9 +154,21 @@ static int run_side(void *user, uint32_t side, double seconds, struct bench_run 
     int result = side == SIDE_BATCHED || loop.reads_only
                      ? rocksdb_loop_batched(&loop, seconds, out)
                      : rocksdb_loop_classic(&loop, seconds, out);
-    if (!loop.reads_only)
-        count->raw_handled += (int64_t)out->records;
-    return result;
+    if (result != 0 || loop.reads_only)
+        return result;
+    return check_raw(count, count->prepared + (int64_t)out->records);
+}
+
+static int run_side(void *user, uint32_t side, double seconds, struct bench_run *out)
+{
+    struct count *count = user;
+    if (side == SIDE_ENGINE)
+        return snapshot_restore(count->state_kept, count->state_directory) != 0
+                   ? -1
+                   : run_engine(count, seconds, 0, false, out);
+    return snapshot_restore(count->raw_kept, count->raw_directory) != 0
+               ? -1
+               : run_raw(count, side, seconds, out);
 }
 
 static void init(struct count *count, uint64_t keys)
@@ -165,36 +180,43 @@ static void init(struct count *count, uint64_t keys)
     (void)snprintf(count->state_directory, sizeof count->state_directory, "%s/%s.state",
                    settings->directory, count->workload->name);
     (void)snprintf(count->state, sizeof count->state, "rocksdb:%s", count->state_directory);
+    (void)snprintf(count->state_kept, sizeof count->state_kept, "%s/%s.state.kept",
+                   settings->directory, count->workload->name);
     (void)snprintf(count->raw_directory, sizeof count->raw_directory, "%s/%s.raw",
                    settings->directory, count->workload->name);
+    (void)snprintf(count->raw_kept, sizeof count->raw_kept, "%s/%s.raw.kept", settings->directory,
+                   count->workload->name);
     share_divide(settings, &count->memory);
     count->sync_every_s = 0.1;
     keys_init(&count->keys, 2, keys, count->workload->zipf);
 }
 
-static int check_raw(const struct count *count)
-{
-    int64_t sum = 0;
-    if (database_sum(count->raw_directory, &count->memory, &sum) != 0)
-        return -1;
-    return sum == count->raw_handled
-               ? 0
-               : measure_failed(count->workload->name, "the raw counters do not add up");
-}
-
-/* Both databases. State that spills is made with the memory that it would take not to, since making
+/* The engine's state. What spills is made with the memory that it would take not to, since making
  * it is not what is measured. */
-static int prepare(struct count *count, uint64_t keys)
+static int make_state(struct count *count, uint64_t keys)
 {
     const struct bench_settings *settings = count->settings;
     struct bench_settings roomy = *settings;
-    if (count->spills && roomy.memory < PREPARE_MEMORY)
-        roomy.memory = PREPARE_MEMORY;
+    if (count->spills && roomy.memory < keys * PREPARE_KEY_BYTES)
+        roomy.memory = keys * PREPARE_KEY_BYTES;
     count->settings = &roomy;
-    struct bench_run run;
+    struct bench_run run = {0};
     int result = run_engine(count, 0, keys * PREPARE_PER_KEY, false, &run);
     count->settings = settings;
-    return result == 0 && settings->hold_seconds == 0 ? make_raw(count) : result;
+    count->prepared = (int64_t)run.records;
+    return result;
+}
+
+/* Both databases, compacted, and how they are. */
+static int prepare(struct count *count, uint64_t keys)
+{
+    if (make_state(count, keys) != 0)
+        return -1;
+    if (count->settings->hold_seconds != 0)
+        return 0;
+    if (database_compact(count->state_directory, &count->memory) != 0 || make_raw(count) != 0)
+        return -1;
+    return snapshot_take(count->state_directory, count->state_kept);
 }
 
 static void report_side(const struct count *count, const struct measure_figures *figures,
@@ -222,7 +244,7 @@ static int run_workload(struct count *count, uint64_t keys)
         return run_engine(count, settings->hold_seconds, 0, true, &run);
     const struct measure_plan plan = {.user = count, .run = run_side, .side_count = SIDES};
     struct measure_figures figures[MEASURE_SIDES_MAX];
-    if (measure(&plan, settings, figures) != 0 || check_raw(count) != 0)
+    if (measure(&plan, settings, figures) != 0)
         return -1;
     report_side(count, figures, count->spills ? SIDE_OTHER : SIDE_BATCHED, "");
     if (count->spills)
