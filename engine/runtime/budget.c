@@ -26,9 +26,11 @@ enum {
     BLOCK_CACHE_PERCENT = 14, /* caches: the rest */
     CHUNKS_MAX = 64,          /* of a reader, and two for each worker */
     CHUNK_BYTES = CHUNK_ARENA_BYTES + sizeof(struct chunk),
-    IN_FLIGHT = 2, /* all blocks of the workers together: that part of redo */
-    GROWTH = 2,    /* a buffer that grows by doubling may be twice as large as what is in it */
-    PAIR = 2       /* a memtable holds twice the bytes of redo, so that blocks die in it */
+    /* All blocks of the workers together, of redo. The larger a block, the more changes of a key
+     * become one entry; but where redo is at its bound each open block may still go beyond it. */
+    IN_FLIGHT_PERCENT = 75,
+    GROWTH = 2, /* a buffer that grows by doubling may be twice as large as what is in it */
+    PAIR = 2    /* a memtable holds twice the bytes of redo, so that blocks die in it */
 };
 
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
@@ -77,7 +79,7 @@ void budget_divide(uint64_t memory, uint32_t workers, uint32_t readers, struct b
     out->caches = rest - out->chunks - out->outputs - out->outbox - out->redo - out->block_cache;
     divide_chunks(out, workers, readers);
     out->redo_bytes = out->redo / BUDGET_REDO_PARTS;
-    out->block_bytes = most(out->redo_bytes / blocks / IN_FLIGHT, block_bytes_min);
+    out->block_bytes = most(out->redo_bytes / 100 * IN_FLIGHT_PERCENT / blocks, block_bytes_min);
     out->output_bytes = out->outputs / blocks / GROWTH;
     out->outbox_refs = out->outbox / workers / GROWTH;
     out->write_buffer = PAIR * out->redo_bytes;
