@@ -9,6 +9,7 @@
 #include "base/memory.h"
 
 #include "kafka_control.h"
+#include "kafka_inspect.h"
 #include "kafka_place.h"
 #include "kafka_record.h"
 #include "kafka_session.h"
@@ -271,6 +272,7 @@ const strid_source_ops kafka_source_ops = {
     .abi_version = STRID_SOURCE_ABI_VERSION,
     .flags = STRID_SOURCE_REPLAYABLE | STRID_SOURCE_BOUNDED | STRID_SOURCE_BUFFERED,
     .name = "kafka",
+    .inspect = &kafka_inspect_ops,
     .summary = "Records of Kafka topics",
     .options = kafka_source_config,
     .options_size = sizeof(struct kafka_source_options),

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+#include "redis_inspect.h"
 #include "redis_stream.h"
 
 #include <inttypes.h>
@@ -243,7 +244,7 @@ static strid_status source_dlq_url(strid_source *self, char *out, size_t size)
     return status;
 }
 
-#define REDIS_SOURCE_OPS(scheme, how, opens)                                                       \
+#define REDIS_SOURCE_OPS(scheme, how, opens, inspects)                                             \
     {                                                                                              \
         .abi_version = STRID_SOURCE_ABI_VERSION,                                                   \
         .flags = STRID_SOURCE_UNORDERED | STRID_SOURCE_PADDED, .name = scheme,                     \
@@ -253,9 +254,10 @@ static strid_status source_dlq_url(strid_source *self, char *out, size_t size)
         .partition_count = source_partition_count, .describe = source_describe,                    \
         .assign = source_assign, .fingerprint = source_fingerprint, .poll = source_poll,           \
         .close = source_close, .dlq_url = source_dlq_url, .ack_many = source_ack_many,             \
-        .acked = source_acked, .pump = source_pump                                                 \
+        .acked = source_acked, .pump = source_pump, .inspect = &(inspects)                         \
     }
 
-const strid_source_ops redis_source_ops = REDIS_SOURCE_OPS("redis", "", source_open);
+const strid_source_ops redis_source_ops =
+    REDIS_SOURCE_OPS("redis", "", source_open, redis_inspect_ops);
 const strid_source_ops redis_source_tls_ops =
-    REDIS_SOURCE_OPS("rediss", ", over TLS", source_open_tls);
+    REDIS_SOURCE_OPS("rediss", ", over TLS", source_open_tls, redis_inspect_tls_ops);

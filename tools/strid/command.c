@@ -108,6 +108,9 @@ static const strid_option *find_short_flag(const struct command *command, char l
     for (const strid_option *flag = command->flags; flag->name != NULL; flag++)
         if (letter != '\0' && command_letter_of(flag) == letter)
             return flag;
+    for (const strid_option *flag = command_common_flags; flag->name != NULL; flag++)
+        if (letter != '\0' && command_letter_of(flag) == letter)
+            return flag;
     return NULL;
 }
 

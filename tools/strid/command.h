@@ -37,6 +37,10 @@ struct command_call {
     int32_t input;       /* enum produce_input */
     const char *key_delimiter;
     bool empty_is_null;
+    const char *format;
+    const char *offset[2]; /* start and end, as given */
+    int64_t count;         /* 0: all */
+    bool exit_at_end;
 };
 
 struct command {

@@ -3,7 +3,9 @@
 #include <stdint.h>
 
 #include "command.h"
+#include "consume.h"
 #include "dlq.h"
+#include "format.h"
 #include "help.h"
 #include "produce.h"
 #include "run.h"
@@ -104,6 +106,49 @@ static const strid_option produce_flags[] = {
     SWITCH("dry-run", dry_run, "Read and check the input; connect to nothing, send nothing."),
     {0}};
 
+#define READ_FLAGS(begin)                                                                          \
+    {"format",                                                                                     \
+     STRID_OPTION_STRING,                                                                          \
+     NULL,                                                                                         \
+     0,                                                                                            \
+     0,                                                                                            \
+     NULL,                                                                                         \
+     MEMBER(format),                                                                               \
+     0,                                                                                            \
+     "How a record is printed: " FORMAT_HELP ". Default: %s\\n.",                                  \
+     NULL},                                                                                        \
+        {"offset",                                                                                 \
+         STRID_OPTION_STRING,                                                                      \
+         NULL,                                                                                     \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         MEMBER(offset),                                                                           \
+         COMMAND_TWICE,                                                                            \
+         "Where to begin: beginning, end, stored (where the group of the URL stands), a "          \
+         "position, "                                                                              \
+         "-N (the last N of each partition), s@MS (from that time on); and e@MS (up to that "      \
+         "time, "                                                                                  \
+         "without it), given beside it. Default: " begin ".",                                      \
+         NULL},                                                                                    \
+        {"count",                                                                                  \
+         STRID_OPTION_INT,                                                                         \
+         NULL,                                                                                     \
+         1,                                                                                        \
+         INT64_MAX,                                                                                \
+         NULL,                                                                                     \
+         MEMBER(count),                                                                            \
+         0,                                                                                        \
+         "End after so many records.",                                                             \
+         NULL},                                                                                    \
+        SWITCH("exit", exit_at_end, "End where the partitions end, instead of waiting for more."), \
+    {                                                                                              \
+        0                                                                                          \
+    }
+
+static const strid_option consume_flags[] = {READ_FLAGS("beginning")};
+static const strid_option tap_flags[] = {READ_FLAGS("end")};
+
 static const strid_option no_flags[] = {{0}};
 
 const struct command command_table[] = {
@@ -124,6 +169,15 @@ const struct command command_table[] = {
      "exit code is 1. What was sent is durable there when the command ends with 0; a pause of the "
      "input sends what there is.",
      "strid produce 'kafka://localhost:9092/orders' -K : < orders.txt", produce_run},
+    {"consume", "URL", 1, 1, consume_flags, "Print the records of topics or streams.",
+     "URL is one of a source: redis://HOST/STREAM, kafka://BROKER/TOPIC (several with commas, for "
+     "Kafka also ^REGEX). Reads beside whoever else reads: it joins no group and acknowledges "
+     "nothing, also with -o stored. -f and -J are those of kcat; any bytes are printed as they "
+     "are, with -J as NAME_base64 where they are no UTF-8; a tombstone is NULL. Goes on until "
+     "SIGINT, -c or -e.",
+     "strid consume 'kafka://localhost:9092/orders' -o -10 -e -f '%p %o %k: %s\\n'", consume_run},
+    {"tap", "URL", 1, 1, tap_flags, "Print records as they come.",
+     "As `consume`, but from the end on.", "strid tap 'redis://localhost/orders' -J", consume_tap},
     {"state get", "URL", 1, 1, get_flags, "Print what a store holds for one key.",
      "Reads the state of a node that does not run. Exit 1 where the key is absent.",
      "strid state get rocksdb:./state --store orders --key a --json", state_get},
@@ -172,7 +226,8 @@ char command_letter_of(const strid_option *flag)
     static const struct {
         const char *name;
         char letter;
-    } letters[] = {{"key-delimiter", 'K'}, {"empty-is-null", 'Z'}};
+    } letters[] = {{"key-delimiter", 'K'}, {"empty-is-null", 'Z'}, {"format", 'f'}, {"offset", 'o'},
+                   {"count", 'c'},         {"exit", 'e'},          {"json", 'J'}};
     for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++)
         if (strcmp(letters[i].name, flag->name) == 0)
             return letters[i].letter;

@@ -24,19 +24,30 @@ static void flush(void)
     buffer_clear(&output_buffer);
 }
 
-void output_line(void)
+void output_part(void)
 {
-    buffer_put_u8(&output_buffer, '\n');
     if (output_buffer.len >= OUTPUT_FLUSH_BYTES)
         flush();
 }
 
-bool output_close(void)
+void output_line(void)
+{
+    buffer_put_u8(&output_buffer, '\n');
+    output_part();
+}
+
+bool output_now(void)
 {
     flush();
     errno = 0;
     if (fflush(stdout) != 0 && write_errno == 0)
         write_errno = errno == 0 ? EIO : errno;
+    return write_errno == 0;
+}
+
+bool output_close(void)
+{
+    (void)output_now();
     buffer_fini(&output_buffer);
     if (write_errno != 0)
         talk_error("standard output could not be written: %s", strerror(write_errno));

@@ -14,6 +14,11 @@ extern struct buffer output_buffer;
 
 void output_line(void);
 
+/* Instead of output_line() where no newline is wanted. */
+void output_part(void);
+/* Writes out what there is, for who waits for it; false: standard output takes nothing more. */
+bool output_now(void);
+
 /* Writes out all; false when standard output could not take it, which has then been said. */
 bool output_close(void);
 

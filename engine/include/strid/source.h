@@ -21,7 +21,7 @@
 /* Positions come in any order, and again until they are acknowledged one by one (competing
  * consumers). What was acknowledged never comes again; ack_many, acked and pump are given. */
 #define STRID_SOURCE_UNORDERED 8u
-#define STRID_SOURCE_BUFFERED 16u /* reads ahead into queues of its own, of args->memory_bytes */
+#define STRID_SOURCE_BUFFERED 32u /* reads ahead into queues of its own, of args->memory_bytes */
 
 #define STRID_FINGERPRINT_MAX 64
 
@@ -79,6 +79,46 @@ STRID_API STRID_NODISCARD strid_status strid_intake_add(strid_intake *intake, co
 STRID_API void strid_intake_skip(strid_intake *intake, strid_position next);
 
 STRID_END_DECLS
+
+/* Where reading for tools begins; partition by partition. */
+typedef enum strid_read_start {
+    STRID_READ_BEGINNING = 0,
+    STRID_READ_END,
+    STRID_READ_STORED,   /* where the URL's group stands */
+    STRID_READ_POSITION, /* `position`, itself included */
+    STRID_READ_LAST,     /* the last `count` records */
+    STRID_READ_TIME      /* the first of `start_ms` or later */
+} strid_read_start;
+
+#define STRID_READ_WITHOUT_END INT64_MAX
+
+typedef struct strid_read_range {
+    strid_read_start start;
+    strid_position position;
+    uint64_t count;
+    int64_t start_ms;
+    int64_t end_ms; /* a partition ends before the first record of that time or later */
+    bool follow;    /* on and on; else to where each partition ends while it is read */
+} strid_read_range;
+
+typedef struct strid_read_record {
+    const strid_record *record;
+    const char *timestamp_type; /* "create", "logappend"; NULL: unknown */
+    const char *fault;          /* not NULL: a pipeline would dead-letter it with this reason */
+    int32_t broker;             /* id of the broker it came from; negative: there is none */
+    bool is_pair;               /* positions are HIGH-LOW */
+} strid_read_record;
+
+/* `record` lives until it returns; NULL: nothing is there right now, called ten times a second or
+ * so. Returns false to end the reading. */
+typedef bool (*strid_read_fn)(void *user, const strid_read_record *record);
+
+/* Looking at what is there, for tools: needs no open source, joins no group, acknowledges nothing.
+ * Any thread. May block: yes. */
+typedef struct strid_inspect_ops {
+    strid_status (*read)(const strid_connector_args *args, const strid_read_range *range,
+                         strid_read_fn fn, void *user, strid_error *err);
+} strid_inspect_ops;
 
 typedef struct strid_source_ops {
     uint32_t abi_version; /* STRID_SOURCE_ABI_VERSION */
@@ -158,6 +198,9 @@ typedef struct strid_source_ops {
      * poll on: sends acknowledgements and takes their answers. Thread and blocking as poll. On
      * error: as poll. */
     strid_status (*pump)(strid_source *self, uint32_t partition, bool ending, strid_error *err);
+
+    /** For tools. NULL: it cannot be looked at. */
+    const strid_inspect_ops *inspect;
 } strid_source_ops;
 
 #endif

@@ -10,6 +10,7 @@
 #include <strid/inspect.h>
 #include <strid/pipeline.h>
 #include <strid/producer.h>
+#include <strid/reader.h>
 #include <strid/record.h>
 #include <strid/sink.h>
 #include <strid/source.h>

@@ -25,9 +25,12 @@ class RedisCase(CommandCase):
              self.scratch, *self.settings], stdout=subprocess.DEVNULL)
         self.addCleanup(self.server.wait)
         self.addCleanup(self.server.kill)
+        self.wait(lambda: self.redis("PING", check=False) == "PONG", "an answer of the server")
+
+    def wait(self, condition, what):
         end = time.monotonic() + DEADLINE_S
-        while self.redis("PING", check=False) != "PONG":
-            self.assertLess(time.monotonic(), end, "the server does not answer")
+        while not condition():
+            self.assertLess(time.monotonic(), end, f"no {what} within {DEADLINE_S} s")
 
     def redis(self, *words, check=True):
         done = subprocess.run(["redis-cli", "-s", self.socket, *words], capture_output=True,
