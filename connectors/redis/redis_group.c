@@ -4,6 +4,7 @@
 
 #include "redis_command.h"
 #include "redis_id.h"
+#include "redis_mark.h"
 #include "redis_reply.h"
 
 #include <hiredis/hiredis.h>
@@ -12,6 +13,8 @@
 #include <string.h>
 
 #define COMPONENT "redis"
+
+enum { ATTEMPTS = 5 }; /* at a group that others take away meanwhile */
 
 /* The ID that the server gave last; 0-0 where there is no stream. */
 static strid_status read_last_id(struct redis_stream *stream, strid_position *out, strid_error *err)
@@ -60,38 +63,54 @@ static void tell_backwards(struct redis_stream *stream, strid_position last)
               stream->name, from, to);
 }
 
-static void tell_made_again(const struct redis_stream *stream, const char *from)
+static void tell_made_again(struct redis_stream *stream, const char *from)
 {
     log_error(stream->log, COMPONENT,
-              "group %s of stream %s was gone and is made again, behind %s: what was delivered to "
-              "other consumers and not acknowledged is not known any more and lost unless they "
-              "hold it; other consumers' later entries may come again",
-              stream->options->group, stream->name, from);
+              "group %s of stream %s was gone and is made again, behind %s (%" PRIu64
+              " so far): what "
+              "was delivered to other consumers and not acknowledged is not known any more and "
+              "lost unless they hold it; other consumers' later entries may come again",
+              stream->options->group, stream->name, from, ++stream->counts.remade);
 }
 
 /* Where entries were handled here before and the stream still knows them, a group that is gone goes
  * on behind them. A stream that runs backwards has other entries under lower IDs: all of them, for
  * a repeat is better than a loss. */
+static strid_status find_start(struct redis_stream *stream, bool was_read, char from[REDIS_ID_MAX],
+                               strid_error *err)
+{
+    const bool is_late = stream->options->start == REDIS_START_LATEST && !stream->has_group;
+    strid_position last;
+    memcpy(from, "0", sizeof "0");
+    if (!was_read && !is_late)
+        return STRID_OK;
+    STRID_TRY(read_last_id(stream, &last, err));
+    if (strid_position_compare(last, stream->highest) < 0) {
+        tell_backwards(stream, last);
+        stream->highest = last;
+        return STRID_OK;
+    }
+    stream->highest = was_read ? stream->highest : last; /* a late group begins there */
+    (void)redis_id_format(stream->highest, from);
+    return STRID_OK;
+}
+
 strid_status redis_group_prepare(struct redis_stream *stream, strid_error *err)
 {
-    const bool was_read = stream->highest.high != 0 || stream->highest.low != 0;
-    const bool is_late = stream->options->start == REDIS_START_LATEST && !stream->has_group;
-    char from[REDIS_ID_MAX] = "0";
-    bool made = false;
-    if (was_read || is_late) {
-        strid_position last;
-        STRID_TRY(read_last_id(stream, &last, err));
-        if (strid_position_compare(last, stream->highest) < 0) {
-            tell_backwards(stream, last);
-            stream->highest = last;
-        } else {
-            stream->highest = was_read ? stream->highest : last; /* a late group begins there */
-            (void)redis_id_format(stream->highest, from);
-        }
+    for (int attempt = 1;; attempt++) {
+        const bool was_read = stream->highest.high != 0 || stream->highest.low != 0;
+        const bool was_there = was_read || stream->has_group;
+        char from[REDIS_ID_MAX];
+        bool made = false;
+        STRID_TRY(find_start(stream, was_read, from, err));
+        STRID_TRY(create(stream, from, &made, err));
+        stream->has_group = true;
+        if (made && was_there)
+            tell_made_again(stream, from);
+        strid_status status = redis_mark_prepare(stream, was_there && !made, err);
+        if (status != STRID_AGAIN)
+            return status;
+        if (attempt == ATTEMPTS)
+            return STRID_EIO; /* with what the server said */
     }
-    STRID_TRY(create(stream, from, &made, err));
-    if (made && (was_read || stream->has_group))
-        tell_made_again(stream, from);
-    stream->has_group = true;
-    return STRID_OK;
 }

@@ -10,6 +10,7 @@
 #include "redis_command.h"
 #include "redis_group.h"
 #include "redis_id.h"
+#include "redis_mark.h"
 
 #include <hiredis/hiredis.h>
 
@@ -91,6 +92,7 @@ static void begin_connection(struct redis_stream *stream)
     stream->has_more = false;
     stream->history_from = (strid_position){0, 0};
     redis_claim_restart(stream);
+    redis_mark_restart(stream);
 }
 
 /* STRID_AGAIN: not now; an error: never, without a change. */
@@ -142,7 +144,7 @@ strid_status redis_stream_assign(struct redis_stream *stream, const char *consum
     STRID_ASSERT(strlen(consumer) < sizeof stream->consumer);
     memcpy(stream->consumer, consumer, strlen(consumer) + 1);
     stream->highest = redis_id_before(resume->position);
-    stream->is_ending = stream->is_told = false;
+    stream->is_ending = stream->is_told = stream->is_look_due = stream->is_mark_told = false;
     stream->answered = stream->in_hand = 0;
     stream->acks_answered_at = stream->acks_sent_at = 0;
     buffer_clear(&stream->acks);
@@ -271,16 +273,19 @@ static void take_read(struct redis_stream *stream, enum redis_expected_kind kind
 }
 
 /* The group, or the stream with it, is gone: the connection is made anew, and the group with it. */
-static bool is_group_gone(const struct redisReply *reply)
+static bool is_group_gone(enum redis_expected_kind kind, const struct redisReply *reply)
 {
+    if (kind == REDIS_EXPECTED_LOOK || kind == REDIS_EXPECTED_MARK)
+        return redis_mark_has_no_group(reply);
     return redis_reply_is_error(reply, "NOGROUP") || redis_reply_is_error(reply, "UNBLOCKED");
 }
 
 static strid_status take_answer(struct redis_stream *stream, const struct redis_expected *expected,
                                 const struct redisReply *reply, strid_error *err)
 {
-    static const char *const verbs[] = {"XREADGROUP", "XREADGROUP", "XACK",  "XACK",
-                                        "XAUTOCLAIM", "XPENDING",   "XCLAIM"};
+    static const char *const verbs[] = {"XREADGROUP", "XREADGROUP",      "XACK",
+                                        "XACK",       "XAUTOCLAIM",      "XPENDING",
+                                        "XCLAIM",     "XINFO CONSUMERS", "XGROUP CREATECONSUMER"};
     strid_status status = redis_reply_check(reply, verbs[expected->kind], err);
     if (status != STRID_OK)
         return status;
@@ -303,8 +308,12 @@ static strid_status take_answer(struct redis_stream *stream, const struct redis_
     case REDIS_EXPECTED_PENDING:
         redis_claim_take_pending(stream, reply);
         break;
+    case REDIS_EXPECTED_LOOK:
+        redis_mark_take(stream, reply);
+        break;
     case REDIS_EXPECTED_ACK_GONE:
     case REDIS_EXPECTED_REFRESH:
+    case REDIS_EXPECTED_MARK:
         break;
     }
     return STRID_OK;
@@ -332,7 +341,7 @@ static strid_status take_reply(struct redis_stream *stream, strid_error *err)
     struct redis_expected answered = *expected;
     stream->expected_head = (stream->expected_head + 1) % REDIS_STREAM_EXPECTED;
     stream->expected_count--;
-    if (is_group_gone(reply))
+    if (is_group_gone(answered.kind, reply))
         redis_connection_close(&stream->connection);
     else
         status = take_answer(stream, &answered, reply, err);
@@ -386,6 +395,7 @@ strid_status redis_stream_poll(struct redis_stream *stream, strid_intake *intake
             return STRID_AGAIN;
         redis_ack_plan(stream);
         redis_claim_plan(stream, clock_monotonic_ns(&clock_system));
+        redis_mark_plan(stream, clock_monotonic_ns(&clock_system));
         plan_reads(stream);
         strid_status status = take_reply(stream, &own);
         if (status == STRID_AGAIN && left == records_max && is_idle && wait_a_moment(stream))
@@ -400,15 +410,27 @@ strid_status redis_stream_poll(struct redis_stream *stream, strid_intake *intake
 }
 
 /* At the end nothing more is read: a read that the server holds would keep acknowledgements waiting
- * behind it, so it is given up with its connection. What it may bring stays pending. */
+ * behind it, so it is given up with its connection. What it may bring stays pending. A server that
+ * is away is not waited for to have a last look at the group: the next run looks. */
 static void begin_end(struct redis_stream *stream)
 {
     stream->is_ending = true;
+    stream->is_look_due = stream->connection.is_open;
     stream->entries.at = stream->entries.staged.len;
     if (stream->reads == 0 && stream->entries.shape == REDIS_ENTRIES_NONE)
         return;
     redis_connection_close(&stream->connection);
     stream->expected_count = 0;
+}
+
+static void look_a_last_time(struct redis_stream *stream)
+{
+    if (!stream->is_look_due || !redis_stream_has_room(stream))
+        return;
+    stream->is_look_due = false;
+    stream->timers.marking = false;
+    stream->timers.mark_ns = 0;
+    redis_mark_plan(stream, 0);
 }
 
 strid_status redis_stream_pump(struct redis_stream *stream, bool ending, strid_error *err)
@@ -418,12 +440,19 @@ strid_status redis_stream_pump(struct redis_stream *stream, bool ending, strid_e
     if (ending && !stream->is_ending)
         begin_end(stream);
     redis_ack_take(stream);
-    if (stream->acks_answered_at == stream->acks.len && stream->expected_count == 0)
+    const bool is_lost = stream->is_ending && !stream->connection.is_open; /* no answer will come */
+    const bool is_done =
+        stream->acks_answered_at == stream->acks.len && (stream->expected_count == 0 || is_lost);
+    if (is_done && !stream->is_look_due)
         return STRID_OK;
-    STRID_TRY(ensure_open(stream, err));
+    strid_status status = ensure_open(stream, err);
+    if (status == STRID_AGAIN && is_done) /* only the look is left */
+        stream->is_look_due = false;
+    STRID_TRY(status);
     redis_ack_plan(stream);
+    look_a_last_time(stream);
     for (int i = 0; i < REPLIES_MAX && redis_entries_is_empty(&stream->entries); i++) {
-        strid_status status = take_reply(stream, &own);
+        status = take_reply(stream, &own);
         if (status != STRID_OK)
             return judge(stream, status, &own, err);
         if (!stream->connection.is_open)

@@ -32,7 +32,9 @@ enum redis_expected_kind {
     REDIS_EXPECTED_ACK_GONE, /* of what is gone */
     REDIS_EXPECTED_CLAIM,
     REDIS_EXPECTED_PENDING,
-    REDIS_EXPECTED_REFRESH
+    REDIS_EXPECTED_REFRESH,
+    REDIS_EXPECTED_LOOK, /* for the mark */
+    REDIS_EXPECTED_MARK
 };
 
 /* A command that was sent and has no answer yet. */
@@ -42,7 +44,7 @@ struct redis_expected {
 };
 
 struct redis_stream_counts {
-    uint64_t claimed, gone, redelivered;
+    uint64_t claimed, gone, redelivered, remade;
 };
 
 struct redis_stream {
@@ -61,13 +63,15 @@ struct redis_stream {
     bool is_ending;                  /* nothing is read any more */
     bool is_idle;                    /* the last poll found nothing */
     bool has_group;                  /* it was made or found before, by this process */
+    bool is_mark_told;               /* that it is missing */
+    bool is_look_due;                /* a last one at the group, at the end */
     strid_position history_from;     /* the next page begins behind it */
     strid_position highest;          /* that was ever delivered here as new */
     enum redis_expected_kind staged; /* where the entries come from that wait to be added */
     struct {
-        int64_t claim_ns, refresh_ns;
+        int64_t claim_ns, refresh_ns, mark_ns;
         strid_position claim_from, refresh_from;
-        bool claiming, refreshing;
+        bool claiming, refreshing, marking;
     } timers;
     struct buffer acks; /* strid_position: told by the engine, [answered, sent, ...) */
     size_t acks_answered_at, acks_sent_at;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 static strid_status finish(struct endpoint *endpoint, const strid_option *table, struct opened *at,
-                           strid_error *err)
+                           const struct log *log, strid_error *err)
 {
     at->table = table;
     strid_status status = endpoint_finish(endpoint, &at->url, &at->target, &at->options, err);
@@ -16,7 +16,8 @@ static strid_status finish(struct endpoint *endpoint, const strid_option *table,
                                       .target = at->target,
                                       .options = at->options,
                                       .pipeline = "conformance",
-                                      .node = "node"};
+                                      .node = "node",
+                                      .log = log};
     endpoint_fini(endpoint);
     return status;
 }
@@ -32,13 +33,19 @@ static void release(struct opened *at)
 
 strid_status source_open_url(struct opened_source *source, const char *url, strid_error *err)
 {
+    return source_open_logged(source, url, NULL, err);
+}
+
+strid_status source_open_logged(struct opened_source *source, const char *url,
+                                const struct log *log, strid_error *err)
+{
     struct endpoint endpoint = {0};
     *source = (struct opened_source){0};
     strid_status status = endpoint_open_source(&endpoint, url, err);
     if (status != STRID_OK)
         return status;
     source->ops = endpoint.source;
-    status = finish(&endpoint, source->ops->options, &source->at, err);
+    status = finish(&endpoint, source->ops->options, &source->at, log, err);
     if (status != STRID_OK)
         return status;
     source->self = memory_alloc_zeroed(source->ops->instance_size);
@@ -67,7 +74,7 @@ strid_status sink_open_url(struct opened_sink *sink, const char *url, strid_erro
     if (status != STRID_OK)
         return status;
     sink->ops = endpoint.sink;
-    status = finish(&endpoint, sink->ops->options, &sink->at, err);
+    status = finish(&endpoint, sink->ops->options, &sink->at, NULL, err);
     if (status != STRID_OK)
         return status;
     sink->self = memory_alloc_zeroed(sink->ops->instance_size);

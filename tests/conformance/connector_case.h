@@ -5,6 +5,7 @@
 #include <strid/sink.h>
 #include <strid/source.h>
 
+#include "base/log.h"
 #include "support/support.h"
 
 #include "connector_intake.h"
@@ -31,6 +32,9 @@ struct opened_sink {
 
 /* On failure nothing is open, but the close functions may be called. */
 strid_status source_open_url(struct opened_source *source, const char *url, strid_error *err);
+/* With a log that outlives it. */
+strid_status source_open_logged(struct opened_source *source, const char *url,
+                                const struct log *log, strid_error *err);
 void source_close(struct opened_source *source);
 strid_status sink_open_url(struct opened_sink *sink, const char *url, strid_error *err);
 void sink_close(struct opened_sink *sink);

@@ -32,7 +32,8 @@ class RedisPipeline(CommandCase):
         self.addCleanup(directory.cleanup)
         self.socket = os.path.join(directory.name, "socket")
         rights = ["~clicks", "+xreadgroup", "+xack", "+xautoclaim", "+xpending", "+xclaim",
-                  "+xgroup|create", "+xinfo|stream", "+client|setname", "(~clicks-dlq +xadd)"]
+                  "+xgroup|create", "+xgroup|createconsumer",
+                  "+xinfo|stream", "+xinfo|consumers", "+client|setname", "(~clicks-dlq +xadd)"]
         self.server = subprocess.Popen(
             ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "", "--dir",
              directory.name, "--user", "strid", "on", f">{CANARY}", *rights],

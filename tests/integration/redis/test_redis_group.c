@@ -1,0 +1,171 @@
+/* A group or a stream that goes while nodes read it: each of them says so, whoever makes it again.
+ */
+#include <criterion/criterion.h>
+
+#include <string.h>
+
+#include "redis_case.h"
+
+static const char by_another[] = "is made again by another node";
+static const char by_this[] = "is made again, behind";
+
+static void start(void)
+{
+    redis_case_start(&(struct redis_server_options){.append = REDIS_SERVER_APPEND_ALWAYS});
+}
+
+TestSuite(redis_group, .init = start, .fini = redis_case_stop);
+
+Test(redis_group, that_is_gone_is_made_again_behind_what_was_read)
+{
+    redis_case_add("s", 0, 10);
+    redis_case_open(0, "s?group=g&field=value&block=10ms");
+    redis_case_poll_until(0, 10);
+    (void)ASK("XGROUP", "DESTROY", "s", "g");
+    redis_case_add("s", 10, 5);
+    intake_clear(&redis_case.intakes[0]);
+    redis_case_poll_until(0, 5);
+    cr_assert_eq(redis_case.intakes[0].count, 5u);
+    cr_assert_eq(redis_case.intakes[0].records[0].position.low, 11u);
+    cr_assert(redis_case_has_logged(by_this));
+    cr_assert_not(redis_case_has_logged(by_another));
+}
+
+Test(redis_group, of_a_flushed_stream_is_read_on)
+{
+    redis_case_add("s", 0, 10);
+    redis_case_open(0, "s?group=g&field=value&block=10ms");
+    redis_case_poll_until(0, 10);
+    (void)ASK("FLUSHALL");
+    intake_clear(&redis_case.intakes[0]);
+    redis_case_add("s", 0, 4); /* lower IDs than before: the stream was made anew */
+    redis_case_poll_all(0, 4);
+    cr_assert(redis_case_has_logged("ran backwards"));
+}
+
+/* Two nodes have read and look elsewhere; a third, which knows nothing of the group, makes it. What
+ * nobody had read is gone, IDs go on rising, and no read of the two ever fails. */
+Test(redis_group, made_again_by_a_new_node_is_told_by_those_that_had_read)
+{
+    redis_case_add("s", 0, 20);
+    redis_case_open(0, "s?group=g&field=value&count=5&block=10ms&claim_idle=200ms&consumer=a");
+    redis_case_poll_until(0, 5);
+    redis_case_open(1, "s?group=g&field=value&count=5&block=10ms&claim_idle=200ms&consumer=b");
+    redis_case_poll_until(1, 5);
+    redis_case_add("s", 20, 10);
+    fault_proxy_set(redis_case.proxy, &(struct fault_proxy_rules){.hold_requests = true});
+    redis_case_poll(0);
+    redis_case_poll(1);
+    (void)ASK("FLUSHALL"); /* and with it entries that nobody had read */
+    (void)ASK("XGROUP", "CREATE", "s", "g", "0", "MKSTREAM");
+    redis_case_add("s", 30, 10);
+    fault_proxy_set(redis_case.proxy, &(struct fault_proxy_rules){0});
+    redis_case_poll_logged(0, by_another);
+    cr_assert_not(redis_case_has_logged("(2 so far)"));
+    buffer_clear(&redis_case.logged);
+    redis_case_poll_logged(1, by_another);
+    cr_assert_not(redis_case_has_logged(by_this));
+}
+
+/* The third is a node; the two are idle, with no read on the way, when it connects. */
+Test(redis_group, made_again_while_no_read_is_on_the_way_is_told)
+{
+    redis_case_add("s", 0, 10);
+    redis_case_open(0, "s?group=g&field=value&block=10ms&claim_idle=200ms");
+    redis_case_poll_until(0, 10);
+    (void)ASK("DEL", "s");
+    redis_case_open(2, "s?group=g&field=value&block=10ms&consumer=c");
+    cr_assert_eq(redis_case.logged.len, 0u); /* nothing was known there */
+    redis_case_add("s", 10, 10);
+    redis_case_poll_logged(0, by_another);
+}
+
+Test(redis_group, made_again_before_a_connection_comes_back_is_told)
+{
+    redis_case_add("s", 0, 10);
+    redis_case_open(0, "s?group=g&field=value&block=10ms&claim_idle=0&timeout=500ms");
+    redis_case_poll_until(0, 10);
+    fault_proxy_cut_all(redis_case.proxy, FAULT_PROXY_CUT_RESET);
+    (void)ASK("XGROUP", "DESTROY", "s", "g");
+    (void)ASK("XGROUP", "CREATE", "s", "g", "$");
+    redis_case_poll_logged(0, by_another);
+}
+
+Test(redis_group, made_again_while_a_node_was_away_is_told_by_its_next_run)
+{
+    const strid_position resume = {5, 11};
+    redis_case_add("s", 0, 10);
+    redis_case_open(0, "s?group=g&field=value&consumer=a");
+    redis_case_poll_until(0, 10);
+    source_close(&redis_case.sources[0]);
+    (void)ASK("XGROUP", "DESTROY", "s", "g");
+    (void)ASK("XGROUP", "CREATE", "s", "g", "$");
+    STRID_CHECK_OK(redis_case_try_open(0, "s?group=g&field=value&consumer=a"), redis_case.err);
+    redis_case_assign(0, &resume);
+    cr_assert(redis_case_has_logged(by_another));
+    buffer_clear(&redis_case.logged);
+    redis_case_assign(0, &resume);
+    cr_assert_eq(redis_case.logged.len, 0u); /* once */
+}
+
+/* The timer would come later than the end. */
+Test(redis_group, made_again_shortly_before_the_end_is_told)
+{
+    redis_case_add("s", 0, 10);
+    redis_case_open(0, "s?group=g&field=value&block=10ms");
+    redis_case_poll_until(0, 10);
+    redis_case_ack(0, 0);
+    (void)ASK("DEL", "s");
+    (void)ASK("XGROUP", "CREATE", "s", "g", "0", "MKSTREAM");
+    redis_case_drain(0);
+    cr_assert(redis_case_has_logged(by_another));
+    cr_assert_eq(redis_case.sources[0].ops->acked(redis_case.sources[0].self, 0), 10u);
+}
+
+Test(redis_group, end_does_not_wait_for_a_server_that_is_away)
+{
+    redis_case_add("s", 0, 10);
+    redis_case_open(0, "s?group=g&field=value&block=10ms&timeout=300ms");
+    redis_case_poll_until(0, 10);
+    fault_proxy_set(redis_case.proxy, &(struct fault_proxy_rules){.refuse = true});
+    fault_proxy_cut_all(redis_case.proxy, FAULT_PROXY_CUT_CLOSE);
+    redis_case_drain(0);
+}
+
+static bool has_taken_a_look(void *user)
+{
+    (void)user;
+    struct opened_source *source = &redis_case.sources[0];
+    cr_assert_eq(source->ops->pump(source->self, 0, true, &redis_case.err), STRID_AGAIN);
+    return strstr(ASK("CLIENT", "LIST"), "cmd=xinfo") != NULL;
+}
+
+Test(redis_group, end_does_not_wait_for_an_answer_that_is_lost)
+{
+    redis_case_open(0, "s?group=g&field=value&block=10ms&timeout=300ms");
+    fault_proxy_set(redis_case.proxy, &(struct fault_proxy_rules){.hold_replies = true});
+    cr_assert(support_wait(has_taken_a_look, NULL, REDIS_CASE_DEADLINE_MS));
+    fault_proxy_set(redis_case.proxy, &(struct fault_proxy_rules){.refuse = true});
+    fault_proxy_cut_all(redis_case.proxy, FAULT_PROXY_CUT_RESET);
+    redis_case_drain(0);
+}
+
+/* Restarts of the server, cut connections, trims and deletions are no reason. */
+Test(redis_group, that_is_the_same_is_not_taken_for_another)
+{
+    redis_case_add("s", 0, 100);
+    redis_case_open(0, "s?group=g&field=value&block=10ms&claim_idle=100ms&timeout=2s");
+    redis_case_poll_until(0, 100);
+    redis_case_ack(0, 0);
+    (void)ASK("XTRIM", "s", "MAXLEN", "50");
+    (void)ASK("XDEL", "s", "5-100");
+    fault_proxy_cut_all(redis_case.proxy, FAULT_PROXY_CUT_RESET);
+    redis_case_add("s", 100, 10);
+    redis_case_poll_until(0, 110);
+    server_kill(&redis_case.server.process);
+    redis_server_restart(&redis_case.server);
+    redis_case_add("s", 110, 10);
+    redis_case_poll_all(0, 120);
+    redis_case_drain(0);
+    cr_assert_not(redis_case_has_logged("is made again"));
+}
