@@ -145,7 +145,8 @@ Test(redis_group, end_does_not_wait_for_an_answer_that_is_lost)
     redis_case_open(0, "s?group=g&field=value&block=10ms&timeout=300ms");
     fault_proxy_set(redis_case.proxy, &(struct fault_proxy_rules){.hold_replies = true});
     cr_assert(support_wait(has_taken_a_look, NULL, REDIS_CASE_DEADLINE_MS));
-    fault_proxy_set(redis_case.proxy, &(struct fault_proxy_rules){.refuse = true});
+    fault_proxy_set(redis_case.proxy,
+                    &(struct fault_proxy_rules){.refuse = true, .hold_replies = true});
     fault_proxy_cut_all(redis_case.proxy, FAULT_PROXY_CUT_RESET);
     redis_case_drain(0);
 }
