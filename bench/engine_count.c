@@ -82,6 +82,13 @@ static int run_engine(struct count *count, double seconds, uint64_t records_stop
         return -1;
     if (out->syncs > 0)
         count->sync_every_s = out->wall_s / (double)out->syncs;
+    return 0;
+}
+
+static int measure_engine(struct count *count, double seconds, bool hold, struct bench_run *out)
+{
+    if (run_engine(count, seconds, 0, hold, out) != 0)
+        return -1;
     return check_engine(count, count->prepared + (int64_t)out->records);
 }
 
@@ -165,7 +172,7 @@ static int run_side(void *user, uint32_t side, double seconds, struct bench_run 
     if (side == SIDE_ENGINE)
         return snapshot_restore(count->state_kept, count->state_directory) != 0
                    ? -1
-                   : run_engine(count, seconds, 0, false, out);
+                   : measure_engine(count, seconds, false, out);
     return snapshot_restore(count->raw_kept, count->raw_directory) != 0
                ? -1
                : run_raw(count, side, seconds, out);
@@ -191,8 +198,19 @@ static void init(struct count *count, uint64_t keys)
     keys_init(&count->keys, 2, keys, count->workload->zipf);
 }
 
+/* Runs the engine for so many records of the state. */
+static int prepare_records(struct count *count, uint64_t records)
+{
+    struct bench_run run = {0};
+    int result = run_engine(count, 0, records, false, &run);
+    count->prepared += (int64_t)run.records;
+    return result;
+}
+
 /* The engine's state. What spills is made with the memory that it would take not to, since making
- * it is not what is measured. */
+ * it is not what is measured. The run of one record has the measured runs' memory: opening loads
+ * what the first run left in blocks, so that opening before each of them has nothing left to load.
+ */
 static int make_state(struct count *count, uint64_t keys)
 {
     const struct bench_settings *settings = count->settings;
@@ -200,11 +218,9 @@ static int make_state(struct count *count, uint64_t keys)
     if (count->spills && roomy.memory < keys * PREPARE_KEY_BYTES)
         roomy.memory = keys * PREPARE_KEY_BYTES;
     count->settings = &roomy;
-    struct bench_run run = {0};
-    int result = run_engine(count, 0, keys * PREPARE_PER_KEY, false, &run);
+    int result = prepare_records(count, keys * PREPARE_PER_KEY);
     count->settings = settings;
-    count->prepared = (int64_t)run.records;
-    return result;
+    return result == 0 ? prepare_records(count, 1) : result;
 }
 
 /* Both databases, compacted, and how they are. */
@@ -241,7 +257,7 @@ static int run_workload(struct count *count, uint64_t keys)
         return -1;
     struct bench_run run;
     if (settings->hold_seconds != 0)
-        return run_engine(count, settings->hold_seconds, 0, true, &run);
+        return measure_engine(count, settings->hold_seconds, true, &run);
     const struct measure_plan plan = {.user = count, .run = run_side, .side_count = SIDES};
     struct measure_figures figures[MEASURE_SIDES_MAX];
     if (measure(&plan, settings, figures) != 0)
