@@ -44,6 +44,14 @@
     X(MUTANT_NOT_ALONE, "a suspect does not wait for the others to stand still")                   \
     X(MUTANT_CRASH_COUNTED, "crashes count of records that did not run alone")                     \
     X(MUTANT_OVERTAKEN, "a record that waits is overtaken by those of its key")                    \
+    X(MUTANT_OPEN_PASSED, "deferred write sets merged out of order")                               \
+    X(MUTANT_OPEN_UNWRITTEN, "an open record that no block holds")                                 \
+    X(MUTANT_OPEN_LEFT, "finished while outcomes are to come")                                     \
+    X(MUTANT_TOKEN_KEPT, "a token holds for more than one outcome")                                \
+    X(MUTANT_LATE_COUNTS, "what a handler deferred counts though nobody spoke in time")            \
+    X(MUTANT_HANDED_KEPT, "what the host took over is tried again, too")                           \
+    X(MUTANT_BOUND_IGNORED, "a partition is read though too much of it waits")                     \
+    X(MUTANT_PARTITION_PASSED, "others of its partition pass a record that waits")                 \
     X(MUTANT_FORGOTTEN_EARLY, "an applied position forgotten before its chunks returned")
 
 enum mutant {

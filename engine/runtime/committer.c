@@ -283,7 +283,8 @@ static bool nothing_waits(const struct committer *committer)
         bool open = atomic_load_explicit(&retry->open_records, memory_order_acquire) != 0;
         bool deferred =
             atomic_load_explicit(&run->workers[w].deferred.open_shown, memory_order_acquire) != 0;
-        if (!known || deferred || (open && run_stop(run) == RUN_CONTINUE) ||
+        if (!known || (deferred && !MUTANT(MUTANT_OPEN_LEFT)) ||
+            (open && run_stop(run) == RUN_CONTINUE) ||
             storage_synced_sequence(run->storage, w) <
                 atomic_load_explicit(&retry->sequence, memory_order_relaxed))
             return false;

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 
 enum { STATE_MASK = 15, OUTCOME_SHIFT = 4, RING_ELEMENTS = 2 * DEFERRAL_PLACES };
 
@@ -40,7 +41,7 @@ void deferral_attach(struct deferrals *deferrals, uint32_t worker, struct agent 
 
 static uint64_t next_generation(uint64_t word)
 {
-    return (word / DEFERRAL_GENERATION + 1) * DEFERRAL_GENERATION;
+    return (word / DEFERRAL_GENERATION + !MUTANT(MUTANT_TOKEN_KEPT)) * DEFERRAL_GENERATION;
 }
 
 static struct deferral_place *place_of(struct deferrals *deferrals, uint32_t worker, uint32_t place)

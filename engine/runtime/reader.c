@@ -305,7 +305,7 @@ static bool is_held(struct reader *reader, struct reader_partition *current)
         atomic_store_explicit(&partition->held_by, RUN_HELD_BY_NONE, memory_order_relaxed);
     }
     current->held = is_above(run, partition, current->held);
-    return current->held;
+    return current->held && !MUTANT(MUTANT_BOUND_IGNORED);
 }
 
 static bool may_begin(struct reader *reader)

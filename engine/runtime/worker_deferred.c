@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/crash_point.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "runtime/deferral.h"
 #include "runtime/worker_retry.h"
 
@@ -272,7 +273,8 @@ static int settle_late(struct worker *worker, int64_t now)
             continue;
         worker_count(&worker->counters.timed_out, 1);
         deferral->timed_out = true;
-        deferral->worst = STRID_RETRY;
+        if (!MUTANT(MUTANT_LATE_COUNTS))
+            deferral->worst = STRID_RETRY;
         finish(worker, deferral);
         settled++;
     }

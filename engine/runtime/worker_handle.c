@@ -102,7 +102,8 @@ static void retry(struct worker *worker, struct chunk_slot *slot)
     if (retry->hook != NULL &&
         retry->hook(retry->hook_user, &slot->record, context->attempt, context->reason)) {
         worker_count(&worker->counters.handed_over, 1);
-        return;
+        if (!MUTANT(MUTANT_HANDED_KEPT))
+            return;
     }
     worker_count(&worker->counters.retried, 1);
     worker_retry_wait(worker, slot);

@@ -167,7 +167,7 @@ static struct waiting_key *find_before(const struct worker *worker, const struct
     strid_ordering ordering = worker->run->definition->retry.ordering;
     if (ordering == STRID_ORDERING_NONE)
         return NULL;
-    bool whole = ordering == STRID_ORDERING_PARTITION;
+    bool whole = ordering == STRID_ORDERING_PARTITION && !MUTANT(MUTANT_PARTITION_PASSED);
     struct name name = name_of(worker, slot, whole);
     struct waiting_key *before = find(worker, &name);
     if (before != NULL || !whole)
@@ -196,6 +196,7 @@ bool worker_retry_park(struct worker *worker, const struct chunk_slot *slot)
     struct worker_retry *retry = &worker->retry;
     struct waiting_key *before = find_before(worker, slot);
     if (before == NULL || MUTANT(MUTANT_OVERTAKEN) ||
+        (before->open && MUTANT(MUTANT_OPEN_PASSED)) ||
         slot->fault == chunk_unmatched) /* which is only passed over */
         return false;
     const char *fault = slot->fault == NULL ? "" : slot->fault;
@@ -273,7 +274,12 @@ struct waiting_key *worker_retry_hold(struct worker *worker, const struct chunk_
         retry->again = true;
     }
     key->open = true;
-    put_head(worker, key);
+    if (MUTANT(MUTANT_OPEN_UNWRITTEN)) {
+        struct worker_store_key head = head_name(key);
+        worker_store_delete(worker, &head);
+    } else {
+        put_head(worker, key);
+    }
     waiting_schedule(&retry->waiting, key, INT64_MAX);
     publish(worker);
     return key;

@@ -93,6 +93,12 @@ static bool print_figures(const struct sim_figures *figures)
                  {"dead letters", figures->dead_letters},
                  {"outputs", figures->outputs},
                  {"polls without credit", figures->backpressure},
+                 {"outcomes that came later", figures->deferred},
+                 {"outcomes that did not come in time", figures->never},
+                 {"completions", figures->completed},
+                 {"completions that came too late", figures->stale},
+                 {"records that the host took over", figures->handed},
+                 {"steps with a partition above its bound", figures->bounded},
                  {"dead letters left to the next run", figures->left}};
     bool all = true;
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {

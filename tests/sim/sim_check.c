@@ -30,6 +30,29 @@ static void count_chunks(struct run *run, uint32_t *home, uint32_t *away, uint32
             ring_size(committer_from_worker(run->committer, w)) + (run->workers[w].held != NULL);
 }
 
+/* What waits is counted for one partition each. */
+static void check_accounts(struct sim_world *world)
+{
+    struct run *run = world->run;
+    uint64_t records = 0, bytes = 0;
+    bool above = false;
+    for (uint32_t p = 0; p < run->known_count; p++) {
+        uint64_t own =
+            atomic_load_explicit(&run->partitions[p].waiting_records, memory_order_relaxed);
+        records += own;
+        bytes += atomic_load_explicit(&run->partitions[p].waiting_bytes, memory_order_relaxed);
+        above = above || own >= world->definition->retry.max_parked;
+    }
+    for (uint32_t w = 0; w < run->worker_count; w++) {
+        records -= run->workers[w].retry.waiting.records;
+        bytes -= run->workers[w].retry.waiting.bytes;
+    }
+    SIM_CHECK("waiting_is_counted", records == 0 && bytes == 0,
+              "partitions count %lld records and %lld bytes more than wait", (long long)records,
+              (long long)bytes);
+    world->figures.bounded += above;
+}
+
 void sim_check_step(struct sim_world *world, bool moved)
 {
     struct run *run = world->run;
@@ -46,6 +69,7 @@ void sim_check_step(struct sim_world *world, bool moved)
         return; /* a chunk may be left where it was */
     count_chunks(run, &home, &away, &all);
     SIM_CHECK("chunk_owner", home + away == all, "%u home and %u away of %u", home, away, all);
+    check_accounts(world);
 }
 
 static void cover(sim_coverage applied, uint32_t p, uint32_t vshard, strid_position position)
@@ -210,9 +234,9 @@ void sim_check_finished(struct sim_world *world)
     run_add_stats(run, &stats);
     SIM_CHECK("one_outcome",
               world->input.unordered /* where nobody has counted what waited before */ ||
-                  stats.records + world->keys.waiting == stats.done + stats.skipped +
-                                                             stats.dead_lettered + stats.unrouted +
-                                                             stats.waiting + stats.parked,
+                  stats.records + world->keys.waiting ==
+                      stats.done + stats.skipped + stats.dead_lettered + stats.unrouted +
+                          stats.handed_over + stats.waiting + stats.parked,
               "%llu records have another number of outcomes", (unsigned long long)stats.records);
     SIM_CHECK("outbox_is_empty", stats.outbox_entries == 0, "%llu dead letters wait at the end",
               (unsigned long long)stats.outbox_entries);

@@ -22,7 +22,7 @@ void sim_crash_enter(struct sim_record *record, uint32_t partition, uint32_t tri
     struct sim_crash *crash = &sim_world->crash;
     /* A later attempt than one that came back, in whatever run: it is one as long as the engine did
      * not see that the earlier one is durable. */
-    if (record->suspect && record->returned > 0 && tries >= record->returned)
+    if (record->suspect && record->returned > 0 && tries + 2 > record->returned)
         record->suspect =
             suspect_find(sim_world->run, partition,
                          sim_input_position(&sim_world->input, record->place)) != NULL;
@@ -40,7 +40,8 @@ void sim_crash_leave(bool settled, uint32_t tries)
     struct sim_record *record = crash->hands[--crash->hand_count];
     if (settled && !crash->dead) {
         record->crashes = 0; /* it has proved innocent */
-        record->returned = tries + 1;
+        /* One whose outcome comes later is tried by the next run as often as before. */
+        record->returned = tries + (sim_input_defers(record, tries) ? 1 : 2);
     }
 }
 

@@ -2,64 +2,20 @@
 
 #include "runtime/worker.h"
 
+#include "sim_outcome.h"
 #include "sim_step.h"
 #include "sim_subs.h"
 #include "sim_world.h"
 
 static const char *const sink_names[SIM_SINKS] = {"out0", "out1"};
 
-static struct sim_record *record_of(const strid_record *record, struct sim_payload *payload)
-{
-    SIM_CHECK("record_is_whole", record->value.len >= sizeof *payload, "%zu bytes",
-              record->value.len);
-    memcpy(payload, record->value.data, sizeof *payload);
-    const struct sim_input *input = &sim_world->input;
-    SIM_CHECK("record_is_whole",
-              payload->partition < input->partition_count &&
-                  payload->index < input->partitions[payload->partition].count,
-              "no such record");
-    SIM_CHECK("record_is_whole",
-              sim_input_is_value(input, payload->partition, payload->index, record->value),
-              "partition %u, record %u: another value", payload->partition, payload->index);
-    struct sim_record *of = &input->partitions[payload->partition].records[payload->index];
-    const struct sim_key *key = &input->keys[of->key];
-    SIM_CHECK(
-        "record_is_whole",
-        record->origin->partition == payload->partition &&
-            sim_input_place(input, record->position) == of->place &&
-            (key->keyless ? record->key.data == NULL : strid_bytes_equal(record->key, key->bytes)),
-        "partition %u, record %u: not its place or key", payload->partition, payload->index);
-    SIM_CHECK("epoch_is_current", !sim_world->source.partitions[payload->partition].taken,
-              "partition %u was taken away, and record %u is handled", payload->partition,
-              payload->index);
-    return of;
-}
-
-/* What this try is to give; `tries` says how often it was tried before. */
-static strid_outcome outcome_of(const struct sim_record *record, uint32_t tries)
-{
-    switch ((enum sim_kind)record->kind) {
-    case SIM_DONE:
-        return STRID_DONE;
-    case SIM_SKIP:
-        return STRID_SKIP;
-    case SIM_RETRY:
-        return tries < record->retries ? STRID_RETRY : STRID_DONE;
-    case SIM_REJECT:
-    case SIM_FAULT:
-    case SIM_POISON:
-        break;
-    }
-    SIM_CHECK("record_is_whole", record->kind != SIM_FAULT, "an unreadable record is handled");
-    return STRID_REJECT;
-}
-
-/* Per key in the order of the partition, each record once but for retries. */
+/* Per key in the order of the partition, or per partition; each record once but for retries. */
 static void check_order(const struct sim_payload *payload, const struct sim_record *record,
                         uint32_t tries)
 {
     const struct sim_input *input = &sim_world->input;
-    size_t at = (size_t)payload->partition * input->key_count + record->key;
+    bool whole = input->ordering == STRID_ORDERING_PARTITION;
+    size_t at = (size_t)payload->partition * input->key_count + (whole ? 0 : record->key);
     uint32_t *called = &sim_world->called[at], *attempted = &sim_world->attempted[at];
     /* A run may begin with what an earlier one left waiting, at any attempt. */
     bool again = *called == payload->index + 1, first = *called == 0;
@@ -73,24 +29,28 @@ static void check_order(const struct sim_payload *payload, const struct sim_reco
     *attempted = tries;
 }
 
-/* What comes again, in the same run, was handled before. */
+/* In any order, each record once but for retries. */
 static void check_once(struct sim_record *record, uint32_t tries)
 {
-    SIM_CHECK("handled_once", tries > 0 || record->run != sim_world->runs,
-              "the record at %llu is handled a second time", (unsigned long long)record->place);
+    bool again = record->run == sim_world->runs;
+    SIM_CHECK("handled_once",
+              (!again || tries == record->called + 1u) && tries < sim_world->input.max_attempts,
+              "the record at %llu: attempt %u after attempt %u", (unsigned long long)record->place,
+              tries, record->called);
     record->run = sim_world->runs;
+    record->called = (uint8_t)tries;
 }
 
-/* Gives the outcome. One that asks for another try may do so by being late: it says that it is
- * done, and the watchdog has found before that it took too long. */
-static strid_outcome say(strid_context *ctx, const struct sim_record *record, strid_outcome outcome)
+static void check_call(const struct sim_payload *payload, struct sim_record *record, uint32_t tries)
 {
-    if (outcome != STRID_RETRY || record->late == 0)
-        return outcome;
-    sim_world->figures.late++;
-    atomic_store_explicit(&ctx->worker->hand.overdue, ctx->worker->call_count,
-                          memory_order_relaxed);
-    return STRID_DONE;
+    SIM_CHECK("handed_over_once", record->handed != sim_world->runs,
+              "partition %u, record %u: the host has it, and it is handled again",
+              payload->partition, payload->index);
+    sim_deferred_check_call(record, payload->partition);
+    if (sim_input_is_sum(&sim_world->input))
+        check_once(record, tries);
+    else
+        check_order(payload, record, tries);
 }
 
 static void emit(strid_context *ctx, const struct sim_payload *payload,
@@ -137,16 +97,19 @@ static strid_outcome chain(strid_context *ctx, const strid_record *record,
     uint32_t tries = strid_attempt(ctx), p = payload.partition;
     strid_bytes value;
     check_views(record, &payload);
-    if (sim_world->input.unordered)
-        check_once(of, tries);
-    else
-        check_order(&payload, of, tries);
+    check_call(&payload, of, tries);
     sim_step_yield();
     if (of->kind == SIM_POISON && !sim_world->crash.dead)
         sim_crash_now();
     if (sim_world->crash.dead)
         return STRID_DONE;
     sim_world_note("handle", p, payload.index, tries);
+    strid_outcome outcome = sim_outcome_of(of, tries);
+    if (sim_input_is_stateless(&sim_world->input, of)) {
+        emit(ctx, &payload, of, outcome != STRID_DONE);
+        strid_set_reason(ctx, "sim");
+        return sim_outcome_say(ctx, of, p, of->asks_second == 0);
+    }
     strid_state_kind kind = strid_state_get(ctx, SIM_INPUT_STORE_CHAIN, &value);
     if (kind != STRID_STATE_ABSENT) {
         SIM_CHECK("state_seen",
@@ -157,10 +120,9 @@ static strid_outcome chain(strid_context *ctx, const strid_record *record,
     }
     if (ctx->failed) /* the store could not be read: nothing of this call counts */
         return STRID_DONE;
-    SIM_CHECK("state_seen", sim_world->input.unordered || state.chains[p] == of->before,
+    SIM_CHECK("state_seen", sim_input_is_sum(&sim_world->input) || state.chains[p] == of->before,
               "partition %u, record %u: its key's chain is not the one behind the record before", p,
               payload.index);
-    strid_outcome outcome = outcome_of(of, tries);
     if (outcome == STRID_DONE)
         state.chains[p] += of->chain - of->before;
     else
@@ -176,7 +138,7 @@ static strid_outcome chain(strid_context *ctx, const strid_record *record,
     SIM_CHECK("record_is_whole", status == STRID_OK, "put");
     emit(ctx, &payload, of, outcome != STRID_DONE);
     strid_set_reason(ctx, "sim");
-    return of->asks_second != 0 ? STRID_DONE : say(ctx, of, outcome);
+    return sim_outcome_say(ctx, of, p, of->asks_second == 0);
 }
 
 strid_outcome sim_handler_chain(strid_context *ctx, const strid_record *record, void *user)
@@ -185,7 +147,7 @@ strid_outcome sim_handler_chain(strid_context *ctx, const strid_record *record, 
     (void)user;
     if (sim_world->crash.dead)
         return STRID_DONE;
-    struct sim_record *of = record_of(record, &payload);
+    struct sim_record *of = sim_outcome_record(record, &payload);
     sim_crash_enter(of, payload.partition, strid_attempt(ctx));
     strid_outcome outcome = chain(ctx, record, &payload, of);
     sim_crash_leave(false, strid_attempt(ctx));
@@ -212,11 +174,13 @@ static void use_aged(strid_context *ctx, const struct sim_payload *payload,
               payload->index, (long long)(now_ms - written_ms));
     /* Where the clock was set back, another partition's record may have left less time. */
     SIM_CHECK("aged_stays",
-              written_ms != 0 || at == 0 || sim_world->input.unordered ||
+              written_ms != 0 || at == 0 || sim_input_is_sum(&sim_world->input) ||
                   sim_world->figures.clock_sets > 0 ||
                   partition->records[at - 1].first_ms + ttl_ms <= now_ms,
               "partition %u, record %u: an entry went before its time", payload->partition,
               payload->index);
+    if (sim_input_defers(record, strid_attempt(ctx)))
+        return; /* its age would count from when its outcome is there */
     strid_state_put_i64(ctx, SIM_INPUT_STORE_AGED, now_ms);
     if (done && record->first_ms == 0)
         record->first_ms = now_ms;
@@ -226,6 +190,8 @@ static strid_outcome count(strid_context *ctx, const struct sim_payload *in, str
 {
     const struct sim_payload payload = *in;
     strid_bytes value;
+    if (sim_input_is_stateless(&sim_world->input, of))
+        return sim_outcome_say(ctx, of, payload.partition, of->asks_second != 0);
     int64_t done = strid_state_get_i64(ctx, SIM_INPUT_STORE_COUNT, 0);
     strid_state_kind half = strid_state_get(ctx, SIM_INPUT_STORE_HALF, &value);
     if (ctx->failed)
@@ -233,12 +199,12 @@ static strid_outcome count(strid_context *ctx, const struct sim_payload *in, str
     SIM_CHECK("state_seen", (half == STRID_STATE_F64) == sim_handler_has_half((uint64_t)done),
               "partition %u, record %u: the half of %lld", payload.partition, payload.index,
               (long long)done);
-    use_aged(ctx, &payload, of, outcome_of(of, strid_attempt(ctx)) == STRID_DONE);
+    use_aged(ctx, &payload, of, sim_outcome_of(of, strid_attempt(ctx)) == STRID_DONE);
     if (ctx->failed)
         return STRID_DONE;
     if (sim_world->knobs.subs)
         sim_subs_handle(ctx, SIM_INPUT_STORE_SUBS, (uint64_t)done);
-    if (sim_world->knobs.subs && outcome_of(of, strid_attempt(ctx)) != STRID_DONE)
+    if (sim_world->knobs.subs && sim_outcome_of(of, strid_attempt(ctx)) != STRID_DONE)
         sim_subs_spoil(ctx, SIM_INPUT_STORE_SUBS);
     if (ctx->failed)
         return STRID_DONE;
@@ -254,7 +220,7 @@ static strid_outcome count(strid_context *ctx, const struct sim_payload *in, str
         strid_state_put_f64(ctx, SIM_INPUT_STORE_HALF, (double)done * 0.5);
     else
         strid_state_delete(ctx, SIM_INPUT_STORE_HALF);
-    return of->asks_second == 0 ? STRID_DONE : say(ctx, of, outcome_of(of, strid_attempt(ctx)));
+    return sim_outcome_say(ctx, of, payload.partition, of->asks_second != 0);
 }
 
 strid_outcome sim_handler_count(strid_context *ctx, const strid_record *record, void *user)
@@ -263,7 +229,7 @@ strid_outcome sim_handler_count(strid_context *ctx, const strid_record *record, 
     (void)user;
     if (sim_world->crash.dead)
         return STRID_DONE;
-    struct sim_record *of = record_of(record, &payload);
+    struct sim_record *of = sim_outcome_record(record, &payload);
     sim_crash_enter(of, payload.partition, strid_attempt(ctx));
     strid_outcome outcome = count(ctx, &payload, of);
     sim_crash_leave(true, strid_attempt(ctx));

@@ -11,6 +11,7 @@ enum {
     WIDE_SHIFT = 4,
     PARTITIONS_MIN = 3,
     POISON_RATE = 400,
+    HANDED_RATE = 30,
     RECORDS_MIN = 1000,
     RECORDS_MAX = 1200
 };
@@ -65,6 +66,10 @@ static void make_outcome(struct sim_input *input, struct sim_random *random,
     if (input->poisons > 0 && sim_random_chance(random, POISON_RATE)) {
         input->poisons--;
         record->kind = SIM_POISON;
+    } else if (input->hands_over && sim_random_chance(random, HANDED_RATE)) {
+        record->kind = SIM_HANDED;
+        record->retries = (uint8_t)sim_random_between(random, 1, input->max_attempts - 1);
+        record->late = sim_random_chance(random, 3);
     } else if (dice < 80)
         record->kind = SIM_DONE;
     else if (dice < 86)
@@ -77,13 +82,38 @@ static void make_outcome(struct sim_input *input, struct sim_random *random,
         record->kind = dice < 97 ? SIM_REJECT : SIM_FAULT;
 }
 
+static void make_deferral(const struct sim_input *input, struct sim_random *random,
+                          struct sim_record *record)
+{
+    bool handled = record->kind != SIM_FAULT && record->kind != SIM_POISON;
+    if (!handled || !sim_random_chance(random, input->defer_rate))
+        return;
+    record->defer = (uint8_t)sim_random_between(random, SIM_DEFER_NOT + 1, SIM_DEFER_WAYS - 1);
+    record->defers = (uint8_t)sim_random_between(random, 1, input->max_attempts);
+    if (record->defer == SIM_DEFER_NEVER && !input->times_out)
+        record->defer = SIM_DEFER_OUTCOME;
+}
+
+/* With the order of partitions, records of a key do not wait for those of another one: keys are of
+ * one each where outcomes come later. */
+static uint32_t pick_key(const struct sim_input *input, struct sim_random *random, uint32_t p)
+{
+    uint32_t named = input->key_count - input->partition_count;
+    uint32_t key = sim_random_below(random, named);
+    if (input->ordering != STRID_ORDERING_PARTITION || input->defer_rate == 0)
+        return key;
+    key = key - key % input->partition_count + p;
+    return key < named ? key : named + p;
+}
+
 static void make_record(struct sim_input *input, struct sim_random *random, uint32_t p, uint32_t i)
 {
     struct sim_partition *partition = &input->partitions[p];
     struct sim_record *record = &partition->records[i];
     uint32_t named = input->key_count - input->partition_count;
     make_outcome(input, random, record);
-    record->key = sim_random_below(random, named);
+    make_deferral(input, random, record);
+    record->key = pick_key(input, random, p);
     if (record->kind == SIM_FAULT || sim_random_chance(random, 20))
         record->key = named + p;
     record->previous = partition->last[record->key];
@@ -93,9 +123,9 @@ static void make_record(struct sim_input *input, struct sim_random *random, uint
         record->done = partition->records[record->previous - 1].done;
     }
     record->chain = record->before;
-    if (sim_input_is_done(input, record)) {
-        record->chain = input->unordered ? record->before + sim_input_chain(0, p, i)
-                                         : sim_input_chain(record->before, p, i);
+    if (sim_input_is_done(input, record) && !sim_input_is_stateless(input, record)) {
+        record->chain = sim_input_is_sum(input) ? record->before + sim_input_chain(0, p, i)
+                                                : sim_input_chain(record->before, p, i);
         record->done++;
     }
 }
@@ -118,6 +148,19 @@ static void make_partition(struct sim_input *input, struct sim_random *random, u
     partition->end = place;
 }
 
+static void make_order(struct sim_input *input, struct sim_random *random)
+{
+    static const strid_ordering orderings[] = {STRID_ORDERING_NONE, STRID_ORDERING_PARTITION,
+                                               STRID_ORDERING_KEY};
+    uint32_t dice = sim_random_below(random, 8);
+    input->ordering = orderings[dice < 2 ? dice : 2];
+    if (input->unordered && input->ordering == STRID_ORDERING_PARTITION)
+        input->ordering = STRID_ORDERING_KEY;
+    input->defer_rate = sim_random_chance(random, 4) ? sim_random_log(random, 1, 50) : 0;
+    input->times_out = sim_random_chance(random, 2);
+    input->hands_over = input->max_attempts > 1 && sim_random_chance(random, 4);
+}
+
 void sim_input_init(struct sim_input *input, struct sim_random *random, uint32_t vshards_used,
                     uint64_t hash_seed)
 {
@@ -132,6 +175,7 @@ void sim_input_init(struct sim_input *input, struct sim_random *random, uint32_t
     input->headers = sim_random_chance(random, 3);
     input->text = sim_random_chance(random, 3);
     input->poisons = sim_random_chance(random, 4) ? sim_random_between(random, 1, 2) : 0;
+    make_order(input, random);
     make_keys(input, random, vshards_used, hash_seed);
     uint32_t left = sim_random_between(random, RECORDS_MIN, RECORDS_MAX);
     for (uint32_t p = 0; p < input->partition_count; p++) {
@@ -187,6 +231,16 @@ bool sim_input_is_dead(const struct sim_input *input, const struct sim_record *r
 {
     return record->kind == SIM_REJECT || record->kind == SIM_FAULT || record->kind == SIM_POISON ||
            (record->kind == SIM_RETRY && record->retries >= input->max_attempts);
+}
+
+bool sim_input_defers(const struct sim_record *record, uint32_t tries)
+{
+    return record->defer != SIM_DEFER_NOT && tries < record->defers;
+}
+
+bool sim_input_is_stateless(const struct sim_input *input, const struct sim_record *record)
+{
+    return input->ordering == STRID_ORDERING_NONE && record->defer != SIM_DEFER_NOT;
 }
 
 uint8_t sim_input_vshard(const struct sim_input *input, const struct sim_record *record)
@@ -245,6 +299,21 @@ void sim_input_put_chains(const struct sim_input *input, const struct sim_state 
     out->len += pad;
 }
 
+/* Of those up to `applied` that nothing holds back. */
+static void add_sum(const struct sim_partition *partition, uint32_t at, uint64_t *chain,
+                    uint64_t *done)
+{
+    while (at != 0) {
+        const struct sim_record *record = &partition->records[at - 1];
+        uint32_t before = record->previous == 0 ? 0 : partition->records[record->previous - 1].done;
+        if (!record->parked) {
+            *chain += record->chain - record->before;
+            *done += record->done - before;
+        }
+        at = record->previous;
+    }
+}
+
 void sim_input_state(const struct sim_input *input, uint32_t key, const uint32_t *applied,
                      struct sim_state *out)
 {
@@ -256,6 +325,10 @@ void sim_input_state(const struct sim_input *input, uint32_t key, const uint32_t
             at = partition->records[at - 1].previous;
         if (at == 0)
             continue;
+        if (sim_input_is_sum(input)) {
+            add_sum(partition, at, &out->chains[p], &out->done);
+            continue;
+        }
         out->chains[p] = partition->records[at - 1].chain;
         out->done += partition->records[at - 1].done;
     }

@@ -5,7 +5,8 @@
 #ifndef SIM_INPUT_H
 #define SIM_INPUT_H
 
-#include <strid/record.h>
+#include <strid/handler.h>
+#include <strid/pipeline.h>
 
 #include "base/buffer.h"
 
@@ -22,7 +23,18 @@ enum {
     SIM_INPUT_STORE_SUBS = 5  /* ordered */
 };
 
-enum sim_kind { SIM_DONE = 0, SIM_SKIP, SIM_RETRY, SIM_REJECT, SIM_FAULT, SIM_POISON };
+enum sim_kind { SIM_DONE = 0, SIM_SKIP, SIM_RETRY, SIM_REJECT, SIM_FAULT, SIM_POISON, SIM_HANDED };
+
+/* Who asks for a token, and what becomes of it. */
+enum sim_defer {
+    SIM_DEFER_NOT = 0,
+    SIM_DEFER_OUTCOME, /* the handler that has the outcome: the completion says it */
+    SIM_DEFER_OTHER,   /* the other one: the outcome is said at once */
+    SIM_DEFER_BOTH,    /* both, for the same token: the completion says the outcome */
+    SIM_DEFER_TAKEN,   /* nobody stands by the token */
+    SIM_DEFER_NEVER,   /* another try is only asked for by saying nothing in time */
+    SIM_DEFER_WAYS
+};
 
 struct sim_record {
     uint64_t place;    /* of its position */
@@ -33,14 +45,22 @@ struct sim_record {
     uint32_t key;      /* index in keys */
     uint32_t previous; /* index + 1 of the record of the same key before it; 0: none */
     uint8_t kind;      /* enum sim_kind */
-    uint8_t retries;   /* how often its handler asks for another try */
+    uint8_t retries;   /* how often its handler asks for another try; of SIM_HANDED: at which failed
+                          attempt the host takes it over */
+    uint8_t defer;     /* enum sim_defer */
+    uint8_t defers;    /* of so many of its first attempts */
+    uint8_t called;    /* tries before its last call, in `run` */
+    uint64_t token;    /* generation of its last one */
     uint8_t late;      /* it does so by taking too long */
     uint8_t outputs;   /* if it is done */
     uint8_t sink;
-    uint32_t returned;   /* last attempt that came back since it is a suspect, from 1; 0: none */
-    bool parked;         /* or waiting for another attempt, as the directory was read last */
+    uint32_t
+        returned; /* since it is a suspect an attempt came back: the next one, from 1; 0: none */
+    bool parked;  /* or waiting for another attempt, as the directory was read last */
     uint8_t asks_second; /* the second handler gives the outcome */
     uint32_t run;        /* the last one in which it was handled */
+    uint32_t handed;     /* the last one in which the host took it over */
+    uint32_t completed;  /* the last one in which a completion was taken for it */
     uint8_t crashes;     /* how often the process ended while it ran alone */
     bool condemned;      /* it did so three times, once */
     bool suspect;        /* it was in hand when the process ended */
@@ -69,8 +89,12 @@ struct sim_input {
     uint32_t key_count; /* of records, then one for each partition */
     struct buffer key_bytes;
     bool unordered; /* the source has no order: chains are sums */
-    bool headers;   /* records have some */
-    bool text;      /* values are taken apart by a pattern, which gives a type and a field */
+    strid_ordering ordering;
+    uint32_t defer_rate; /* so many records have one whose outcome comes later; 0: none */
+    bool times_out;      /* some never do */
+    bool hands_over;     /* the host takes some over that failed */
+    bool headers;        /* records have some */
+    bool text;           /* values are taken apart by a pattern, which gives a type and a field */
     uint32_t max_attempts;
     uint32_t poisons;  /* records that end the process, still to be made */
     uint32_t pad_max;  /* bytes that values of the chain store are padded with; 0: none */
@@ -120,8 +144,19 @@ uint64_t sim_input_chain(uint64_t before, uint32_t partition, uint32_t index);
 /* Value of the chain store. */
 void sim_input_put_chains(const struct sim_input *input, const struct sim_state *state,
                           struct buffer *out);
+/* Whether the order in which a key's records take effect is not known: chains are sums. */
+static inline bool sim_input_is_sum(const struct sim_input *input)
+{
+    return input->unordered || input->ordering == STRID_ORDERING_NONE;
+}
+
+/* Whether the outcome of that attempt comes later. */
+bool sim_input_defers(const struct sim_record *record, uint32_t tries);
+/* Nothing waits for it, and so it leaves the state of its key alone. */
+bool sim_input_is_stateless(const struct sim_input *input, const struct sim_record *record);
+
 /* The state of a key when partition p's records of the key's vshard up to index applied[p] - 1 are
- * in. */
+ * in, but for those that are parked where others pass them. */
 void sim_input_state(const struct sim_input *input, uint32_t key, const uint32_t *applied,
                      struct sim_state *out);
 

@@ -201,15 +201,19 @@ size_t sim_keys_check(struct sim_keys *keys, const struct directory *directory,
         same[v] = memcmp(keys->applied[v], applied[v], sizeof applied[v]) == 0;
     memcpy(keys->applied, applied, sizeof(sim_coverage));
     mark_folded(keys, directory);
-    keys->waiting = 0;
+    bool by_key = input->ordering == STRID_ORDERING_KEY; /* so its entries say what of it waits */
+    keys->waiting = by_key ? 0 : sim_waiting_look(directory, applied);
     for (uint32_t k = 0; k < input->key_count; k++) {
         struct sim_compared *of = &keys->compared[k];
         uint32_t vshard = input->keys[k].hash >> 24;
-        if (!same[vshard] || of->loaded || of->folded) {
+        if (!same[vshard] || of->loaded || of->folded || !by_key) {
             struct sim_state state;
             uint32_t in[SIM_INPUT_PARTITIONS_MAX];
             memcpy(in, applied[vshard], sizeof in);
-            of->waiting = sim_waiting_take(directory, k, in);
+            if (by_key)
+                of->waiting = sim_waiting_take(directory, k, in);
+            else if (input->ordering == STRID_ORDERING_PARTITION)
+                sim_waiting_cut(k, in);
             sim_input_state(input, k, in, &state);
             if (of->loaded || of->folded || memcmp(&state, &of->state, sizeof state) != 0) {
                 of->entries = check_key(directory, k, &state);

@@ -42,9 +42,12 @@ static strid_status open_run(struct sim_world *world, strid_error *err)
                                   .redo_bytes = world->knobs.redo_bytes,
                                   .cache_bytes = world->knobs.cache_bytes,
                                   .outbox_entries = world->knobs.outbox_entries,
+                                  .deferrals = world->deferred.deferrals,
                                   .crash_memory = world->crash.slots};
     if (world->runs > 0 && !sim_random_chance(random, 4))
         world->knobs.workers = sim_random_between(random, 1, SIM_WORKERS_MAX);
+    if (world->input.ordering == STRID_ORDERING_PARTITION)
+        world->knobs.workers = 1;
     world->workers = world->definition->workers = world->knobs.workers;
     size_t places = (size_t)world->input.partition_count * world->input.key_count;
     memset(world->called, 0, places * sizeof *world->called);
@@ -81,6 +84,7 @@ static void add_figures(struct sim_world *world, enum ending ending)
     figures->retried += stats.retried;
     figures->dead_letters += stats.dead_lettered;
     figures->outputs += stats.outputs;
+    figures->handed += stats.handed_over;
     figures->backpressure += stats.backpressure;
 }
 
@@ -89,6 +93,7 @@ static void close_run(struct sim_world *world, enum ending ending)
     bool ends = ending == ENDING_KILL || ending == ENDING_POWER_LOSS;
     add_figures(world, ending);
     sim_step_end(world);
+    sim_deferred_end_run(ending == ENDING_FINISHED);
     if (ends)
         sim_crash_keep();
     run_destroy(world->run);
@@ -169,7 +174,14 @@ static enum ending step_through(struct sim_world *world, uint64_t *healed_at)
     struct run *run = world->run;
     sim_step_begin(world);
     uint64_t crash_at = sim_random_log(random, 1, CRASH_STEPS_MAX);
-    uint64_t stop_at = sim_random_chance(random, 4) ? sim_random_log(random, 1, 4000) : UINT64_MAX;
+    /* With outcomes that come later there is more to be waited for. */
+    uint32_t stops = world->input.defer_rate > 0 ? 2 : 4;
+    uint64_t stop_at =
+        sim_random_chance(random, stops) ? sim_random_log(random, 1, 4000) : UINT64_MAX;
+    if (stop_at != UINT64_MAX && sim_random_chance(random, 2))
+        stop_at = sim_random_between(random, 1, 2000); /* by then it has something to do */
+    if (stop_at != UINT64_MAX && sim_random_chance(random, 2))
+        crash_at = UINT64_MAX; /* it is left to end so */
     uint64_t take_at = sim_random_chance(random, 4) ? sim_random_log(random, 1, 4000) : UINT64_MAX;
     uint64_t leave_at = UINT64_MAX; /* for other partitions than it has now */
     for (uint32_t p = 0; p < world->input.partition_count; p++)

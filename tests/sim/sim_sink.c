@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "runtime/suspect.h"
 
+#include "sim_outcome.h"
 #include "sim_step.h"
 #include "sim_world.h"
 
@@ -64,6 +65,13 @@ static void check_output(uint32_t sink, const strid_output *output,
                   record->sink == sink,
               "partition %u, record %u, output %u should not be there", payload->partition,
               payload->index, payload->ordinal);
+    /* By the attempt that is the last one. */
+    uint32_t tries = record->kind == SIM_RETRY ? record->retries : 0;
+    SIM_CHECK("output_takes_effect",
+              record->defer == SIM_DEFER_TAKEN || !sim_input_defers(record, tries) ||
+                  record->completed == sim_world->runs,
+              "partition %u, record %u: nobody has said its outcome yet", payload->partition,
+              payload->index);
     SIM_CHECK("output_takes_effect", strid_bytes_equal(output->key, input->keys[record->key].bytes),
               "partition %u, record %u: another key", payload->partition, payload->index);
     check_id(output, payload, "");
@@ -75,11 +83,6 @@ static void check_dead_letter(const strid_output *output, const struct sim_paylo
     const struct sim_record *record =
         &input->partitions[payload->partition].records[payload->index];
     const strid_dead_letter *letter = output->dead_letter;
-    const char *reason = record->kind == SIM_FAULT    ? "sim_fault"
-                         : record->kind == SIM_REJECT ? "rejected: sim"
-                         : record->kind == SIM_POISON ? suspect_fault
-                         : record->late != 0          ? "attempts_exhausted: timeout"
-                                                      : "attempts_exhausted: sim";
     uint32_t attempts = record->kind == SIM_FAULT    ? 0
                         : record->kind == SIM_REJECT ? 1
                         : record->kind == SIM_POISON ? CRASH_SLOTS_CRASHES_MAX
@@ -93,10 +96,10 @@ static void check_dead_letter(const strid_output *output, const struct sim_paylo
     SIM_CHECK("dead_letter",
               letter->partition == payload->partition &&
                   sim_input_place(input, letter->position) == record->place &&
-                  letter->attempts == attempts &&
-                  strid_bytes_equal(letter->reason, strid_bytes_of_text(reason)),
-              "partition %u, record %u: not its place, attempts or reason", payload->partition,
-              payload->index);
+                  letter->attempts == attempts && sim_outcome_is_reason(record, letter->reason),
+              "partition %u, record %u: not its place, attempts or reason (%.*s)",
+              payload->partition, payload->index, (int)letter->reason.len,
+              (const char *)letter->reason.data);
     SIM_CHECK(
         "dead_letter", sim_input_is_value(input, payload->partition, payload->index, output->value),
         "partition %u, record %u: not the original bytes", payload->partition, payload->index);
@@ -115,7 +118,7 @@ static void wait_for_sink(void)
     for (uint32_t left = sim_world->knobs.sink_waits; left > 0; left--)
         sim_step_yield();
     if (sim_world->knobs.sink_waits > 1)
-        sim_world->now_ns += (int64_t)sim_random_below(&sim_world->random, 50000) * 1000;
+        sim_step_pass((int64_t)sim_random_below(&sim_world->random, 50000) * 1000);
 }
 
 static strid_status sink_write(strid_sink *self, const strid_output *outputs, uint32_t count,
@@ -159,7 +162,7 @@ static void check_order(uint32_t sink, const struct sim_payload *payload)
     SIM_CHECK("output_order", record->arrived == (1u << payload->ordinal) - 1,
               "partition %u, record %u: output %u comes first", payload->partition, payload->index,
               payload->ordinal);
-    uint32_t at = sim_world->input.unordered ? 0 : record->previous;
+    uint32_t at = sim_input_is_sum(&sim_world->input) ? 0 : record->previous;
     while (at != 0) {
         const struct sim_record *before = &partition->records[at - 1];
         if (dead ? sim_input_is_dead(&sim_world->input, before)

@@ -102,6 +102,18 @@ strid_status sim_source_add(uint32_t p, uint32_t index, strid_intake *out)
     return status;
 }
 
+void sim_source_check_bound(uint32_t p)
+{
+    const struct retry_definition *bounds = &sim_world->definition->retry;
+    const struct partition *of = &sim_world->run->partitions[p];
+    SIM_CHECK("parked_is_bounded",
+              atomic_load_explicit(&of->waiting_records, memory_order_relaxed) <
+                      bounds->max_parked &&
+                  atomic_load_explicit(&of->waiting_bytes, memory_order_relaxed) <
+                      bounds->max_parked_bytes,
+              "partition %u is read though too much of it waits", p);
+}
+
 /* A record that was delivered before, in this run or an earlier one, comes again: it is refused,
  * and the run ends. */
 static strid_status repeat(uint32_t p, uint32_t cursor, strid_intake *out)
@@ -125,6 +137,7 @@ static strid_status source_poll(strid_source *self, uint32_t partition, strid_in
     (void)err;
     SIM_CHECK("one_owner", source->partitions[partition].assigned, "partition %u is polled",
               partition);
+    sim_source_check_bound(partition);
     if (source->partitions[partition].taken || sim_world_strikes(sim_world->knobs.again_rate))
         return STRID_AGAIN;
     sim_step_yield();

@@ -39,6 +39,12 @@ static uint32_t pick_agent(struct sim_world *world)
     }
 }
 
+void sim_step_pass(int64_t ns)
+{
+    sim_deferred_before(sim_world->now_ns + ns);
+    sim_world->now_ns += ns;
+}
+
 static void move_clock(struct sim_world *world)
 {
     uint32_t most = world->knobs.clock_step_us;
@@ -46,7 +52,7 @@ static void move_clock(struct sim_world *world)
         most = IDLE_JUMP_US;
     if (sim_random_chance(&world->random, LEAP_RATE))
         most = LEAP_US;
-    world->now_ns += (int64_t)sim_random_between(&world->random, 0, most) * 1000;
+    sim_step_pass((int64_t)sim_random_between(&world->random, 0, most) * 1000);
     if (world->knobs.wall_jumps && world->faults &&
         sim_random_chance(&world->random, WALL_JUMP_RATE)) {
         world->wall_offset_ms = sim_random_between(&world->random, 0, 2 * WALL_JUMP_MS);
@@ -65,6 +71,7 @@ int sim_step(struct sim_world *world)
                    (uint64_t)world->now_ns);
     world->idle = work > 0 ? 0 : world->idle + 1;
     move_clock(world);
+    sim_deferred_step();
     world->steps++;
     if (!world->crash.dead)
         sim_check_step(world, work > 0);

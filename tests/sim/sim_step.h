@@ -14,6 +14,9 @@ void sim_step_end(struct sim_world *world);
  */
 int sim_step(struct sim_world *world);
 
+/* The clock moves on. */
+void sim_step_pass(int64_t ns);
+
 /* Called where an agent waits: others may take some steps. */
 void sim_step_yield(void);
 

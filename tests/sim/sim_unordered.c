@@ -85,6 +85,7 @@ static strid_status unordered_poll(strid_source *self, uint32_t p, strid_intake 
     uint32_t *cursor = &sim_world->source.partitions[p].cursor, taken = 0;
     (void)self;
     (void)err;
+    sim_source_check_bound(p);
     if (sim_world->crash.dead || sim_world->source.partitions[p].taken ||
         sim_world_strikes(sim_world->knobs.again_rate))
         return STRID_AGAIN;

@@ -10,6 +10,13 @@
  * partition that progress covers. Returns how many there are. */
 uint32_t sim_waiting_take(const struct directory *directory, uint32_t k, uint32_t *applied);
 
+/* The same where records wait under other names than their key's: marks all that wait, and no
+ * others. With the order of partitions nothing of the partition that progress covers has passed
+ * them. Returns how many there are. */
+uint32_t sim_waiting_look(const struct directory *directory, sim_coverage applied);
+/* Takes those of key `k` that are marked, and what is behind them, out of `applied`. */
+void sim_waiting_cut(uint32_t k, uint32_t *applied);
+
 /* Nothing waits: no entry of the engine's stores is left. */
 void sim_waiting_check_none(void);
 

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 
 #include "sim_handler.h"
+#include "sim_outcome.h"
 
 struct sim_world *sim_world;
 
@@ -93,6 +94,8 @@ static void pick_knobs(struct sim_knobs *knobs, struct sim_random *random)
         .death_rate = sim_random_chance(random, 2) ? sim_random_log(random, 50, 5000) : 0,
         .yield_rate = sim_random_chance(random, 4) ? 0 : sim_random_log(random, 1, 30),
         .subs = sim_random_chance(random, 2),
+        .max_parked = sim_random_chance(random, 3) ? sim_random_log(random, 1, 200) : 0,
+        .max_parked_bytes = sim_random_chance(random, 5) ? sim_random_log(random, 100, 100000) : 0,
         .crashes_wanted = sim_random_log(random, 1, 20)};
 }
 
@@ -125,6 +128,14 @@ static void make_definition(struct sim_world *world)
     definition->max_attempts = world->input.max_attempts;
     definition->retry.min_ms = 1 + (int64_t)(world->seed % 5);
     definition->retry.max_ms = definition->retry.min_ms << world->seed % 4;
+    definition->retry.ordering = world->input.ordering;
+    definition->timeout_ms = world->deferred.timeout_ms;
+    if (world->input.hands_over)
+        definition->retry.hook = sim_outcome_take_over;
+    if (world->knobs.max_parked > 0)
+        definition->retry.max_parked = world->knobs.max_parked;
+    if (world->knobs.max_parked_bytes > 0)
+        definition->retry.max_parked_bytes = world->knobs.max_parked_bytes;
     definition->source = (struct source_definition){
         .ops = world->input.unordered ? &sim_unordered_ops : &sim_source_ops,
         .url = memory_copy_text("sim:"),
@@ -166,6 +177,7 @@ void sim_world_init(struct sim_world *world, uint64_t seed, enum sim_mode mode, 
     sim_audit_init(&world->audit);
     sim_keys_init(&world->keys, &world->input);
     sim_crash_init(&world->crash);
+    sim_deferred_init(&world->deferred, &world->input);
     make_definition(world);
     size_t places = (size_t)world->input.partition_count * world->input.key_count;
     world->called = memory_alloc_zeroed(places * sizeof *world->called);
@@ -187,6 +199,7 @@ void sim_world_fini(struct sim_world *world)
     sim_audit_fini(&world->audit);
     sim_keys_fini(&world->keys);
     sim_crash_fini(&world->crash);
+    sim_deferred_fini(&world->deferred);
     sim_disk_fini(&world->disk);
     sim_input_fini(&world->input);
     log_fini(&world->log);

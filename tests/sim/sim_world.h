@@ -8,6 +8,7 @@
 
 #include "sim_audit.h"
 #include "sim_crash.h"
+#include "sim_deferred.h"
 #include "sim_disk.h"
 #include "sim_input.h"
 #include "sim_keys.h"
@@ -42,7 +43,8 @@ struct sim_knobs {
     uint32_t yield_rate;  /* calls in which other agents go on */
     bool subs;            /* records put and delete subkeys, and scan them */
     uint64_t outbox_entries;
-    uint32_t crashes_wanted; /* besides those that faults bring about */
+    uint64_t max_parked, max_parked_bytes; /* 0: the usual ones */
+    uint32_t crashes_wanted;               /* besides those that faults bring about */
 };
 
 /* What happened, so that a change that makes the simulator miss half of the engine is seen. */
@@ -56,7 +58,11 @@ struct sim_figures {
     uint64_t late;                          /* handlers that exceeded their time */
     uint64_t nested;                        /* steps within a call of another agent */
     uint64_t evictions, replayed, retried, dead_letters, outputs, materialised, backpressure;
-    uint64_t left; /* dead letters that a run left to the next one */
+    uint64_t deferred, never, completed; /* outcomes that come later, or not in time */
+    uint64_t stale;                      /* completions that were too late */
+    uint64_t handed;                     /* records that the host took over */
+    uint64_t bounded;                    /* steps in which a partition was not to be read */
+    uint64_t left;                       /* dead letters that a run left to the next one */
 };
 
 /* How many records lie before a place: the last answer for a partition. */
@@ -84,6 +90,7 @@ struct sim_world {
     struct sim_audit audit;
     struct sim_keys keys;
     struct sim_crash crash;
+    struct sim_deferred deferred;
     struct sim_covered covered[SIM_INPUT_PARTITIONS_MAX];
     struct sim_source source;
     struct sim_sink outside[SIM_SINKS + 1]; /* where outputs and dead letters go */
