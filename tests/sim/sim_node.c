@@ -12,6 +12,7 @@ enum {
     HEALED_STEPS_MAX = 400000, /* and the end of the input must be reached within so many */
     SAFETY_STEPS = 40000,
     CRASH_STEPS_MAX = 8000,
+    FAILED_OPEN_STEPS = 100,
     LEAVE_STEPS_MAX = 4000 /* a run without one of its partitions goes on for so long */
 };
 
@@ -237,6 +238,8 @@ static bool live_once(struct sim_world *world, uint64_t *healed_at)
     if (open_run(world, &err) != STRID_OK) {
         check_failure(world, &err);
         world->run = NULL;
+        /* Where reads fail all the time, one with many of them may never succeed. */
+        world->steps += FAILED_OPEN_STEPS;
         close_run(world, draw_ending(&world->random, true));
         return false;
     }
