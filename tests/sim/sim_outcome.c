@@ -66,7 +66,7 @@ bool sim_outcome_take_over(void *user, const strid_record *record, uint32_t atte
               payload.index);
     SIM_CHECK("handed_over_once",
               attempt >= 1 && attempt < sim_world->input.max_attempts &&
-                  (*reason == '\0' || strcmp(reason, "sim") == 0 || strcmp(reason, "timeout") == 0),
+                  (strcmp(reason, "sim") == 0 || strcmp(reason, "timeout") == 0),
               "partition %u, record %u: attempt %u, \"%s\"", payload.partition, payload.index,
               attempt, reason);
     if (of->kind != SIM_HANDED || attempt != of->retries)
@@ -150,23 +150,17 @@ strid_outcome sim_outcome_say(strid_context *ctx, struct sim_record *record, uin
 bool sim_outcome_is_reason(const struct sim_record *record, strid_bytes reason)
 {
     uint32_t tries = sim_world->input.max_attempts - 1; /* of the last one */
-    bool late = record->late != 0;
     const char *expected = "attempts_exhausted: sim", *other = NULL;
-    bool later = (record->defer == SIM_DEFER_OUTCOME || record->defer == SIM_DEFER_BOTH ||
-                  record->defer == SIM_DEFER_NEVER) &&
-                 sim_input_defers(record, record->kind == SIM_RETRY ? tries : 0);
     if (record->kind == SIM_FAULT)
         expected = "sim_fault";
     else if (record->kind == SIM_POISON)
         expected = suspect_fault;
     else if (record->kind == SIM_REJECT)
-        expected = later ? "rejected" : "rejected: sim";
-    else if (late)
+        expected = "rejected: sim";
+    else if (record->late != 0)
         expected = "attempts_exhausted: timeout";
-    else if (later) {
-        expected = "attempts_exhausted";
-        other = record->defer == SIM_DEFER_NEVER ? "attempts_exhausted: timeout" : NULL;
-    }
+    else if (record->defer == SIM_DEFER_NEVER && sim_input_defers(record, tries))
+        other = "attempts_exhausted: timeout"; /* unless the worker came late to it, too */
     return strid_bytes_equal(reason, strid_bytes_of_text(expected)) ||
            (other != NULL && strid_bytes_equal(reason, strid_bytes_of_text(other)));
 }
