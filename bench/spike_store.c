@@ -174,10 +174,11 @@ static bool load_next(void *user, struct store_op *op)
     return true;
 }
 
-static void count_hit(void *user, size_t index, strid_bytes value)
+static bool count_hit(void *user, size_t index, strid_bytes value)
 {
     (void)index;
     *(uint64_t *)user += value.data != NULL;
+    return true;
 }
 
 /* Reads/s of random keys; every second index exists, so `odd` asks for what does not. */

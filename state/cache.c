@@ -12,7 +12,8 @@ enum {
     VALUE_INSIDE_MAX = 2048, /* larger values lie outside: slabs need not be of their sizes */
     BLOCK_ENTRY_OVERHEAD = 6,
     PACK_PREFETCH = 8,
-    EXPIRE_PREFETCH = 8
+    EXPIRE_PREFETCH = 8,
+    RESERVE_PART = 8
 };
 
 static uint32_t tag_of_key(uint32_t hash, uint8_t store, strid_bytes key, uint16_t sub_len)
@@ -329,7 +330,7 @@ struct cache_entry *cache_put(struct cache *cache, struct cache_entry *entry,
             }
         }
         if ((entry->flags & CACHE_DIRTY) != 0)
-            cache->dirty_bytes += value->bytes.len;
+            cache->dirty_bytes += value->bytes.len - entry->value_len;
     }
     drop_value(cache, entry);
     store_value(cache, entry, value);
@@ -367,13 +368,6 @@ uint32_t cache_pack(struct cache *cache, struct buffer *block, uint64_t sequence
     cache->dirty_count = 0;
     cache->dirty_bytes = 0;
     return count;
-}
-
-static bool over_budget(const struct cache *cache)
-{
-    uint64_t pages = (uint64_t)cache->slab.pages_used * SLAB_CELL_MAX;
-    return pages + cache->outside_bytes + cache->subs.bytes + cache->slot_count * sizeof(uint64_t) >
-           cache->bytes_max;
 }
 
 static void evict(struct cache *cache, struct cache_entry *entry, uint32_t class)
@@ -457,12 +451,19 @@ static bool sweep(struct cache *cache, uint32_t class_index, uint32_t wanted, ui
     return class->free_count >= wanted;
 }
 
+/* Where values lie outside, the next of them are as large: they have their room before they come.
+ */
+static uint64_t reserve(const struct cache *cache)
+{
+    return cache->outside_bytes == 0 ? 0 : cache->bytes_max / RESERVE_PART;
+}
+
 /* Values that lie outside are no cells: they have a bound of their own, what the cells leave or a
  * quarter. */
 static bool shrink_outside(struct cache *cache, uint64_t materialised)
 {
-    uint64_t inside =
-        (uint64_t)cache->slab.pages_used * SLAB_CELL_MAX + cache->slot_count * sizeof(uint64_t);
+    uint64_t inside = (uint64_t)cache->slab.pages_used * SLAB_CELL_MAX +
+                      cache->slot_count * sizeof(uint64_t) + reserve(cache);
     uint64_t quarter = cache->bytes_max / 4;
     uint64_t left = inside < cache->bytes_max ? cache->bytes_max - inside : 0;
     uint64_t limit = left > quarter ? left : quarter;
@@ -485,7 +486,7 @@ static bool shrink_outside(struct cache *cache, uint64_t materialised)
 
 bool cache_make_room(struct cache *cache, uint32_t entries, uint64_t materialised)
 {
-    if (__builtin_expect(!over_budget(cache), 1))
+    if (__builtin_expect(cache_held_bytes(cache) + reserve(cache) <= cache->bytes_max, 1))
         return true;
     bool room = cache->outside_bytes == 0 || shrink_outside(cache, materialised);
     for (uint32_t i = 0; i < SLAB_CLASSES; i++) {

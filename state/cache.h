@@ -66,7 +66,7 @@ struct cache {
     uint64_t bytes_max;
     uint32_t *dirty; /* cells of entries that changed since the last block */
     uint32_t dirty_count, dirty_capacity;
-    uint64_t dirty_bytes;                /* about what they take in a block */
+    uint64_t dirty_bytes;                /* about what they take in a block now */
     uint64_t complete[KEY_VSHARDS / 64]; /* bit of a vshard: what is not here is not in the store */
     size_t expire_at;                    /* slot that cache_expire() looks at next */
     uint32_t staged[CACHE_STAGED_MAX];   /* cells that wait for their place in the index; a ring */
@@ -119,6 +119,12 @@ uint32_t cache_expire(struct cache *cache, int64_t now_ms, uint32_t slots);
 static inline bool cache_is_complete(const struct cache *cache, uint32_t hash)
 {
     return (cache->complete[hash >> 30] >> (hash >> 24 & 63) & 1) != 0;
+}
+/* Memory that it holds, used or not. */
+static inline uint64_t cache_held_bytes(const struct cache *cache)
+{
+    return (uint64_t)cache->slab.pages_used * SLAB_CELL_MAX + cache->outside_bytes +
+           cache->subs.bytes + cache->slot_count * sizeof(uint64_t);
 }
 uint64_t cache_used_bytes(const struct cache *cache); /* of entries and their share of the index */
 void cache_set_complete(struct cache *cache, uint32_t vshard);

@@ -48,8 +48,10 @@ struct store_figures {
     uint64_t memory_bytes; /* memtables, caches, indexes */
 };
 
-/* `value.data` is NULL where the key is absent; lives until the call returns. */
-typedef void (*store_value_fn)(void *user, size_t index, strid_bytes value);
+/* `value.data` is NULL where the key is absent; lives until the call returns. Keys are answered in
+ * their order. Returns false where no more are wanted: those that were read already may yet come.
+ */
+typedef bool (*store_value_fn)(void *user, size_t index, strid_bytes value);
 /* Returns false to end the scan. Key and value live until the call returns. */
 typedef bool (*store_scan_fn)(void *user, strid_bytes key, strid_bytes value);
 /* Gives the next operation in strictly ascending key order; false: no more. What it points to lives

@@ -67,12 +67,13 @@ static bool fail(struct replay *replay, strid_status status)
     return false;
 }
 
-static void take_found(void *user, size_t index, strid_bytes value)
+static bool take_found(void *user, size_t index, strid_bytes value)
 {
     struct replay *replay = user;
     (void)index;
     buffer_clear(&replay->found);
     buffer_put_bytes(&replay->found, value);
+    return true;
 }
 
 /* What was written by this call, or else what is in the store; lives until the next call. */

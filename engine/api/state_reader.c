@@ -82,13 +82,14 @@ static const char *name_of(const strid_state_reader *reader, uint8_t store)
                                      : reader->directory->stores[store];
 }
 
-static void got(void *user, size_t index, strid_bytes value)
+static bool got(void *user, size_t index, strid_bytes value)
 {
     struct get *get = user;
     (void)index;
     buffer_clear(&get->reader->value);
     get->found = value.data != NULL;
     buffer_put_bytes(&get->reader->value, value);
+    return true;
 }
 
 static strid_status read_value(strid_state_reader *reader, const struct key_state *state,

@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/mutant.h"
-#include "runtime/worker.h"
+#include "runtime/worker_part.h"
 
 void context_begin(struct strid_context *context, struct worker *worker,
                    const struct chunk_slot *slot, const struct worker_found *found)
@@ -253,6 +253,7 @@ static void merge_write(struct strid_context *context, const struct context_writ
         entry = cache_add(cache, &key, &(struct key_value){.kind = STRID_STATE_ABSENT});
     }
     (void)cache_put(cache, entry, &value);
+    worker_part_look(context->worker);
 }
 
 void context_merge(struct strid_context *context)

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "runtime/sub_scan.h"
+#include "runtime/worker_part.h"
 #include "runtime/worker_store.h"
 
 enum { FEW = 16, TABLE_MIN = 64 };
@@ -283,6 +284,7 @@ void context_sub_merge(struct strid_context *context)
         (void)cache_set(&context->worker->cache, &key, &value);
     }
     context_sub_drop(context);
+    worker_part_look(context->worker);
 }
 
 void context_sub_drop(struct strid_context *context)

@@ -10,6 +10,7 @@
 #include "runtime/storage.h"
 #include "runtime/worker_applied.h"
 #include "runtime/worker_deferred.h"
+#include "runtime/worker_part.h"
 #include "runtime/worker_retry.h"
 
 enum { WAKE_COMMITTER_EVERY = 8 };
@@ -156,6 +157,43 @@ static struct chunk *take_chunk(struct worker *worker)
     return chunk;
 }
 
+/* The rest of the chunk follows in the next step, before any other. */
+static void hold_rest(struct worker *worker, struct chunk *chunk, int64_t now)
+{
+    worker->held = chunk;
+    worker->busy_at_ns = now;
+    if (!worker->dirty && worker->open_chunks == 0)
+        worker->opened_at_ns = now;
+    worker->dirty = true; /* at least how far the worker came */
+}
+
+/* A chunk, or the next part of it. false: the run ends. A chunk that was not handled to its end is
+ * not reported: its round stays open, and is read again. */
+static bool handle_chunk(struct worker *worker, struct chunk *chunk, int64_t now)
+{
+    struct run *run = worker->run;
+    uint32_t epoch =
+        atomic_load_explicit(&run->partitions[chunk->partition].epoch, memory_order_acquire);
+    strid_error err = STRID_ERROR_INIT;
+    chunk->dropped = chunk->epoch != epoch && !MUTANT(MUTANT_OLD_EPOCH);
+    if (!chunk->dropped && worker_fetch(worker, chunk, &err) != STRID_OK) {
+        run_fail(run, &err);
+        return false;
+    }
+    if (!chunk->dropped)
+        worker_handle_part(worker, chunk);
+    worker_deferred_withdraw(worker);
+    if (worker->context.failed || run_stop(run) == RUN_HALT)
+        return false;
+    if (!chunk->dropped && worker->part.next < chunk->count) {
+        hold_rest(worker, chunk, now);
+        return true;
+    }
+    worker->part.next = 0;
+    complete(worker, chunk, now);
+    return true;
+}
+
 /* Records whose outcome came, then those whose time has come. */
 static int step_waiting(struct worker *worker, bool handles)
 {
@@ -184,25 +222,12 @@ int worker_do_work(void *self)
     if (run->ttl_min_ms > 0)
         worker->now_ms = clock_wall_ms(run->clock);
     if (chunk != NULL) {
-        uint32_t epoch =
-            atomic_load_explicit(&run->partitions[chunk->partition].epoch, memory_order_acquire);
-        strid_error err = STRID_ERROR_INIT;
-        chunk->dropped = chunk->epoch != epoch && !MUTANT(MUTANT_OLD_EPOCH);
-        if (!chunk->dropped && worker_fetch(worker, chunk, &err) != STRID_OK) {
-            run_fail(run, &err);
+        if (!handle_chunk(worker, chunk, now))
             return 0;
-        }
-        if (!chunk->dropped)
-            worker_handle_chunk(worker, chunk);
-        worker_deferred_withdraw(worker);
-        /* A chunk that was not handled to its end is not reported: its round stays open, and is
-         * read again. */
-        if (worker->context.failed || run_stop(run) == RUN_HALT)
-            return 0;
-        complete(worker, chunk, now);
         work++;
     }
     if (may && worker->retry.waiting.count > 0 && !outbox_is_full(worker)) {
+        worker_part_begin(worker);
         handled = step_waiting(worker, handles);
         if (worker->context.failed)
             return 0;

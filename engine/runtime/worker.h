@@ -16,7 +16,9 @@ enum {
     WORKER_RETRY_RECORDS = 64,    /* whose time has come, handled in one step */
     WORKER_DEFERRED_RECORDS = 64, /* whose outcome has come, settled in one step */
     WORKER_SWEEP_ENTRIES = 256,   /* looked at in the store in one step */
-    WORKER_BLOCKS = 4,            /* of one worker: one is open, the others are on their way */
+    WORKER_PARTS =
+        16, /* what one fetch brings into the cache, or one step changes: so much of it */
+    WORKER_BLOCKS = 4, /* of one worker: one is open, the others are on their way */
     WORKER_PARK_NS = 10000000,
     WORKER_IDLE_NS =
         1000000, /* so long without a chunk is idle: a pause between two chunks is not */
@@ -74,9 +76,21 @@ struct strid_context {
     struct cache_entry *memo_entry;
     uint32_t output_count;
     bool failed; /* the store failed: nothing of this record counts */
+    bool full;   /* so is the part of the chunk: it ends behind this record */
     uint8_t number[8];
     char reason[CONTEXT_REASON_MAX + 1];
 };
+
+/* Whether something is to be looked at behind a record: both in one comparison. */
+static inline bool context_ends(const struct strid_context *context)
+{
+    uint16_t both;
+    _Static_assert(offsetof(struct strid_context, full) ==
+                       offsetof(struct strid_context, failed) + 1,
+                   "both are looked at at once");
+    memcpy(&both, &context->failed, sizeof both);
+    return both != 0;
+}
 
 /* Highest position handled in this run, per partition. */
 struct worker_progress {
@@ -169,6 +183,17 @@ struct worker_deferred {
     _Atomic uint32_t open_shown; /* release, for the committer */
 };
 
+/* Which records of the chunk in hand are handled in one step: all of them, unless what they bring
+ * into the cache, or change in it, is too much at once. worker_part.h */
+struct worker_part {
+    uint64_t held_max; /* bytes of the cache from which on the part is full */
+    uint32_t next;     /* the first record that was not handled */
+    uint32_t fetched;  /* the state of the records before it is in the cache */
+    uint32_t first;    /* of the part */
+    uint32_t answered; /* keys, of those that were read from the store last */
+    bool in_chunk;     /* they are of a chunk, and need not all be read now */
+};
+
 struct worker {
     struct agent agent;
     struct run *run;
@@ -195,6 +220,7 @@ struct worker {
     struct outbox outbox;
     struct strid_context context;
     uint32_t loaded_vshards;
+    struct worker_part part;
     bool load_damaged; /* a scan of a vshard met an entry that fails its checksum */
     struct worker_found found[CHUNK_RECORDS_MAX]; /* per slot of the chunk in hand */
     uint64_t fetch_moves; /* cache.moves when the chunk in hand was fetched */
@@ -203,7 +229,8 @@ struct worker {
     struct crash_slot *mark;    /* which record is in hand */
     bool has_gate;              /* has it, or waits for others to stand still before it */
     bool wants_gate;            /* it has it and met a suspect in this step that waits for it */
-    struct chunk *held;         /* has a suspect, and waits for the gate; NULL: none */
+    struct chunk *held;         /* to be handled next: it has a suspect, and waits for the gate, or
+                                   was handled in part; NULL: none */
     _Atomic uint64_t gate_seen; /* the gate, as it was when this worker stood still before it */
     /* What the watchdog looks at besides the mark: how many calls there were. */
     struct {
@@ -223,13 +250,13 @@ void worker_init(struct worker *worker, struct run *run, uint32_t index, uint64_
 void worker_fini(struct worker *worker);
 int worker_do_work(void *worker);
 
-/* worker_handle.c: runs the handlers of each record of a chunk that was fetched. Sets
- * context.failed where a record could not be settled: the chunk was not handled to its end. */
-void worker_handle_chunk(struct worker *worker, struct chunk *chunk);
+/* worker_handle.c: runs the handlers of each record of the part of a chunk that was fetched. Sets
+ * context.failed where a record could not be settled, and part.next to where it ended. */
+void worker_handle_part(struct worker *worker, struct chunk *chunk);
 /* The records from..to-1 of it; false: not to the end. */
 bool worker_handle_range(struct worker *worker, struct chunk *chunk, uint32_t from, uint32_t to);
 
-/* worker_suspect.c: while there are suspects. */
+/* worker_suspect.c: while there are suspects. From part.next on. */
 bool worker_suspect_is_ready(struct worker *worker, struct chunk *chunk); /* false: wait */
 void worker_suspect_handle(struct worker *worker, struct chunk *chunk);
 
@@ -250,7 +277,7 @@ bool worker_block_is_due(const struct worker *worker, bool idle, int64_t now);
 void worker_block_seal(struct worker *worker);
 
 /* worker_state.c: the state of a chunk's records is brought into the cache before the first is
- * handled. */
+ * handled: from part.next to part.fetched, which is the end unless that takes too many bytes. */
 strid_status worker_fetch(struct worker *worker, struct chunk *chunk, strid_error *err);
 /* Whether the cache now holds all of the vshard, which is brought there where all state may fit. */
 bool worker_load(struct worker *worker, uint32_t hash);

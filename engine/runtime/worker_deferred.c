@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/mutant.h"
 #include "runtime/deferral.h"
+#include "runtime/worker_part.h"
 #include "runtime/worker_retry.h"
 
 static const int64_t look_ns = 10000000; /* between two looks for those that timed out */
@@ -242,7 +243,8 @@ static int settle_completed(struct worker *worker)
     struct worker_deferred *deferred = &worker->deferred;
     struct deferrals *deferrals = worker->run->deferrals;
     int settled = 0;
-    while (settled < WORKER_DEFERRED_RECORDS && !worker->context.failed) {
+    while (settled < WORKER_DEFERRED_RECORDS && !worker->context.failed &&
+           (settled == 0 || !worker_part_is_full(worker))) {
         uint32_t place = deferral_next(deferrals, worker->index);
         strid_outcome outcome = STRID_DONE;
         if (place == UINT32_MAX)

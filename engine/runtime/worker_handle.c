@@ -8,6 +8,7 @@
 #include "runtime/delivery.h"
 #include "runtime/worker_applied.h"
 #include "runtime/worker_deferred.h"
+#include "runtime/worker_part.h"
 #include "runtime/worker_retry.h"
 
 static void dead_letter(struct worker *worker, struct chunk_slot *slot, const char *reason,
@@ -197,7 +198,31 @@ void worker_handle_count(struct worker *worker)
     worker->tally = (struct worker_tally){0};
 }
 
-bool worker_handle_range(struct worker *worker, struct chunk *chunk, uint32_t from, uint32_t to)
+/* Before anything else: what was merged may yet be sealed, also when the run is halted. */
+static inline void pass(struct worker *worker, const struct partition *partition,
+                        struct worker_progress *progress, const struct chunk_slot *slot)
+{
+    if (worker->run->acknowledger == NULL) {
+        progress->position = slot->record.position;
+        progress->any = progress->changed = true;
+    } else {
+        worker_applied_add(worker, partition->index, slot);
+    }
+}
+
+/* Behind record `i` the store failed (false), or the part is full. */
+static __attribute__((noinline)) bool end_range(struct worker *worker, struct chunk *chunk,
+                                                uint32_t i)
+{
+    if (worker->context.failed)
+        return false;
+    pass(worker, worker->context.partition, &worker->progress[chunk->partition], &chunk->slots[i]);
+    worker->part.next = i + 1;
+    return run_stop(worker->run) != RUN_HALT;
+}
+
+/* false: a record could not be settled, or the run is halted. */
+static bool handle_records(struct worker *worker, struct chunk *chunk, uint32_t from, uint32_t to)
 {
     struct run *run = worker->run;
     struct partition *partition = worker->context.partition;
@@ -216,19 +241,20 @@ bool worker_handle_range(struct worker *worker, struct chunk *chunk, uint32_t fr
         if (__builtin_expect(worker->retry.waiting.count == 0, 1) ||
             !worker_retry_park(worker, slot))
             handle(worker, slot, &worker->found[i], 0);
-        if (worker->context.failed)
-            return false;
-        /* Before anything else: what was merged may yet be sealed, also when the run is halted. */
-        if (is_ordered) {
-            progress->position = slot->record.position;
-            progress->any = progress->changed = true;
-        } else {
-            worker_applied_add(worker, partition->index, slot);
-        }
+        if (__builtin_expect(context_ends(&worker->context), 0))
+            return end_range(worker, chunk, i);
+        pass(worker, partition, progress, slot);
         if (run_stop(run) == RUN_HALT)
             return false;
     }
+    worker->part.next = to;
     return true;
+}
+
+bool worker_handle_range(struct worker *worker, struct chunk *chunk, uint32_t from, uint32_t to)
+{
+    uint32_t end = worker_part_end(worker, to);
+    return handle_records(worker, chunk, from, end < from ? from : end) && worker->part.next == to;
 }
 
 /* From here to unmark() a record of the partition is in hand, from `first` on. */
@@ -257,15 +283,18 @@ void worker_handle_one(struct worker *worker, struct chunk_slot *slot,
     unmark(worker);
 }
 
-void worker_handle_chunk(struct worker *worker, struct chunk *chunk)
+void worker_handle_part(struct worker *worker, struct chunk *chunk)
 {
+    uint32_t first = worker->part.next;
     worker->context.partition = &worker->run->partitions[chunk->partition];
     worker->context.failed = false;
-    mark(worker, worker->context.partition, chunk->slots[0].record.position, CRASH_SLOT_IN_HAND);
+    mark(worker, worker->context.partition, chunk->slots[first].record.position,
+         CRASH_SLOT_IN_HAND);
+    worker_part_begin(worker);
     if (suspect_any(&worker->run->suspects))
         worker_suspect_handle(worker, chunk);
     else
-        (void)worker_handle_range(worker, chunk, 0, chunk->count);
+        (void)worker_handle_range(worker, chunk, first, chunk->count);
     unmark(worker);
     worker_handle_count(worker);
 }

@@ -5,6 +5,7 @@
 #include "base/mutant.h"
 #include "runtime/reader.h"
 #include "runtime/worker_deferred.h"
+#include "runtime/worker_part.h"
 #include "runtime/worker_store.h"
 
 enum {
@@ -478,7 +479,7 @@ int worker_retry_step(struct worker *worker)
         waiting_limit(&retry->waiting, latest_ms);
     route_table_trim(&worker->routes); /* no slot holds a route between two chunks */
     while (handled < WORKER_RETRY_RECORDS && bytes < STEP_BYTES_MAX &&
-           run_stop(run) == RUN_CONTINUE) {
+           (handled == 0 || !worker_part_is_full(worker)) && run_stop(run) == RUN_CONTINUE) {
         struct waiting_key *key = waiting_due(&retry->waiting, now_ms);
         if (key == NULL || !handle_first(worker, key, now_ms, &bytes, NULL))
             break;

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/error.h"
+#include "runtime/worker_part.h"
 
 /* Each record is met three times, so many records apart: its line of the cache's index is asked
  * for, then the entry that the index names, then both have arrived. Closer, and it waits for
@@ -13,7 +14,8 @@ enum { ENTRY_BEHIND = 12, FIND_BEHIND = 24 };
 
 struct miss {
     struct cache_key key;
-    size_t at, len; /* of its encoded key in fetch_bytes */
+    size_t at, len;  /* of its encoded key in fetch_bytes */
+    uint32_t record; /* of the chunk in hand */
 };
 
 static struct cache_key key_of(const struct worker *worker, const struct chunk *chunk,
@@ -47,9 +49,9 @@ static inline void prefetch_entry(const struct worker *worker, const struct work
         cache_prefetch_entry(&worker->cache, found->hash, route->stores[s]);
 }
 
-static void add_miss(struct worker *worker, const struct cache_key *key)
+static void add_miss(struct worker *worker, const struct cache_key *key, uint32_t record)
 {
-    struct miss miss = {.key = *key, .at = worker->fetch_bytes.len};
+    struct miss miss = {.key = *key, .at = worker->fetch_bytes.len, .record = record};
     struct key_state state = {
         .hash = key->hash, .sub_len = key->sub_len, .store = key->store, .key = key->key};
     uint8_t *to = buffer_reserve(&worker->fetch_bytes, KEY_STATE_HEADER + key->key.len);
@@ -58,12 +60,16 @@ static void add_miss(struct worker *worker, const struct cache_key *key)
     buffer_put(&worker->fetch_misses, &miss, sizeof miss);
 }
 
-static void take_found(void *user, size_t index, strid_bytes bytes)
+static struct miss miss_at(const struct worker *worker, size_t index)
 {
-    struct worker *worker = user;
     struct miss miss;
     memcpy(&miss, worker->fetch_misses.data + index * sizeof miss, sizeof miss);
-    if (cache_find_sub(&worker->cache, &miss.key) != NULL)
+    return miss;
+}
+
+static void take_value(struct worker *worker, const struct cache_key *key, strid_bytes bytes)
+{
+    if (cache_find_sub(&worker->cache, key) != NULL)
         return; /* the same key twice in one chunk */
     struct key_value value = {.kind = STRID_STATE_ABSENT};
     if (bytes.data != NULL && !key_get_value(bytes, &value)) {
@@ -74,7 +80,19 @@ static void take_found(void *user, size_t index, strid_bytes bytes)
         run_fail(worker->run, &err);
         return;
     }
-    (void)cache_add(&worker->cache, &miss.key, &value);
+    (void)cache_add(&worker->cache, key, &value);
+}
+
+/* All that the first record of a part needs, whatever it takes; then as much as there is room for.
+ */
+static bool take_found(void *user, size_t index, strid_bytes bytes)
+{
+    struct worker *worker = user;
+    struct miss miss = miss_at(worker, index);
+    take_value(worker, &miss.key, bytes);
+    worker->part.answered = (uint32_t)index + 1;
+    return !worker->part.in_chunk || miss.record == worker->part.first ||
+           !worker_part_is_full(worker);
 }
 
 static strid_status read_misses(struct worker *worker, strid_error *err)
@@ -82,16 +100,18 @@ static strid_status read_misses(struct worker *worker, strid_error *err)
     const struct directory *directory = worker->run->directory;
     size_t count = worker->fetch_misses.len / sizeof(struct miss);
     buffer_clear(&worker->fetch_keys);
+    worker->part.answered = 0;
     for (size_t i = 0; i < count; i++) {
-        struct miss miss;
-        memcpy(&miss, worker->fetch_misses.data + i * sizeof miss, sizeof miss);
+        struct miss miss = miss_at(worker, i);
         strid_bytes key = strid_bytes_of(worker->fetch_bytes.data + miss.at, miss.len);
         buffer_put(&worker->fetch_keys, &key, sizeof key);
     }
     strid_status status = directory->ops->get_many(
         directory->store, (const strid_bytes *)(void *)worker->fetch_keys.data, count, take_found,
         worker, err);
-    worker_count(&worker->counters.misses, count);
+    worker_count(&worker->counters.misses, worker->part.answered);
+    if (worker->part.in_chunk && worker->part.answered < count)
+        worker->part.fetched = miss_at(worker, worker->part.answered).record;
     buffer_clear(&worker->fetch_misses);
     buffer_clear(&worker->fetch_bytes);
     return status == STRID_OK && run_failed(worker->run) ? STRID_ECORRUPT : status;
@@ -161,7 +181,7 @@ static void find_elsewhere(struct worker *worker, struct worker_found *found,
     if (loads_vshards(worker) && load_vshard(worker, key->hash >> 24))
         found->entry = NULL; /* it may be there now; the handler looks it up */
     else
-        add_miss(worker, key);
+        add_miss(worker, key, (uint32_t)(found - worker->found));
 }
 
 /* What is here is remembered, so that the handler's own look-up finds it at once. Returns how many
@@ -185,22 +205,34 @@ static inline uint32_t find(struct worker *worker, const struct chunk *chunk,
 
 strid_status worker_fetch(struct worker *worker, struct chunk *chunk, strid_error *err)
 {
-    struct worker_found *found = worker->found;
+    struct worker_part *part = &worker->part;
+    const uint32_t first = part->next, count = chunk->count - first;
+    const struct chunk_slot *slots = chunk->slots + first;
+    struct worker_found *found = worker->found + first;
     uint64_t lookups = 0;
-    route_table_trim(&worker->routes); /* no slot holds a route between two chunks */
+    part->first = first;
+    part->fetched = chunk->count;
+    route_table_trim(&worker->routes); /* no slot holds a route between two parts */
     worker->fetch_moves = worker->cache.moves;
-    for (uint32_t i = 0; i < chunk->count + FIND_BEHIND; i++) {
-        if (i < chunk->count)
-            prefetch_index(worker, &chunk->slots[i], &found[i]);
+    for (uint32_t i = 0; i < count + FIND_BEHIND; i++) {
+        if (i < count)
+            prefetch_index(worker, &slots[i], &found[i]);
         uint32_t at = i - ENTRY_BEHIND; /* wraps round before the first, and is too large then */
-        if (at < chunk->count)
+        if (at < count)
             prefetch_entry(worker, &found[at]);
         at = i - FIND_BEHIND;
-        if (at < chunk->count)
-            lookups += find(worker, chunk, &chunk->slots[at], &found[at]);
+        if (at < count)
+            lookups += find(worker, chunk, &slots[at], &found[at]);
     }
-    worker_count(&worker->counters.lookups, lookups);
-    return worker->fetch_misses.len == 0 ? STRID_OK : read_misses(worker, err);
+    if (first == 0) /* else they were counted with the first part */
+        worker_count(&worker->counters.lookups, lookups);
+    if (worker->fetch_misses.len == 0)
+        return STRID_OK;
+    worker_part_begin(worker);
+    part->in_chunk = true;
+    strid_status status = read_misses(worker, err);
+    part->in_chunk = false;
+    return status;
 }
 
 strid_status worker_fetch_keys(struct worker *worker, const struct cache_key *keys, uint32_t count,
@@ -211,7 +243,7 @@ strid_status worker_fetch_keys(struct worker *worker, const struct cache_key *ke
     for (uint32_t i = 0; i < count; i++)
         if (cache_find_sub(&worker->cache, &keys[i]) == NULL &&
             !cache_is_complete(&worker->cache, keys[i].hash))
-            add_miss(worker, &keys[i]);
+            add_miss(worker, &keys[i], 0);
     return worker->fetch_misses.len == 0 ? STRID_OK : read_misses(worker, err);
 }
 
@@ -220,6 +252,8 @@ struct cache_entry *worker_fetch_one(struct worker *worker, const struct cache_k
 {
     buffer_clear(&worker->fetch_misses);
     buffer_clear(&worker->fetch_bytes);
-    add_miss(worker, key);
-    return read_misses(worker, err) == STRID_OK ? cache_find_sub(&worker->cache, key) : NULL;
+    add_miss(worker, key, 0);
+    strid_status status = read_misses(worker, err);
+    worker_part_look(worker);
+    return status == STRID_OK ? cache_find_sub(&worker->cache, key) : NULL;
 }

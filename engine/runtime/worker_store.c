@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/error.h"
 #include "runtime/sub_scan.h"
+#include "runtime/worker_part.h"
 
 /* Key and subkey side by side, as the cache and the store have them; lives until the next call. */
 static struct cache_key name_of(struct worker *worker, const struct worker_store_key *key)
@@ -64,6 +65,7 @@ void worker_store_put(struct worker *worker, const struct worker_store_key *key,
     if (!worker->dirty && worker->open_chunks == 0)
         worker->opened_at_ns = clock_monotonic_ns(worker->run->clock);
     worker->dirty = true;
+    worker_part_look(worker);
 }
 
 void worker_store_delete(struct worker *worker, const struct worker_store_key *key)

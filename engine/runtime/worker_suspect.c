@@ -1,6 +1,6 @@
 /* A worker that meets suspects: it waits for the gate, then handles their chunk, them alone. */
 #include "base/assert.h"
-#include "runtime/worker.h"
+#include "runtime/worker_part.h"
 
 static struct suspect *suspect_at(struct worker *worker, const struct chunk *chunk, uint32_t index)
 {
@@ -11,7 +11,7 @@ static struct suspect *suspect_at(struct worker *worker, const struct chunk *chu
 
 bool worker_suspect_is_ready(struct worker *worker, struct chunk *chunk)
 {
-    for (uint32_t i = 0; i < chunk->count; i++)
+    for (uint32_t i = worker->part.next; i < chunk->count; i++)
         if (suspect_at(worker, chunk, i) != NULL)
             return suspect_take_gate(worker);
     return true;
@@ -41,12 +41,12 @@ static void handle_suspect(struct worker *worker, struct chunk *chunk, uint32_t 
 
 void worker_suspect_handle(struct worker *worker, struct chunk *chunk)
 {
-    uint32_t from = 0;
-    for (uint32_t i = 0; i < chunk->count; i++) {
+    uint32_t from = worker->part.next;
+    for (uint32_t i = from; i < chunk->count; i++) {
         struct suspect *suspect = suspect_at(worker, chunk, i);
         if (suspect == NULL)
             continue;
-        if (!worker_handle_range(worker, chunk, from, i))
+        if (!worker_handle_range(worker, chunk, from, i) || worker_part_end(worker, i + 1) <= i)
             return;
         handle_suspect(worker, chunk, i, suspect);
         if (worker->context.failed || run_stop(worker->run) == RUN_HALT)

@@ -86,9 +86,10 @@ static strid_status memory_get_many(struct store *store, const strid_bytes *keys
 {
     (void)err;
     (void)pthread_rwlock_rdlock(&store->lock);
-    for (size_t i = 0; i < count; i++) {
+    bool more = true;
+    for (size_t i = 0; i < count && more; i++) {
         const struct skip_node *node = skip_list_find(store->list, keys[i]);
-        fn(user, i, node == NULL ? (strid_bytes){0} : skip_node_value(node));
+        more = fn(user, i, node == NULL ? (strid_bytes){0} : skip_node_value(node));
     }
     (void)pthread_rwlock_unlock(&store->lock);
     return STRID_OK;

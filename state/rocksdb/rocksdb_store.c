@@ -36,7 +36,7 @@
 
 enum {
     KEYS_AT_ONCE = 256,
-    KEYS_AT_FIRST = 16,
+    KEYS_AT_FIRST = 2,
     READ_BYTES = 4 << 20, /* about what the values of one multi-get may take */
     BATCH_KEPT_BYTES = 4 << 20
 };
@@ -328,9 +328,16 @@ static void learn_from(struct store *store, size_t count, size_t bytes)
         atomic_store_explicit(&store->keys_at_once, (uint32_t)keys, memory_order_relaxed);
 }
 
-/* At most KEYS_AT_ONCE keys; `first` is the index of keys[0] for the callback. */
-static strid_status get_slice(struct store *store, const strid_bytes *keys, size_t first,
-                              size_t count, store_value_fn fn, void *user, strid_error *err)
+struct answers {
+    store_value_fn fn;
+    void *user;
+    size_t first; /* index of the first key of the slice, for the callback */
+    bool enough;
+};
+
+/* At most KEYS_AT_ONCE keys. */
+static strid_status get_slice(struct store *store, const strid_bytes *keys, size_t count,
+                              struct answers *answers, strid_error *err)
 {
     STRID_ASSERT(count >= 1 && count <= KEYS_AT_ONCE);
     size_t bytes = 0;
@@ -358,8 +365,8 @@ static strid_status get_slice(struct store *store, const strid_bytes *keys, size
         if (values[i] != NULL && value.data == NULL)
             value.data = (const uint8_t *)""; /* empty is present */
         bytes += value.len;
-        if (status == STRID_OK)
-            fn(user, first + i, value);
+        if (status == STRID_OK && !answers->fn(answers->user, answers->first + i, value))
+            answers->enough = true;
         rocksdb_pinnableslice_destroy(values[i]);
     }
     learn_from(store, count, bytes);
@@ -370,10 +377,13 @@ static strid_status store_get_many(struct store *store, const strid_bytes *keys,
                                    store_value_fn fn, void *user, strid_error *err)
 {
     strid_status status = STRID_OK;
-    for (size_t first = 0, here; first < count && status == STRID_OK; first += here) {
+    struct answers answers = {.fn = fn, .user = user};
+    for (size_t here; answers.first < count && status == STRID_OK && !answers.enough;
+         answers.first += here) {
+        size_t left = count - answers.first;
         size_t most = atomic_load_explicit(&store->keys_at_once, memory_order_relaxed);
-        here = count - first < most ? count - first : most;
-        status = get_slice(store, keys + first, first, here, fn, user, err);
+        here = left < most ? left : most;
+        status = get_slice(store, keys + answers.first, here, &answers, err);
     }
     return status;
 }

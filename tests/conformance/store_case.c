@@ -54,12 +54,13 @@ struct expected {
     bool same;
 };
 
-static void compare_value(void *user, size_t index, strid_bytes value)
+static bool compare_value(void *user, size_t index, strid_bytes value)
 {
     struct expected *expected = user;
     cr_assert_eq(index, 0);
     expected->same = (value.data == NULL) == (expected->value.data == NULL) &&
                      strid_bytes_equal(value, expected->value);
+    return true;
 }
 
 bool store_case_has(struct store_case *at, strid_bytes key, strid_bytes value)

@@ -273,10 +273,11 @@ static bool next_large(void *user, struct store_op *op)
     return true;
 }
 
-static void count_bytes(void *user, size_t index, strid_bytes value)
+static bool count_bytes(void *user, size_t index, strid_bytes value)
 {
     (void)index;
     *(uint64_t *)user += value.len;
+    return true;
 }
 
 static uint64_t peak_bytes(void)

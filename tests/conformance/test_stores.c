@@ -180,13 +180,14 @@ struct answers {
     uint8_t calls[1024];
 };
 
-static void take_answer(void *user, size_t index, strid_bytes value)
+static bool take_answer(void *user, size_t index, strid_bytes value)
 {
     struct answers *answers = user;
     answers->calls[index]++;
     answers->numbers[index] = -1;
     if (value.data != NULL)
         memcpy(&answers->numbers[index], value.data, sizeof(int64_t));
+    return true;
 }
 
 STORE_TEST(get_many_answers_hits_misses_and_duplicates_in_place)
@@ -214,6 +215,35 @@ STORE_TEST(get_many_answers_hits_misses_and_duplicates_in_place)
         cr_assert_eq(answers.numbers[i], names[i] % 2 == 0 ? (int64_t)names[i] * 10 : -1);
     }
     STRID_CHECK_OK(at->ops->get_many(at->store, keys, 0, take_answer, &answers, &err), err);
+}
+
+struct few {
+    size_t answered, wanted;
+};
+
+static bool take_few(void *user, size_t index, strid_bytes value)
+{
+    struct few *few = user;
+    cr_assert_eq(index, few->answered++, "in the order of the keys");
+    cr_assert_not_null(value.data);
+    return few->answered < few->wanted;
+}
+
+/* What was read together with the last key wanted may yet come, the rest is not read. */
+STORE_TEST(get_many_ends_where_no_more_are_wanted)
+{
+    enum { KEYS = 1000 };
+    static strid_bytes keys[KEYS];
+    strid_error err = STRID_ERROR_INIT;
+    store_case_put(at, "s1", "value");
+    for (uint32_t i = 0; i < KEYS; i++)
+        keys[i] = strid_bytes_of_text("s1");
+    for (size_t wanted = 1; wanted < 500; wanted += 83) {
+        struct few few = {.wanted = wanted};
+        STRID_CHECK_OK(at->ops->get_many(at->store, keys, KEYS, take_few, &few, &err), err);
+        cr_assert(few.answered >= wanted && few.answered < KEYS, "%zu of %zu", few.answered,
+                  wanted);
+    }
 }
 
 STORE_TEST(bulk_load_is_newer_than_what_was_applied)

@@ -81,10 +81,11 @@ static strid_status store_get_many(struct store *store, const strid_bytes *keys,
     sim_world_note("get_many", count, 0, 0);
     if (sim_world_strikes(sim_world->knobs.read_rate))
         return error_set(err, STRID_EIO, "sim", "get_many failed");
-    for (size_t i = 0; i < count; i++) {
+    bool more = true;
+    for (size_t i = 0; i < count && more; i++) {
         const struct skip_list *list = sim_disk_of(disk, keys[i].data[0]);
         const struct skip_node *node = skip_list_find(list, keys[i]);
-        fn(user, i, node == NULL ? strid_bytes_of(NULL, 0) : skip_node_value(node));
+        more = fn(user, i, node == NULL ? strid_bytes_of(NULL, 0) : skip_node_value(node));
     }
     return STRID_OK;
 }

@@ -121,13 +121,14 @@ void directory_case_put(strid_bytes key, strid_bytes value)
     cr_assert_eq(store_memory.apply(shared, &op, 1, NULL), STRID_OK);
 }
 
-static void copy_value(void *user, size_t index, strid_bytes value)
+static bool copy_value(void *user, size_t index, strid_bytes value)
 {
     (void)index;
     if (value.data == NULL)
-        return;
+        return true;
     (void)buffer_reserve(user, value.len + 1); /* an empty value is one, too */
     buffer_put_bytes(user, value);
+    return true;
 }
 
 bool directory_case_get(strid_bytes key, struct buffer *value)

@@ -19,11 +19,12 @@ struct expected {
     bool present;
 };
 
-static void check(void *user, size_t index, strid_bytes value)
+static bool check(void *user, size_t index, strid_bytes value)
 {
     const struct expected *expected = (const struct expected *)user + index;
     cr_assert_eq(value.data != NULL, expected->present, "key %zu", index);
     cr_assert(strid_bytes_equal(value, expected->value), "key %zu", index);
+    return true;
 }
 
 Test(batch, applies_puts_and_deletions_in_order)

@@ -330,6 +330,39 @@ Test(cache, stays_bounded_when_room_is_made_for_all_that_comes)
     cache_fini(&cache);
 }
 
+/* Blocks are sealed by it: an entry counts with its last value only. */
+Test(cache, dirty_bytes_are_those_of_the_last_values)
+{
+    struct cache cache;
+    static uint8_t bytes[5000];
+    static const size_t lengths[] = {8, 5000, 100, 3000, 100, 8};
+    struct key_value value = {.kind = STRID_STATE_BYTES};
+    uint64_t first = 0;
+    cache_init(&cache, 1024 * 1024, false);
+    struct cache_entry *entry = add(&cache, 1, 8);
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        value.bytes = strid_bytes_of(bytes, lengths[i]);
+        entry = cache_put(&cache, entry, &value);
+        first = i == 0 ? cache.dirty_bytes : first;
+        cr_assert_eq(cache.dirty_bytes, first + lengths[i] - lengths[0]);
+    }
+    cache_fini(&cache);
+}
+
+/* Where values are large the next ones have their room before they come. */
+Test(cache, large_values_leave_room_for_the_next_ones)
+{
+    struct cache cache;
+    cache_init(&cache, 4 * 1024 * 1024, false);
+    for (uint32_t i = 0; i < 300; i++) {
+        cr_assert(cache_make_room(&cache, 2, UINT64_MAX));
+        cr_assert_lt(cache_held_bytes(&cache), cache.bytes_max / 8 * 7 + 90 * 1024);
+        (void)add(&cache, i, 90 * 1024);
+    }
+    cr_assert_gt(cache_held_bytes(&cache), cache.bytes_max / 8 * 6, "no more than needed");
+    cache_fini(&cache);
+}
+
 Test(cache, large_values_are_bounded_by_their_own_bytes)
 {
     struct cache cache;

@@ -159,6 +159,78 @@ Test(worker, large_records_are_read_as_far_as_memory_allows)
     }
 }
 
+struct large {
+    struct runtime_case *at;
+    uint64_t held_max; /* bytes of the cache, at any call */
+    uint64_t calls, wrong;
+    bool writes;
+};
+
+enum { LARGE_VALUE = 100000, LARGE_KEYS = 40 };
+
+static strid_outcome rewrite(strid_context *ctx, const strid_record *record, void *user)
+{
+    static uint8_t bytes[LARGE_VALUE];
+    struct large *large = user;
+    strid_bytes value = {0};
+    uint8_t round = record->value.data[0];
+    strid_state_kind kind = strid_state_get(ctx, large->at->counts, &value);
+    uint64_t held = cache_held_bytes(&large->at->run->workers[0].cache);
+    large->held_max = held > large->held_max ? held : large->held_max;
+    large->calls++;
+    if (large->writes && round == '0')
+        large->wrong += kind != STRID_STATE_ABSENT;
+    else
+        large->wrong += kind != STRID_STATE_BYTES || value.len != LARGE_VALUE ||
+                        value.data[LARGE_VALUE - 1] != (large->writes ? round - 1 : round);
+    if (!large->writes)
+        return STRID_DONE;
+    memset(bytes, round, sizeof bytes);
+    return strid_state_put(ctx, large->at->counts, strid_bytes_of(bytes, sizeof bytes)) == STRID_OK
+               ? STRID_DONE
+               : STRID_REJECT;
+}
+
+static void push_rounds(struct runtime_case *at, char from, char to)
+{
+    char key[16];
+    for (char round = from; round <= to; round++)
+        for (uint32_t i = 0; i < LARGE_KEYS; i++) {
+            (void)snprintf(key, sizeof key, "key-%u", i);
+            runtime_case_push(at, key, (const char[]){round, '\0'});
+        }
+}
+
+/* One chunk meets four times as much state as the cache may hold: it is handled in parts, each of
+ * which leaves what it needs no more. */
+Test(worker, large_state_of_a_chunk_is_met_in_parts)
+{
+    enum { CACHE_BYTES = 1 << 20, BLOCK_BYTES = 200000 };
+    struct runtime_case at;
+    struct large large = {.at = &at, .writes = true};
+    runtime_case_init(&at, rewrite, &large);
+    at.options.cache_bytes = CACHE_BYTES;
+    at.options.block_bytes = BLOCK_BYTES;
+    push_rounds(&at, '0', '4');
+    runtime_case_start(&at);
+    for (int turn = 0; turn < 3000 && large.calls < LARGE_KEYS * 5; turn++)
+        (void)runtime_case_turn(&at);
+    cr_assert_eq(large.calls, LARGE_KEYS * 5, "each record once: %lu", (unsigned long)large.calls);
+    cr_assert_gt(at.run->workers[0].sequence, LARGE_KEYS * 5 / 4, "a block for each few of them");
+    large.writes = false;
+    uint64_t lookups = atomic_load(&at.run->workers[0].counters.lookups);
+    push_rounds(&at, '4', '4'); /* only read; what is there is in the store by now */
+    runtime_case_push_end(&at);
+    cr_assert(runtime_case_finish(&at), "%s", at.run->error.message);
+    cr_assert_eq(large.calls, LARGE_KEYS * 6);
+    cr_assert_eq(large.wrong, 0);
+    cr_assert_leq(large.held_max, CACHE_BYTES * 3 / 2, "%lu KiB",
+                  (unsigned long)(large.held_max >> 10));
+    cr_assert_eq(atomic_load(&at.run->workers[0].counters.lookups) - lookups, LARGE_KEYS,
+                 "each record is counted once");
+    runtime_case_fini(&at);
+}
+
 Test(worker, number_that_is_no_outcome_counts_as_reject)
 {
     struct runtime_case at;
