@@ -1,6 +1,7 @@
 /* Looking at a source without a pipeline. @thread the caller's */
 #include <strid/reader.h>
 
+#include "api/pipeline.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -15,8 +16,28 @@ struct look {
     const strid_option *table;
     char *url, *target;
     void *values;
+    bool borrowed; /* from a pipeline */
     strid_connector_args args;
 };
+
+static strid_status refuse_kind(const char *url, const char *kind, strid_error *err)
+{
+    return error_set(err, STRID_EUNSUPPORTED, COMPONENT,
+                     "%s: a source of kind \"%s:\" cannot be looked at without a pipeline; redis:, "
+                     "rediss: and kafka: can",
+                     url, kind);
+}
+
+static strid_status borrow(struct look *look, const strid_pipeline *pipeline, strid_error *err)
+{
+    const struct source_definition *source = &pipeline->definition->source;
+    look->borrowed = true;
+    look->ops = source->ops->inspect;
+    look->url = source->url;
+    look->target = source->target;
+    look->values = source->options;
+    return look->ops != NULL ? STRID_OK : refuse_kind(source->url, source->ops->name, err);
+}
 
 static strid_status find(struct look *look, const char *text, strid_error *err)
 {
@@ -33,10 +54,7 @@ static strid_status find(struct look *look, const char *text, strid_error *err)
     look->table = source->options;
     look->ops = source->inspect;
     if (status == STRID_OK && look->ops == NULL)
-        status = error_set(err, STRID_EUNSUPPORTED, COMPONENT,
-                           "%s: a source of kind \"%s:\" cannot be looked at without a pipeline; "
-                           "redis:, rediss: and kafka: can",
-                           look->url, source->name);
+        status = refuse_kind(look->url, source->name, err);
     return status;
 }
 
@@ -46,10 +64,13 @@ static strid_status look_begin(struct look *look, const strid_reader_options *op
     *look = (struct look){.ops = NULL};
     log_init(&look->log, options == NULL ? NULL : options->log,
              options == NULL ? NULL : options->log_user);
-    if (options == NULL || options->struct_size < sizeof *options || options->url == NULL)
-        return error_set(err, STRID_EINVAL, COMPONENT,
-                         "reading needs options with STRID_READER_OPTIONS_INIT and a URL");
-    strid_status status = find(look, options->url, err);
+    if (options == NULL || options->struct_size < sizeof *options ||
+        (options->url == NULL) == (options->pipeline == NULL))
+        return error_set(
+            err, STRID_EINVAL, COMPONENT,
+            "reading needs options with STRID_READER_OPTIONS_INIT and a URL or a pipeline");
+    strid_status status = options->pipeline != NULL ? borrow(look, options->pipeline, err)
+                                                    : find(look, options->url, err);
     look->args = (strid_connector_args){.struct_size = sizeof look->args,
                                         .url = look->url,
                                         .target = look->target,
@@ -62,9 +83,11 @@ static strid_status look_begin(struct look *look, const strid_reader_options *op
 
 static void look_end(struct look *look)
 {
-    memory_free(look->url);
-    memory_free(look->target);
-    options_free(look->table, look->values);
+    if (!look->borrowed) {
+        memory_free(look->url);
+        memory_free(look->target);
+        options_free(look->table, look->values);
+    }
     log_fini(&look->log);
 }
 
@@ -75,6 +98,28 @@ strid_status strid_read(const strid_reader_options *options, const strid_read_ra
     strid_status status = look_begin(&look, options, err);
     if (status == STRID_OK)
         status = look.ops->read(&look.args, range, fn, user, err);
+    look_end(&look);
+    return status;
+}
+
+strid_status strid_list_topics(const strid_reader_options *options, strid_topic_fn fn, void *user,
+                               strid_error *err)
+{
+    struct look look;
+    strid_status status = look_begin(&look, options, err);
+    if (status == STRID_OK)
+        status = look.ops->topics(&look.args, fn, user, err);
+    look_end(&look);
+    return status;
+}
+
+strid_status strid_list_groups(const strid_reader_options *options, strid_group_fn fn, void *user,
+                               strid_error *err)
+{
+    struct look look;
+    strid_status status = look_begin(&look, options, err);
+    if (status == STRID_OK)
+        status = look.ops->groups(&look.args, fn, user, err);
     look_end(&look);
     return status;
 }

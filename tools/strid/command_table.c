@@ -6,6 +6,7 @@
 #include "consume.h"
 #include "dlq.h"
 #include "format.h"
+#include "groups.h"
 #include "help.h"
 #include "produce.h"
 #include "run.h"
@@ -178,6 +179,20 @@ const struct command command_table[] = {
      "strid consume 'kafka://localhost:9092/orders' -o -10 -e -f '%p %o %k: %s\\n'", consume_run},
     {"tap", "URL", 1, 1, tap_flags, "Print records as they come.",
      "As `consume`, but from the end on.", "strid tap 'redis://localhost/orders' -J", consume_tap},
+    {"topics", "URL", 1, 1, no_flags, "List topics or streams.",
+     "URL is one of a source, or names only the broker (kafka://BROKER, redis://HOST): then all, "
+     "but for the brokers' own. Of Kafka's records those in offsets that hold none are counted, "
+     "too.",
+     "strid topics kafka://localhost:9092", groups_topics},
+    {"groups", "URL", 1, 1, no_flags, "List consumer groups: how far each is, and its members.",
+     "URL is one of a source; with ?group=G only that group; without a topic or stream all of "
+     "them. For Kafka in the columns of kafka-consumer-groups. For Redis each group has a line, "
+     "and each of its consumers. A lag that Redis does not know, or has wrong after deletions, is "
+     "`unknown` (with --json it is left out).",
+     "strid groups 'redis://localhost/orders?group=billing'", groups_list},
+    {"lag", "URL|FILE", 1, 1, no_flags, "Tell how far groups are behind.",
+     "As `groups`, without the members. FILE is a pipeline file: its source, and its group.",
+     "strid lag orders.yaml --json", groups_lag},
     {"state get", "URL", 1, 1, get_flags, "Print what a store holds for one key.",
      "Reads the state of a node that does not run. Exit 1 where the key is absent.",
      "strid state get rocksdb:./state --store orders --key a --json", state_get},

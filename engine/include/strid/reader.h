@@ -11,9 +11,10 @@ STRID_BEGIN_DECLS
 
 typedef struct strid_reader_options {
     uint32_t struct_size;
-    const char *url;  /* of a source, as in a pipeline file, ${NAME} and ${file:PATH} too */
-    const char *name; /* what brokers are told who reads; NULL: "strid" */
-    strid_log_fn log; /* NULL: silent */
+    const char *url;          /* of a source, as in a pipeline file, ${NAME} and ${file:PATH} too */
+    strid_pipeline *pipeline; /* instead of a URL: its source */
+    const char *name;         /* what brokers are told who reads; NULL: "strid" */
+    strid_log_fn log;         /* NULL: silent */
     void *log_user;
 } strid_reader_options;
 
@@ -28,6 +29,21 @@ typedef struct strid_reader_options {
 STRID_API STRID_NODISCARD strid_status strid_read(const strid_reader_options *options,
                                                   const strid_read_range *range, strid_read_fn fn,
                                                   void *user, strid_error *err);
+
+/** @brief Calls `fn` for each topic or stream: those of the URL, or all where it names none.
+ * @return As strid_read(). Thread safety: any thread. */
+STRID_API STRID_NODISCARD strid_status strid_list_topics(const strid_reader_options *options,
+                                                         strid_topic_fn fn, void *user,
+                                                         strid_error *err);
+
+/**
+ * @brief Calls `fn` for each group and partition that have to do with each other, of the URL's
+ * `group` or of all; for Redis also for each consumer of the group.
+ * @return As strid_read(). Thread safety: any thread.
+ */
+STRID_API STRID_NODISCARD strid_status strid_list_groups(const strid_reader_options *options,
+                                                         strid_group_fn fn, void *user,
+                                                         strid_error *err);
 
 STRID_END_DECLS
 

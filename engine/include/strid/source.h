@@ -113,11 +113,52 @@ typedef struct strid_read_record {
  * so. Returns false to end the reading. */
 typedef bool (*strid_read_fn)(void *user, const strid_read_record *record);
 
+#define STRID_UNKNOWN UINT64_MAX /* of a number that the broker does not tell, or tells wrong */
+
+/* A topic, or a stream. */
+typedef struct strid_topic_info {
+    const char *topic;
+    uint32_t partitions;
+    uint64_t records;        /* Kafka: offsets between beginning and end, gaps included */
+    uint64_t groups;         /* or STRID_UNKNOWN */
+    uint64_t without_leader; /* partitions that cannot be read now; STRID_UNKNOWN */
+} strid_topic_info;
+
+/* How far a group is in a partition, and one member that has to do with it. Texts that are NULL are
+ * not known or not there. */
+typedef struct strid_group_info {
+    const char *group;
+    const char *topic;
+    uint32_t partition;
+    bool has_current, has_end;
+    bool is_pair;           /* positions are HIGH-LOW */
+    bool is_member;         /* Redis: only about the consumer; the group had a row of its own */
+    strid_position current; /* Kafka: the next to be read; Redis: delivered last */
+    strid_position end;     /* Kafka: behind the last record; Redis: the last entry's id */
+    uint64_t lag;           /* records that were not delivered yet, or STRID_UNKNOWN */
+    uint64_t pending;       /* delivered and not acknowledged */
+    uint64_t length;        /* entries of the stream */
+    uint64_t dead_letters;  /* entries of its dead-letter stream */
+    uint64_t idle_ms;       /* since the consumer was heard of */
+    const char *state;      /* of the group: "Stable", "Empty" */
+    const char *consumer, *host, *client;
+} strid_group_info;
+
+/* Both: what is given lives until it returns. Returns false to end the listing. */
+typedef bool (*strid_topic_fn)(void *user, const strid_topic_info *topic);
+typedef bool (*strid_group_fn)(void *user, const strid_group_info *group);
+
 /* Looking at what is there, for tools: needs no open source, joins no group, acknowledges nothing.
  * Any thread. May block: yes. */
 typedef struct strid_inspect_ops {
     strid_status (*read)(const strid_connector_args *args, const strid_read_range *range,
                          strid_read_fn fn, void *user, strid_error *err);
+    /** Of all topics or streams where the URL names none. */
+    strid_status (*topics)(const strid_connector_args *args, strid_topic_fn fn, void *user,
+                           strid_error *err);
+    /** Of the URL's topics; of its group, or of all groups where it names none. */
+    strid_status (*groups)(const strid_connector_args *args, strid_group_fn fn, void *user,
+                           strid_error *err);
 } strid_inspect_ops;
 
 typedef struct strid_source_ops {
