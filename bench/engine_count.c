@@ -149,21 +149,23 @@ static int check_raw(const struct count *count, int64_t handled)
                           : measure_failed(count->workload->name, "the raw counters do not add up");
 }
 
-enum { SIDE_ENGINE = 0, SIDE_BATCHED, SIDE_OTHER, SIDES }; /* other: get and put, or reads */
+/* Other: get and put for each record; of state that spills: reads by one thread. Threads: reads by
+ * as many threads as the engine has workers; only of state that spills. */
+enum { SIDE_ENGINE = 0, SIDE_BATCHED, SIDE_OTHER, SIDE_THREADS, SIDES };
 
 static int run_raw(struct count *count, uint32_t side, double seconds, struct bench_run *out)
 {
     const struct rocksdb_loop loop = {.path = count->raw_directory,
                                       .memory = &count->memory,
                                       .sync_every_s = count->sync_every_s,
-                                      .keys = &count->keys,
-                                      .reads_only = side == SIDE_OTHER && count->spills};
-    int result = side == SIDE_BATCHED || loop.reads_only
-                     ? rocksdb_loop_batched(&loop, seconds, out)
-                     : rocksdb_loop_classic(&loop, seconds, out);
-    if (result != 0 || loop.reads_only)
-        return result;
-    return check_raw(count, count->prepared + (int64_t)out->records);
+                                      .keys = &count->keys};
+    if (side == SIDE_THREADS)
+        return rocksdb_loop_reads(&loop, share_workers(count->settings), seconds, out);
+    if (side == SIDE_OTHER && count->spills)
+        return rocksdb_loop_reads(&loop, 1, seconds, out);
+    int result = side == SIDE_BATCHED ? rocksdb_loop_batched(&loop, seconds, out)
+                                      : rocksdb_loop_classic(&loop, seconds, out);
+    return result != 0 ? result : check_raw(count, count->prepared + (int64_t)out->records);
 }
 
 static int run_side(void *user, uint32_t side, double seconds, struct bench_run *out)
@@ -238,11 +240,17 @@ static int prepare(struct count *count, uint64_t keys)
 static void report_side(const struct count *count, const struct measure_figures *figures,
                         uint32_t side, const char *suffix)
 {
+    static const char *const of_spill[SIDES] = {
+        [SIDE_BATCHED] = "raw_rocksdb",
+        [SIDE_OTHER] = "raw_rocksdb_multi_get",
+        [SIDE_THREADS] = "raw_rocksdb_multi_get_threads",
+    };
     char name[64];
     (void)snprintf(name, sizeof name, "%s%s", count->workload->name, suffix);
-    const char *other = count->spills ? "raw_rocksdb_multi_get" : "raw_rocksdb_get_put";
     const struct report_line line = {.name = name,
-                                     .baseline_name = side == SIDE_OTHER ? other : "raw_rocksdb",
+                                     .baseline_name = side == SIDE_OTHER && !count->spills
+                                                          ? "raw_rocksdb_get_put"
+                                                          : of_spill[side],
                                      .unit = "records/s",
                                      .engine = figures[SIDE_ENGINE],
                                      .baseline = figures[side]};
@@ -258,15 +266,19 @@ static int run_workload(struct count *count, uint64_t keys)
     struct bench_run run;
     if (settings->hold_seconds != 0)
         return measure_engine(count, settings->hold_seconds, true, &run);
-    const struct measure_plan plan = {.user = count, .run = run_side, .side_count = SIDES};
+    const struct measure_plan plan = {
+        .user = count, .run = run_side, .side_count = count->spills ? SIDES : SIDE_THREADS};
     struct measure_figures figures[MEASURE_SIDES_MAX];
     if (measure(&plan, settings, figures) != 0)
         return -1;
-    report_side(count, figures, count->spills ? SIDE_OTHER : SIDE_BATCHED, "");
-    if (count->spills)
-        report_side(count, figures, SIDE_BATCHED, "_vs_count");
-    else
+    if (!count->spills) {
+        report_side(count, figures, SIDE_BATCHED, "");
         report_side(count, figures, SIDE_OTHER, "_vs_get_put");
+        return 0;
+    }
+    report_side(count, figures, SIDE_OTHER, "");
+    report_side(count, figures, SIDE_THREADS, "_vs_threads");
+    report_side(count, figures, SIDE_BATCHED, "_vs_count");
     return 0;
 }
 

@@ -6,11 +6,15 @@
 
 enum { MEMTABLES = 2 };
 
-static void divide(const struct bench_settings *settings, struct budget *budget)
+uint32_t share_workers(const struct bench_settings *settings)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    uint32_t workers = settings->workers != 0 ? settings->workers : cores < 1 ? 1 : (uint32_t)cores;
-    budget_divide(settings->memory, workers, 1, budget);
+    return settings->workers != 0 ? settings->workers : cores < 1 ? 1 : (uint32_t)cores;
+}
+
+static void divide(const struct bench_settings *settings, struct budget *budget)
+{
+    budget_divide(settings->memory, share_workers(settings), 1, budget);
 }
 
 uint64_t share_redo_bytes(const struct bench_settings *settings)

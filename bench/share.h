@@ -10,6 +10,9 @@
  * process takes for itself is left out on both sides. */
 void share_divide(const struct bench_settings *settings, struct database_memory *out);
 
+/* Of the engine: what was asked for, else one for each core. */
+uint32_t share_workers(const struct bench_settings *settings);
+
 /* How many bytes of blocks the engine may keep that it has not yet materialised. */
 uint64_t share_redo_bytes(const struct bench_settings *settings);
 

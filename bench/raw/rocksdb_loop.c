@@ -1,9 +1,10 @@
 #include "rocksdb_loop.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 1000 };
+enum { BATCH = 1000, READERS_MAX = 64 };
 
 /* What a batch works on; too large for a stack frame that is called often. */
 struct batch {
@@ -46,13 +47,13 @@ static size_t draw(struct batch *batch, struct keys *keys)
     return count;
 }
 
-static int update(const struct database *database, struct batch *batch, size_t count, bool writes)
+/* What of the batch is there, with the batch's own counts on top. */
+static int read_values(const struct database *database, struct batch *batch, size_t count)
 {
     rocksdb_batched_multi_get_cf(database->db, database->read_options, database->family, count,
                                  batch->key_list, batch->key_sizes, batch->values, batch->errors,
                                  false); /* as the engine's */
     int result = 0;
-    rocksdb_writebatch_clear(batch->writes);
     for (size_t i = 0; i < count; i++) {
         int64_t value = 0;
         if (batch->values[i] != NULL) {
@@ -63,13 +64,18 @@ static int update(const struct database *database, struct batch *batch, size_t c
             rocksdb_pinnableslice_destroy(batch->values[i]);
         }
         result |= database_failed("multi-get", batch->errors[i]);
-        value += batch->counts[i];
-        if (writes)
-            rocksdb_writebatch_put(batch->writes, batch->keys[i], KEYS_BYTES, (const char *)&value,
-                                   sizeof value);
+        batch->counts[i] += value;
     }
-    if (!writes)
-        return result;
+    return result;
+}
+
+static int update(const struct database *database, struct batch *batch, size_t count)
+{
+    int result = read_values(database, batch, count);
+    rocksdb_writebatch_clear(batch->writes);
+    for (size_t i = 0; i < count; i++)
+        rocksdb_writebatch_put(batch->writes, batch->keys[i], KEYS_BYTES,
+                               (const char *)&batch->counts[i], sizeof batch->counts[i]);
     char *text = NULL;
     rocksdb_write(database->db, database->write_options, batch->writes, &text);
     return result | database_failed("write", text);
@@ -121,18 +127,17 @@ static int run(const struct rocksdb_loop *loop, struct batch *batch, double seco
     int result = 0;
     while (result == 0 && now_s - start_s < seconds) {
         if (batch != NULL)
-            result = update(&database, batch, draw(batch, loop->keys), !loop->reads_only);
+            result = update(&database, batch, draw(batch, loop->keys));
         for (size_t i = 0; batch == NULL && result == 0 && i < BATCH; i++)
             result = count_one(&database, keys_next(loop->keys));
         out->records += BATCH;
         now_s = measure_wall_s();
-        if (loop->reads_only || now_s - synced_s < loop->sync_every_s)
+        if (now_s - synced_s < loop->sync_every_s)
             continue;
         result |= sync_log(&database, out);
         synced_s = now_s;
     }
-    if (!loop->reads_only)
-        result |= sync_log(&database, out);
+    result |= sync_log(&database, out);
     out->wall_s = measure_wall_s() - start_s;
     out->cpu_s = measure_cpu_s() - cpu_s;
     database_close(&database);
@@ -154,4 +159,70 @@ int rocksdb_loop_batched(const struct rocksdb_loop *loop, double seconds, struct
 int rocksdb_loop_classic(const struct rocksdb_loop *loop, double seconds, struct bench_run *out)
 {
     return run(loop, NULL, seconds, out);
+}
+
+/* One thread that reads. */
+struct reading {
+    const struct database *database;
+    struct batch *batch;
+    struct keys keys;
+    double until_s;
+    uint64_t records;
+    int result;
+    pthread_t thread;
+};
+
+static void *read_main(void *user)
+{
+    struct reading *reading = user;
+    while (reading->result == 0 && measure_wall_s() < reading->until_s) {
+        size_t count = draw(reading->batch, &reading->keys);
+        reading->result = read_values(reading->database, reading->batch, count);
+        reading->records += BATCH;
+    }
+    return NULL;
+}
+
+/* As many as could be started; they draw different keys. */
+static uint32_t start_reading(struct reading *readings, uint32_t threads,
+                              const struct rocksdb_loop *loop, const struct database *database,
+                              double until_s)
+{
+    uint32_t started = 0;
+    for (; started < threads; started++) {
+        struct reading *reading = &readings[started];
+        *reading = (struct reading){.database = database, .until_s = until_s};
+        keys_init(&reading->keys, keys_next(loop->keys), loop->keys->count, loop->keys->zipf);
+        reading->batch = calloc(1, sizeof *reading->batch);
+        if (reading->batch == NULL ||
+            pthread_create(&reading->thread, NULL, read_main, reading) != 0) {
+            free(reading->batch);
+            break;
+        }
+    }
+    return started;
+}
+
+int rocksdb_loop_reads(const struct rocksdb_loop *loop, uint32_t threads, double seconds,
+                       struct bench_run *out)
+{
+    struct reading readings[READERS_MAX];
+    struct database database;
+    threads = threads < READERS_MAX ? threads : READERS_MAX;
+    if (database_open(&database, loop->path, loop->memory) != 0)
+        return -1;
+    double cpu_s = measure_cpu_s();
+    double start_s = measure_wall_s();
+    uint32_t started = start_reading(readings, threads, loop, &database, start_s + seconds);
+    int result = started == threads ? 0 : measure_failed("raw_rocksdb", "a thread is missing");
+    for (uint32_t i = 0; i < started; i++) {
+        (void)pthread_join(readings[i].thread, NULL);
+        out->records += readings[i].records;
+        result |= readings[i].result;
+        free(readings[i].batch);
+    }
+    out->wall_s = measure_wall_s() - start_s;
+    out->cpu_s = measure_cpu_s() - cpu_s;
+    database_close(&database);
+    return result;
 }
