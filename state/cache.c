@@ -11,7 +11,7 @@ enum {
     SLOTS_MIN = 1024,
     VALUE_INSIDE_MAX = 2048, /* larger values lie outside: slabs need not be of their sizes */
     BLOCK_ENTRY_OVERHEAD = 6,
-    PACK_PREFETCH = 8,
+    PACK_PREFETCH = 32,
     EXPIRE_PREFETCH = 8,
     RESERVE_PART = 8
 };
