@@ -229,6 +229,15 @@ void strid_pipeline_stop(strid_pipeline *pipeline)
     atomic_fetch_add_explicit(&pipeline->stop, 1, memory_order_release);
 }
 
+void strid_pipeline_get_info(const strid_pipeline *pipeline, strid_pipeline_info *info)
+{
+    strid_pipeline_info all = {.struct_size = info->struct_size,
+                               .name = pipeline->definition->name,
+                               .source = pipeline->definition->source.url,
+                               .state = pipeline->definition->state_url};
+    memcpy(info, &all, info->struct_size < sizeof all ? info->struct_size : sizeof all);
+}
+
 void strid_pipeline_get_stats(const strid_pipeline *constant, strid_pipeline_stats *stats)
 {
     strid_pipeline *pipeline = (strid_pipeline *)constant; /* constant to all but its own lock */

@@ -64,6 +64,20 @@ static struct nearest nearest_to(const char *word)
     return (struct nearest){.word = word, .distance = len < 3 ? 2 : len / 2 + 1};
 }
 
+const struct command *command_find_alias(const char *word)
+{
+    static const char *const aliases[][2] = {{"dlq-inspect", "dlq list"},
+                                             {"dlq-purge", "dlq purge"},
+                                             {"replay", "dlq replay"},
+                                             {"inspect", "consume"}};
+    for (size_t i = 0; i < sizeof aliases / sizeof aliases[0]; i++)
+        for (const struct command *command = command_table;
+             strcmp(aliases[i][0], word) == 0 && command->name != NULL; command++)
+            if (strcmp(command->name, aliases[i][1]) == 0)
+                return command;
+    return NULL;
+}
+
 static const struct command *find_command(int count, char **words, int *used)
 {
     for (const struct command *command = command_table; command->name != NULL; command++) {
@@ -75,7 +89,8 @@ static const struct command *find_command(int count, char **words, int *used)
         if (space == NULL || (count > 1 && strcmp(words[1], space + 1) == 0))
             return command;
     }
-    return NULL;
+    *used = 1;
+    return command_find_alias(words[0]);
 }
 
 static void say_unknown_command(int count, char **words)

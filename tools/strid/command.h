@@ -63,6 +63,9 @@ enum { COMMAND_TWICE = 1 << 16 };
 /* The letter that a flag may be given by, too; 0: none. */
 char command_letter_of(const strid_option *flag);
 
+/* What a word of PSPF's pspfctl stands for that is no word of ours; NULL: it is none. */
+const struct command *command_find_alias(const char *word);
+
 /* Fills `call` from the words behind the program's name. Returns false when they are wrong; talk.h
  * has then said why. */
 bool command_parse(int count, char **words, struct command_call *call);

@@ -11,6 +11,7 @@
 #include "produce.h"
 #include "run.h"
 #include "state.h"
+#include "status.h"
 
 #include <string.h>
 
@@ -179,6 +180,11 @@ const struct command command_table[] = {
      "strid consume 'kafka://localhost:9092/orders' -o -10 -e -f '%p %o %k: %s\\n'", consume_run},
     {"tap", "URL", 1, 1, tap_flags, "Print records as they come.",
      "As `consume`, but from the end on.", "strid tap 'redis://localhost/orders' -J", consume_tap},
+    {"status", "FILE", 1, 1, no_flags, "Tell where a node stands.",
+     "FILE is the pipeline file. Whether the node runs; of one that does not, where each partition "
+     "goes on and what waits, by a whole scan of its state; and how far its group is behind at the "
+     "broker.",
+     "strid status orders.yaml --json", status_run},
     {"topics", "URL", 1, 1, no_flags, "List topics or streams.",
      "URL is one of a source, or names only the broker (kafka://BROKER, redis://HOST): then all, "
      "but for the brokers' own. Of Kafka's records those in offsets that hold none are counted, "

@@ -31,7 +31,10 @@ static const struct {
 };
 static const char *const conventions =
     "Data goes to standard output, everything said to people to standard error. Flags may stand "
-    "anywhere behind the command; `--` ends them. Positions are byte offsets in files.";
+    "anywhere behind the command; `--` ends them. Positions are byte offsets in files. The words "
+    "of "
+    "PSPF's pspfctl are taken, too: `dlq-inspect`, `dlq-purge`, `replay` (`dlq replay`), `inspect` "
+    "(`consume`), `status`, `groups`.";
 
 /* "--workers N", "--log-level debug|info|warn|error". */
 static void flag_usage(char *out, size_t size, const strid_option *flag)
@@ -274,6 +277,10 @@ enum command_exit help_run(const struct command_call *call)
             found = true;
         }
     }
+    const struct command *meant = found ? NULL : command_find_alias(name);
+    if (meant != NULL)
+        help_command(meant);
+    found = found || meant != NULL;
     if (!found)
         talk_error("there is no command '%s': 'strid help' lists them", name);
     return found ? COMMAND_FINE : COMMAND_USAGE;

@@ -221,6 +221,17 @@ typedef struct strid_pipeline_stats {
     uint64_t parked_bytes; /* of both */
 } strid_pipeline_stats;
 
+/* What a pipeline was made of. Texts live as long as the pipeline. */
+typedef struct strid_pipeline_info {
+    uint32_t struct_size; /* set by the caller: so much is filled in */
+    const char *name;
+    const char *source; /* its URL without secrets */
+    const char *state;  /* URL of its state directory; NULL: it keeps none */
+} strid_pipeline_info;
+
+/** @brief Tells what the pipeline was made of. Thread safety: any thread. */
+STRID_API void strid_pipeline_get_info(const strid_pipeline *pipeline, strid_pipeline_info *info);
+
 /** @brief Figures of the current or last run; a snapshot, not exact while running. Thread safety:
  * any thread. */
 STRID_API void strid_pipeline_get_stats(const strid_pipeline *pipeline,
