@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/units.h"
 
 #include "file_config.h"
 #include "file_letter.h"
@@ -30,7 +31,8 @@ static void report_passed_over(const struct browse *browse, const char *path, ui
 {
     if (count > 0 && browse->args->log != NULL)
         log_warn(browse->args->log, COMPONENT,
-                 "%s: %" PRIu64 " lines are no dead letters and were passed over", path, count);
+                 "%s: passed over %" PRIu64 " line%s without a dead letter", path, count,
+                 units_plural(count));
 }
 
 static strid_status browse_file(void *user, const char *path, strid_error *err)

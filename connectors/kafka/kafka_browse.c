@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/units.h"
 
 #include "kafka_client.h"
 #include "kafka_letter.h"
@@ -110,8 +111,8 @@ strid_status kafka_browse(const strid_connector_args *args,
     }
     if (browse.passed_over > 0 && args->log != NULL)
         log_warn((const struct log *)args->log, COMPONENT,
-                 "%s: %" PRIu64 " records are no dead letters and were passed over", args->url,
-                 browse.passed_over);
+                 "%s: passed over %" PRIu64 " record%s without a dead letter", args->url,
+                 browse.passed_over, units_plural(browse.passed_over));
     kafka_letter_fini(&browse.letter);
     kafka_target_fini(&target);
     return status;

@@ -78,7 +78,7 @@ static strid_status browse_scheme(const char *scheme, const strid_connector_args
         status = browse_page(browse, err);
     if (browse->passed_over > 0 && args->log != NULL)
         log_warn(args->log, COMPONENT,
-                 "stream %s of %s: %" PRIu64 " entries are no dead letters and were passed over",
+                 "stream %s of %s: passed over what is no dead letter, entries: %" PRIu64,
                  browse->address.stream, browse->address.shown, browse->passed_over);
     redis_letter_fini(&browse->letter);
     buffer_fini(&browse->from);

@@ -182,19 +182,23 @@ strid_status strid_pipeline_add_store_with(strid_pipeline *pipeline, const char 
                                            const strid_store_options *options, strid_store *store,
                                            strid_error *err)
 {
-    if (options == NULL || options->struct_size != sizeof *options)
+    strid_store_options taken = {.struct_size = 0};
+    if (options == NULL || options->struct_size < offsetof(strid_store_options, ordered) ||
+        options->struct_size > sizeof taken)
         return error_set(err, STRID_EINVAL, "pipeline",
                          "store options have the wrong size; begin them with "
-                         "STRID_STORE_OPTIONS_INIT");
-    if (options->ttl_ms < 0)
+                         "STRID_STORE_OPTIONS_INIT, and use a library that is not older than the "
+                         "headers");
+    memcpy(&taken, options, options->struct_size); /* the rest came later: the default */
+    if (taken.ttl_ms < 0)
         return error_set(err, STRID_ECONFIG, "pipeline",
                          "a time to live of %lld ms for store \"%s\": expected at least 0",
-                         (long long)options->ttl_ms, name == NULL ? "" : name);
+                         (long long)taken.ttl_ms, name == NULL ? "" : name);
     strid_status status = definition_add_store(pipeline->definition, name, store, err);
     if (status != STRID_OK)
         return status;
-    pipeline->definition->store_ordered[*store] = options->ordered;
-    return definition_set_ttl(pipeline->definition, *store, options->ttl_ms, err);
+    pipeline->definition->store_ordered[*store] = taken.ordered;
+    return definition_set_ttl(pipeline->definition, *store, taken.ttl_ms, err);
 }
 
 strid_status strid_pipeline_add_sink(strid_pipeline *pipeline, const char *name, const char *url,

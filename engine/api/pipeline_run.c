@@ -8,6 +8,7 @@
 #include "api/pipeline.h"
 #include "base/assert.h"
 #include "base/error.h"
+#include "base/units.h"
 
 static const int64_t look_ns = 10000000, restart_min_ns = 100000000, restart_max_ns = 10000000000;
 
@@ -75,8 +76,9 @@ static void tell_left(struct run *run)
     strid_pipeline_stats stats = {0};
     run_add_stats(run, &stats);
     if (stats.outbox_entries > 0)
-        log_warn(run->log, "outbox", "%" PRIu64 " dead letters wait in %s: the next run sends them",
-                 stats.outbox_entries, run->directory->url);
+        log_warn(run->log, "outbox",
+                 "%" PRIu64 " dead letter%s left in %s for the next run to send",
+                 stats.outbox_entries, units_plural(stats.outbox_entries), run->directory->url);
 }
 
 static strid_status run_once(strid_pipeline *pipeline, const struct run_options *options,

@@ -13,6 +13,8 @@
 #include "runtime/worker_retry.h"
 #include "state/directory.h"
 
+enum { NAMED_MAX = 64, DELETE = 0x7f }; /* bytes of a key in a message */
+
 struct strid_state_reader {
     struct directory *directory;
     int64_t now_ms;      /* when it was opened: what has expired by then is not there */
@@ -131,6 +133,33 @@ static strid_status check_get(const strid_state_reader *reader, const char *stor
     return STRID_OK;
 }
 
+static void put_named(struct buffer *text, const char *what, strid_bytes bytes)
+{
+    bool cut = bytes.len > NAMED_MAX;
+    buffer_printf(text, "%s \"", what);
+    for (size_t i = 0; i < bytes.len && i < NAMED_MAX; i++) {
+        uint8_t byte = bytes.data[i];
+        if (byte < ' ' || byte == DELETE)
+            buffer_printf(text, "\\x%02x", byte);
+        else
+            buffer_put_u8(text, byte);
+    }
+    buffer_printf(text, cut ? "...\"" : "\"");
+}
+
+static strid_status no_such_key(const char *store, strid_bytes key, strid_bytes subkey,
+                                strid_error *err)
+{
+    struct buffer text = {0};
+    put_named(&text, "key", key);
+    if (subkey.len > 0)
+        put_named(&text, " with subkey", subkey);
+    strid_status status = error_set(err, STRID_ENOTFOUND, "state", "store \"%s\" has no %.*s",
+                                    store, (int)text.len, (const char *)text.data);
+    buffer_fini(&text);
+    return status;
+}
+
 /* The vshard of a record's key is that of its hash; the key of a partition is not reached by name.
  */
 strid_status strid_state_reader_get_sub(strid_state_reader *reader, const char *store,
@@ -152,7 +181,7 @@ strid_status strid_state_reader_get_sub(strid_state_reader *reader, const char *
     if (status != STRID_OK)
         return status;
     if (value.kind == STRID_STATE_ABSENT || key_is_expired(value.expiry_ms, reader->now_ms))
-        return error_set(err, STRID_ENOTFOUND, "state", "store \"%s\" has no such key", store);
+        return no_such_key(store, key, subkey, err);
     *entry = (strid_state_entry){.store = name_of(reader, state.store),
                                  .key = key,
                                  .subkey = subkey.len == 0 ? strid_bytes_of(NULL, 0) : subkey,

@@ -12,4 +12,7 @@ bool units_parse_duration_ms(const char *text, int64_t *out);
  */
 bool units_parse_size(const char *text, uint64_t *out);
 
+/* The end of a noun behind that number. */
+static inline const char *units_plural(uint64_t count) { return count == 1 ? "" : "s"; }
+
 #endif

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/mutant.h"
+#include "base/units.h"
 #include "runtime/delivery.h"
 #include "runtime/storage.h"
 #include "runtime/worker_store.h"
@@ -208,8 +209,8 @@ static void load(struct worker *worker)
         return; /* the run has failed */
     sort_refs(outbox);
     if (outbox->entries > 0)
-        log_info(run->log, "outbox", "%" PRIu64 " dead letters of an earlier run are sent now",
-                 outbox->entries);
+        log_info(run->log, "outbox", "sending %" PRIu64 " dead letter%s of an earlier run",
+                 outbox->entries, units_plural(outbox->entries));
     show(outbox);
     atomic_store_explicit(&outbox->loaded, true, memory_order_release);
 }
@@ -281,9 +282,10 @@ static bool has_queue(struct worker *worker)
         return true;
     strid_error err = STRID_ERROR_INIT;
     (void)error_set(&err, STRID_ECONFIG, "outbox",
-                    "%" PRIu64 " dead letters of an earlier run wait in %s, and there is no "
+                    "%" PRIu64 " dead letter%s of an earlier run left in %s, and there is no "
                     "dead-letter queue; add `dlq: { url: ... }` to the pipeline and run it again",
-                    worker->outbox.entries, run->directory->url);
+                    worker->outbox.entries, units_plural(worker->outbox.entries),
+                    run->directory->url);
     run_fail(run, &err);
     return false;
 }
@@ -347,9 +349,9 @@ bool outbox_is_full(struct worker *worker)
     }
     if (!outbox->told_full)
         log_warn(run->log, "outbox",
-                 "%" PRIu64 " dead letters (%" PRIu64 " bytes) wait for the dead-letter queue, and "
-                 "there is no room for more: nothing is lost, reading waits until it takes some",
-                 outbox->entries, outbox->bytes);
+                 "no room for more than the %" PRIu64 " dead letter%s (%" PRIu64 " bytes) that the "
+                 "dead-letter queue did not take yet: nothing is lost, reading waits until it does",
+                 outbox->entries, units_plural(outbox->entries), outbox->bytes);
     outbox->told_full = true;
     /* Who syncs rarely must not keep the letters waiting now. */
     storage_want_sync(run->storage);

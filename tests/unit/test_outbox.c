@@ -198,7 +198,7 @@ Test(outbox, letters_that_wait_and_no_queue_is_an_error)
     runtime_case_start(&at);
     cr_assert_not(runtime_case_finish(&at));
     cr_assert_eq(at.run->error.status, STRID_ECONFIG);
-    cr_assert_not_null(strstr(at.run->error.message, "3 dead letters of an earlier run wait"), "%s",
+    cr_assert_not_null(strstr(at.run->error.message, "3 dead letters of an earlier run left"), "%s",
                        at.run->error.message);
     at.sinks[1].definition = dlq;
     runtime_case_start(&at);

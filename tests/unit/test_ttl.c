@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/pipeline.h"
 #include "runtime/materialiser.h"
 #include "runtime/worker.h"
 #include "runtime_case.h"
@@ -388,6 +389,16 @@ Test(ttl, store_options_of_the_interface)
     options.ttl_ms = -1;
     cr_assert_eq(strid_pipeline_add_store_with(pipeline, "s", &options, &store, &err),
                  STRID_ECONFIG);
+    /* A header of before `ordered`, and one that knows more. */
+    options = (strid_store_options){
+        .struct_size = offsetof(strid_store_options, ordered), .ttl_ms = 7, .ordered = true};
+    cr_assert_eq(strid_pipeline_add_store_with(pipeline, "old", &options, &again, &err), STRID_OK);
+    cr_assert_eq(pipeline->definition->store_ttl_ms[again], 7);
+    cr_assert_not(pipeline->definition->store_ordered[again], "not there to be read");
+    options.struct_size = sizeof options + 1;
+    cr_assert_eq(strid_pipeline_add_store_with(pipeline, "s", &options, &store, &err),
+                 STRID_EINVAL);
+    cr_assert_not_null(strstr(err.message, "not older"), "%s", err.message);
     options = (strid_store_options){.ttl_ms = 5};
     cr_assert_eq(strid_pipeline_add_store_with(pipeline, "s", &options, &store, &err),
                  STRID_EINVAL);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/units.h"
+
 #include "dlq_filter.h"
 #include "output.h"
 #include "run.h"
@@ -225,7 +227,7 @@ enum command_exit dlq_purge(const struct command_call *call)
     enum command_exit code = call->dry_run ? go_through(&listing, strid_dlq_list, take_letter)
                                            : go_through(&listing, strid_dlq_purge, choose_letter);
     if (code == COMMAND_FINE)
-        talk_say("%" PRIu64 " dead letters %s", listing.found,
+        talk_say("%" PRIu64 " dead letter%s %s", listing.found, units_plural(listing.found),
                  call->dry_run ? "would be deleted" : "deleted");
     return code;
 }
@@ -258,10 +260,12 @@ enum command_exit dlq_replay(const struct command_call *call)
         go_through(&listing, call->dry_run ? strid_dlq_list : replay, replay_letter);
     const strid_dlq_replayed *replayed = &listing.replayed;
     if (call->dry_run && code == COMMAND_FINE)
-        talk_say("%" PRIu64 " dead letters would be handed back", listing.found);
+        talk_say("%" PRIu64 " dead letter%s would be handed back", listing.found,
+                 units_plural(listing.found));
     if (call->dry_run || (code != COMMAND_FINE && replayed->replayed == 0))
         return code;
-    talk_say("%" PRIu64 " dead letters handed back: the next run handles them", replayed->replayed);
+    talk_say("%" PRIu64 " dead letter%s handed back for the next run to handle", replayed->replayed,
+             units_plural(replayed->replayed));
     if (replayed->unreadable > 0)
         talk_error("%" PRIu64 " are still unreadable for this pipeline, and were left",
                    replayed->unreadable);

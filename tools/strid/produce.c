@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/units.h"
+
 #include "lines.h"
 #include "output.h"
 #include "produce_record.h"
@@ -159,7 +161,7 @@ static void put_summary(const struct produce *produce, const char *url, strid_st
     } else if (status == STRID_OK) {
         struct buffer text = {0};
         output_grouped(&text, sent);
-        buffer_printf(&text, " records %s%s",
+        buffer_printf(&text, " record%s %s%s", units_plural(sent),
                       produce->producer == NULL ? "would be sent" : "sent to ",
                       produce->producer == NULL ? "" : url);
         talk_say("%.*s, %" PRIu64 " refused, %" PRIu64 " unreadable", (int)text.len,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/units.h"
 
 #include "output.h"
 #include "talk.h"
@@ -74,7 +75,7 @@ void progress_line(char *out, size_t size, unsigned columns, const char *title,
     sample(rates, stats);
     struct buffer figures = {0};
     output_grouped(&figures, stats->records);
-    buffer_printf(&figures, " records  ");
+    buffer_printf(&figures, " record%s  ", units_plural(stats->records));
     put_rate(&figures, rates->records_per_s);
     bool bounded = stats->bytes_total != UINT64_MAX && stats->bytes_total > 0 &&
                    stats->bytes_read <= stats->bytes_total;

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/units.h"
+
 #include "output.h"
 #include "progress.h"
 #include "talk.h"
@@ -91,7 +93,8 @@ static void say_summary(const struct command_call *call, const strid_pipeline_st
                  {"dead-lettered", stats->dead_lettered}};
     struct buffer text = {0};
     output_grouped(&text, stats->records);
-    buffer_printf(&text, " records in %.1f s (", (double)stats->elapsed_ms / 1000.0);
+    buffer_printf(&text, " record%s in %.1f s (", units_plural(stats->records),
+                  (double)stats->elapsed_ms / 1000.0);
     output_grouped(&text, (uint64_t)(rate_of(stats) + 0.5));
     buffer_printf(&text, " records/s): ");
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {

@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/units.h"
+
 #include "output.h"
 #include "talk.h"
 
@@ -238,14 +240,14 @@ static void put_stats_text(const strid_state_stats *stats)
     put_figure("disk", stats->disk_bytes, " bytes");
     put_cache_text(stats);
     if (stats->waiting > 0) {
-        put_figure("waiting", stats->waiting, " records");
-        put_figure("parked", stats->parked, " records");
+        put_figure("waiting", stats->waiting, stats->waiting == 1 ? " record" : " records");
+        put_figure("parked", stats->parked, stats->parked == 1 ? " record" : " records");
         put_figure("parked bytes", stats->parked_bytes, "");
     }
     for (unsigned i = 0; i < sizeof stats->level_files / sizeof stats->level_files[0]; i++)
         if (stats->level_files[i] > 0) {
-            buffer_printf(&output_buffer, "level %-10u %" PRIu64 " files, ", i,
-                          stats->level_files[i]);
+            buffer_printf(&output_buffer, "level %-10u %" PRIu64 " file%s, ", i,
+                          stats->level_files[i], units_plural(stats->level_files[i]));
             output_grouped(&output_buffer, stats->level_bytes[i]);
             buffer_printf(&output_buffer, " bytes");
             output_line();

@@ -81,11 +81,11 @@ class Dlq(CommandCase):
             node.send_signal(signal.SIGINT)
             said = node.stderr.read()
             self.assertEqual(node.wait(timeout=60), 1, said)
-        self.assertIn("1 dead letters wait in", said)
+        self.assertIn("1 dead letter left in", said)
         stats = self.json_lines(self.strid("state", "stats", "rocksdb:./state", "--json").out)[0]
         self.assertEqual(stats["outbox_entries"], 1)
         os.rmdir(self.path(self.file))
-        self.assertIn("1 dead letters of an earlier run", self.strid("run", "totals.yaml").err)
+        self.assertIn("1 dead letter of an earlier run", self.strid("run", "totals.yaml").err)
         self.assertEqual(self.found(), ["not_json"])
 
     def test_show_by_filter(self):
@@ -101,7 +101,7 @@ class Dlq(CommandCase):
         before = self.lines()
         done = self.strid("dlq", "purge", "totals.yaml", "--reason", "rejected", "--limit", "1",
                           "--yes")
-        self.assertIn("1 dead letters deleted", done.err)
+        self.assertIn("1 dead letter deleted", done.err)
         self.assertEqual(self.lines(), before[:2] + before[3:])
         self.assertEqual(os.stat(self.path(self.file)).st_mode & 0o777, 0o640)
         self.strid("dlq", "purge", "totals.yaml", "--all", "--yes")
@@ -117,7 +117,7 @@ class Dlq(CommandCase):
                             (("--all", "--key", "b", "--yes"), "contradict")):
             self.assertIn(said, self.strid("dlq", "purge", "totals.yaml", *words, code=2).err)
         done = self.strid("dlq", "purge", "totals.yaml", "--key", "b", "--dry-run", "--yes")
-        self.assertIn("1 dead letters would be deleted", done.err)
+        self.assertIn("1 dead letter would be deleted", done.err)
         self.assertEqual(len(done.out.splitlines()), 1)
         self.assertIn("many", done.out)
         self.assertEqual(self.lines(), before)

@@ -64,11 +64,18 @@ class Totals(CommandCase):
                          [("orders", "a", 2), ("orders", "b", 1), ("spent", "a", 11),
                           ("spent", "b", 7)])
 
+    def test_one_record_is_one(self):
+        self.write("orders.jsonl", '{"customer": "a", "kind": "visit"}\n')
+        self.assertIn(" 1 record in ", self.strid("run", "totals.yaml").err)
+
     def test_state_get(self):
         self.strid("run", "totals.yaml")
         get = ("state", "get", "rocksdb:./state", "--store", "orders", "--json", "--key")
         self.assertEqual(self.strid(*get, "a").out, '{"key":"a","value":2}\n')
-        self.assertEqual(self.strid(*get, "nobody", code=1).out, "")
+        absent = self.strid(*get, "nobody", code=1)
+        self.assertEqual(absent.out, "")
+        self.assertIn('store "orders" has no key "nobody"', absent.err)
+        self.assertIn(f'no key "{"n" * 64}..."', self.strid(*get, "n" * 300, code=1).err)
         self.strid("state", "get", "rocksdb:./state", "--store", "none", "--key", "a", code=1)
         self.strid("state", "scan", "rocksdb:./state", "--store", "none", code=1)
 

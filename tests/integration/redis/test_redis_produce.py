@@ -93,7 +93,7 @@ class Produce(RedisCase):
         self.redis("XREAD", "BLOCK", str(DEADLINE_S * 1000), "STREAMS", "s", "0")
         process.terminate()
         self.assertEqual(process.wait(timeout=DEADLINE_S), 0)
-        self.assertIn(b"1 records sent", process.stderr.read())
+        self.assertIn(b"1 record sent", process.stderr.read())
 
     def test_many(self):
         count = 100000
@@ -105,7 +105,7 @@ class Produce(RedisCase):
     def test_dry_run_sends_nothing(self):
         done = self.strid("produce", self.url("s"), "--dry-run", "--input", "json", code=1,
                           given='{"value":1}\nbad\n')
-        self.assertIn("1 records would be sent, 0 refused, 1 unreadable", done.err)
+        self.assertIn("1 record would be sent, 0 refused, 1 unreadable", done.err)
         self.assertEqual(self.redis("EXISTS", "s"), "0")
 
     def test_progress_on_a_terminal(self):
