@@ -224,3 +224,39 @@ Test(block, nonsense_under_a_right_checksum_is_refused_when_it_is_read)
     cr_assert_not(block_open(buffer_bytes(&block), &view));
     buffer_fini(&block);
 }
+
+/* The entry alone, behind an empty block. */
+static const uint8_t *pack_key(struct buffer *block, const uint8_t *key, size_t len,
+                               uint16_t sub_len, const struct key_value *value)
+{
+    block_begin(block);
+    block_put_state(block,
+                    &(struct key_state){
+                        .hash = 7, .store = 1, .sub_len = sub_len, .key = strid_bytes_of(key, len)},
+                    value);
+    return block->data + BLOCK_HEADER;
+}
+
+Test(block, same_key_looks_at_every_byte)
+{
+    enum { LEN_MAX = 40 };
+    static const struct key_value plain = {STRID_STATE_I64, {(const uint8_t *)&one, 8}, 0};
+    static const struct key_value expiring = {STRID_STATE_ABSENT, {NULL, 0}, 5};
+    struct buffer one_block = {0}, other_block = {0};
+    uint8_t key[LEN_MAX + 1] = "a key of some length, and a bit more yet";
+    for (size_t len = 0; len <= LEN_MAX; len++) {
+        const uint8_t *entry = pack_key(&one_block, key, len, 0, &plain);
+        cr_assert(block_same_key(entry, pack_key(&other_block, key, len, 0, &expiring)));
+        cr_assert_not(block_same_key(entry, pack_key(&other_block, key, len + 1, 0, &plain)));
+        if (len >= 2)
+            cr_assert_not(block_same_key(entry, pack_key(&other_block, key, len, 1, &plain)));
+        for (size_t at = 0; at < len; at++) {
+            key[at] ^= 1;
+            cr_assert_not(block_same_key(entry, pack_key(&other_block, key, len, 0, &plain)),
+                          "byte %zu of %zu", at, len);
+            key[at] ^= 1;
+        }
+    }
+    buffer_fini(&one_block);
+    buffer_fini(&other_block);
+}
