@@ -5,6 +5,7 @@
  *   kafka_tool BROKERS trim TOPIC PARTITION OFFSET       deletes the records before OFFSET
  *   kafka_tool BROKERS extents TOPIC        prints "partition low high" for each
  *   kafka_tool BROKERS committed GROUP TOPIC             prints "partition offset" for each
+ *   kafka_tool BROKERS read TOPIC           prints "partition offset key value" up to the ends
  *   kafka_tool BROKERS produce TOPIC        lines "partition key value name=value...", with tabs
  *   kafka_tool BROKERS commit TOPIC         the same in one transaction that is committed
  *   kafka_tool BROKERS abort TOPIC          or aborted
@@ -157,6 +158,37 @@ static int print_committed(rd_kafka_t *client, const char *topic)
     return 0;
 }
 
+/* All that is there, in the order of each partition. */
+static int print_records(rd_kafka_t *client, const char *name)
+{
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(client, name, NULL);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    int left = partitions_of(client, name);
+    for (int p = 0; p < left; p++)
+        if (rd_kafka_consume_start_queue(topic, p, RD_KAFKA_OFFSET_BEGINNING, queue) != 0)
+            fail(name, rd_kafka_err2str(rd_kafka_last_error()));
+    while (left > 0) {
+        rd_kafka_message_t *message = rd_kafka_consume_queue(queue, WAIT_MS);
+        if (message == NULL)
+            fail(name, "no answer");
+        if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            left--;
+        else if (message->err != 0)
+            fail(name, rd_kafka_message_errstr(message));
+        else
+            printf("%" PRId32 "\t%" PRId64 "\t%.*s\t%.*s\n", message->partition, message->offset,
+                   (int)message->key_len, (const char *)message->key, (int)message->len,
+                   (const char *)message->payload);
+        rd_kafka_message_destroy(message);
+    }
+    int count = partitions_of(client, name);
+    for (int p = 0; p < count; p++)
+        (void)rd_kafka_consume_stop(topic, p);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_topic_destroy(topic);
+    return 0;
+}
+
 static const char *known(const char *word)
 {
     return word == NULL || strcmp(word, "NULL") == 0 ? NULL : word;
@@ -224,18 +256,19 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int words;
-    } commands[] = {{"create", 2},    {"delete", 1},  {"grow", 2},   {"trim", 3}, {"extents", 1},
-                    {"committed", 2}, {"produce", 1}, {"commit", 1}, {"abort", 1}};
+    } commands[] = {{"create", 2},    {"delete", 1}, {"grow", 2},    {"trim", 3},   {"extents", 1},
+                    {"committed", 2}, {"read", 1},   {"produce", 1}, {"commit", 1}, {"abort", 1}};
     int index = -1;
     for (size_t i = 0; argc > 2 && i < sizeof commands / sizeof commands[0]; i++)
         if (strcmp(argv[2], commands[i].name) == 0 && argc - 3 >= commands[i].words)
             index = (int)i;
     if (index < 0)
-        fail("usage", "kafka_tool BROKERS create|delete|grow|trim|extents|committed|produce|"
-                      "commit|abort ..., see the head of kafka_tool.c");
-    if (index >= 6)
+        fail("usage", "kafka_tool BROKERS create|delete|grow|trim|extents|committed|read|"
+                      "produce|commit|abort ..., see the head of kafka_tool.c");
+    if (index >= 7)
         return produce(argv[1], argv[2], argv[3]);
-    const char *const settings[] = {index == 5 ? "group.id" : NULL, argv[3], NULL};
+    const char *const settings[] = {"enable.partition.eof", "true", index == 5 ? "group.id" : NULL,
+                                    argv[3], NULL};
     rd_kafka_t *client = client_of(RD_KAFKA_CONSUMER, argv[1], settings);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
     int code;
@@ -243,8 +276,10 @@ int main(int argc, char **argv)
         code = create(client, queue, argc - 3, argv + 3);
     else if (index < 4)
         code = change(client, queue, argv[2], argv + 3);
+    else if (index == 5)
+        code = print_committed(client, argv[4]);
     else
-        code = index == 4 ? print_extents(client, argv[3]) : print_committed(client, argv[4]);
+        code = index == 4 ? print_extents(client, argv[3]) : print_records(client, argv[3]);
     rd_kafka_queue_destroy(queue);
     rd_kafka_destroy(client);
     return code;

@@ -93,9 +93,11 @@ def free_ports(count):
 
 
 class Broker:
-    """One broker and its folder. One thread at a time."""
+    """One broker and its folder. One thread at a time. `advertised`: a port that clients are sent
+    to instead of the broker's own, where something stands between."""
 
-    def __init__(self, folder, version=VERSION, heap="512m"):
+    def __init__(self, folder, version=VERSION, heap="512m", advertised=None):
+        self.advertised = advertised
         self.folder = pathlib.Path(folder).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.version = version
@@ -199,6 +201,7 @@ class Broker:
         self.port = numbers[0]
         text = (HERE / "server.properties.in").read_text(encoding="ascii")
         for name, value in (("@PORT@", numbers[0]), ("@CONTROLLER_PORT@", numbers[1]),
+                            ("@ADVERTISED@", self.advertised or numbers[0]),
                             ("@LOGS@", self.folder / "logs")):
             text = text.replace(name, str(value))
         config = self.folder / "server.properties"

@@ -21,7 +21,7 @@ dlq: {{ url: "file:dead.jsonl" }}
 ENDS = ", follow: false"
 
 
-class Source(kafka_case.OnTheBroker):
+class Copying(kafka_case.OnTheBroker):
     def copy(self, topic, more=ENDS, group=None):
         self.write("copy.yaml", PIPELINE.format(topic=topic, more=more, group=group or topic))
         return "copy.yaml"
@@ -32,6 +32,8 @@ class Source(kafka_case.OnTheBroker):
         self.assertRegex(done.stderr, expected)
         return done
 
+
+class Source(Copying):
     def create_again(self, topic):
         """A broker deletes a topic some time after it said so."""
         def asked(*words):
@@ -52,6 +54,19 @@ class Source(kafka_case.OnTheBroker):
         self.fill("once", 3000, 10)
         self.run_ok("copy.yaml")
         self.assertEqual(sorted(self.seen()), list(range(3010)))
+
+    def test_order_of_many_partitions_that_were_just_made(self):
+        """Brokers refuse some of the first batches: whoever filled the topic repeated them."""
+        count, partitions = 30000, 60
+        self.tool("create", "wide", partitions)
+        self.tool("produce", "wide", lines=[f'{n % partitions}\tk{n % partitions}\t{{"n":{n}}}'
+                                            for n in range(count)])
+        self.run_ok(self.copy("wide", ENDS + ", kafka.fetch.wait.max.ms: 10"))
+        last, seen = {}, self.seen()
+        for n in seen:
+            self.assertLess(last.get(n % partitions, -1), n)
+            last[n % partitions] = n
+        self.assertEqual(len(seen), count)
 
     def test_state_that_is_gone_while_the_group_was_further_is_refused(self):
         self.tool("create", "lost", 1)
@@ -212,6 +227,24 @@ class WithoutBroker(unittest.TestCase):
             for words in (["check"], ["dlq", "list"]):
                 done = self.run_in(folder, *words)
                 self.assertNotIn("canary", done.stdout + done.stderr)
+
+
+class BrokerWithDamage(Copying):
+    def test_batch_stops_its_partition(self):
+        self.tool("create", "rot", 2)
+        for first in (0, 10, 20):
+            self.tool("produce", "rot", lines=[f'{n % 2}\tk\t{{"n":{n}}}'
+                                               for n in range(first, first + 10)])
+        self.broker.stop()  # in order: one that was killed looks at its logs and cuts them off
+        log = self.broker.folder / "logs" / "rot-0" / "00000000000000000000.log"
+        data = log.read_bytes()
+        self.assertEqual(data.count(b'{"n":12}'), 1)
+        log.write_bytes(data.replace(b'{"n":12}', b'{"n":92}'))
+        self.broker.start()
+        self.refused(self.copy("rot"), r"rot \[0\] cannot be read from offset 5 on: ")
+        self.assertEqual(sorted(self.seen()), sorted([*range(0, 10, 2), *range(1, 30, 2)]))
+        self.assertEqual(self.committed("rot", "rot"), {0: 5, 1: 15})
+        self.refused("copy.yaml", r"rot \[0\] cannot be read from offset 5 on: ")
 
 
 class BrokerThatDies(kafka_case.OnTheBroker):
