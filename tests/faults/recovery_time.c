@@ -29,6 +29,7 @@ struct settings {
 struct first {
     strid_store store;
     _Atomic int64_t at_ns; /* of the first record; 0: none yet */
+    int64_t processor_ns;  /* of the process, by then; @thread the worker that came first */
 };
 
 static int64_t now_ns(void)
@@ -38,13 +39,23 @@ static int64_t now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* Says more than the time that went by where others use the machine, too. */
+static int64_t processor_ns(void)
+{
+    struct timespec used;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
+}
+
 static strid_outcome count(strid_context *ctx, const strid_record *record, void *user)
 {
     (void)record;
     struct first *first = user;
     if (atomic_load_explicit(&first->at_ns, memory_order_relaxed) == 0) {
         int64_t none = 0;
-        (void)atomic_compare_exchange_strong(&first->at_ns, &none, now_ns());
+        int64_t used = processor_ns();
+        if (atomic_compare_exchange_strong(&first->at_ns, &none, now_ns()))
+            first->processor_ns = used;
     }
     strid_state_put_i64(ctx, first->store, strid_state_get_i64(ctx, first->store, 0) + 1);
     return STRID_DONE;
@@ -64,7 +75,7 @@ static int run(const struct settings *settings, double *seconds)
     (void)snprintf(source, sizeof source, "generator:?seed=7&size=16&keys=%s&records=%s",
                    settings->keys, settings->records);
     state_url(settings, state);
-    int64_t begin = now_ns();
+    int64_t begin = now_ns(), used = processor_ns();
     strid_pipeline *pipeline = strid_pipeline_create(
         &(strid_pipeline_options){STRID_PIPELINE_OPTIONS_INIT, .name = "recovery", .source = source,
                                   .state = state, .format = "raw",
@@ -80,6 +91,9 @@ static int run(const struct settings *settings, double *seconds)
     if (status != STRID_OK)
         fprintf(stderr, "recovery_time: %s\n", error.message);
     *seconds = (double)(first.at_ns - begin) / 1e9;
+    if (status == STRID_OK)
+        printf("first record after %.3f s, %.3f s of processor time\n", *seconds,
+               (double)(first.processor_ns - used) / 1e9);
     if (pipeline != NULL)
         strid_pipeline_destroy(pipeline);
     return status == STRID_OK ? 0 : 1;
@@ -157,7 +171,6 @@ static int test(const struct settings *settings, double seconds_max)
         crash(settings, "recover_after_ingest:1") != 0 || print_redo(settings) != 0 ||
         run(settings, &seconds) != 0)
         return 1;
-    printf("first record after %.3f s\n", seconds);
     if (seconds <= 0 || seconds > seconds_max) {
         fprintf(stderr, "recovery_time: the first record has to be handled within %g s\n",
                 seconds_max);
