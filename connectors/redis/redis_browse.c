@@ -5,6 +5,7 @@
 
 #include "redis_command.h"
 #include "redis_connection.h"
+#include "redis_id.h"
 #include "redis_letter.h"
 
 #include <hiredis/hiredis.h>
@@ -23,18 +24,56 @@ struct browse {
     struct buffer from; /* "(" and the id of the last entry seen, terminated */
     bool (*fn)(void *user, const strid_output *letter);
     void *user;
+    struct buffer chosen; /* a purge: struct chosen, of the page */
     uint64_t passed_over;
+    bool is_purge;
     bool ended;
 };
+
+/* The id of an entry that goes, as the server wrote it. */
+struct chosen {
+    char id[REDIS_ID_MAX];
+};
+
+static void choose(struct browse *browse, strid_bytes id)
+{
+    struct chosen chosen = {{0}};
+    if (id.len >= sizeof chosen.id || !browse->fn(browse->user, &browse->letter.output))
+        return;
+    memcpy(chosen.id, id.data, id.len);
+    buffer_put(&browse->chosen, &chosen, sizeof chosen);
+}
+
+/* Those of one page, in one command: each is there or gone. */
+static strid_status drop_chosen(struct browse *browse, strid_error *err)
+{
+    struct redisReply *reply = NULL;
+    uint32_t count = (uint32_t)(browse->chosen.len / sizeof(struct chosen));
+    if (count == 0)
+        return STRID_OK;
+    redis_command_begin(&browse->connection.out, 2 + count);
+    redis_command_text(&browse->connection.out, "XDEL");
+    redis_command_text(&browse->connection.out, browse->address.stream);
+    for (uint32_t i = 0; i < count; i++)
+        redis_command_text(&browse->connection.out,
+                           ((const struct chosen *)(const void *)browse->chosen.data)[i].id);
+    buffer_clear(&browse->chosen);
+    STRID_TRY(redis_connection_next(&browse->connection, &reply, err));
+    strid_status status = redis_reply_check(reply, "XDEL", err);
+    redis_reply_free(reply);
+    return status;
+}
 
 static void take_page(struct browse *browse, const struct redisReply *page)
 {
     for (size_t i = 0; i < page->elements && !browse->ended; i++) {
         const struct redisReply *entry = page->element[i];
-        if (redis_letter_parse(&browse->letter, entry))
-            browse->ended = !browse->fn(browse->user, &browse->letter.output);
-        else
+        if (!redis_letter_parse(&browse->letter, entry))
             browse->passed_over++;
+        else if (browse->is_purge)
+            choose(browse, redis_reply_bytes(entry->element[0]));
+        else
+            browse->ended = !browse->fn(browse->user, &browse->letter.output);
         if (entry->type != REDIS_REPLY_ARRAY || entry->elements == 0)
             continue;
         buffer_clear(&browse->from);
@@ -63,7 +102,7 @@ static strid_status browse_page(struct browse *browse, strid_error *err)
     else
         take_page(browse, page);
     redis_reply_free(page);
-    return status;
+    return status == STRID_OK ? drop_chosen(browse, err) : status;
 }
 
 static strid_status browse_scheme(const char *scheme, const strid_connector_args *args,
@@ -82,6 +121,7 @@ static strid_status browse_scheme(const char *scheme, const strid_connector_args
                  browse->address.stream, browse->address.shown, browse->passed_over);
     redis_letter_fini(&browse->letter);
     buffer_fini(&browse->from);
+    buffer_fini(&browse->chosen);
     redis_connection_fini(&browse->connection);
     redis_address_fini(&browse->address);
     return status;
@@ -99,4 +139,20 @@ strid_status redis_browse_tls(const strid_connector_args *args,
                               strid_error *err)
 {
     return browse_scheme("rediss", args, &(struct browse){.fn = fn, .user = user}, err);
+}
+
+strid_status redis_purge(const strid_connector_args *args,
+                         bool (*fn)(void *user, const strid_output *letter), void *user,
+                         strid_error *err)
+{
+    return browse_scheme("redis", args, &(struct browse){.fn = fn, .user = user, .is_purge = true},
+                         err);
+}
+
+strid_status redis_purge_tls(const strid_connector_args *args,
+                             bool (*fn)(void *user, const strid_output *letter), void *user,
+                             strid_error *err)
+{
+    return browse_scheme("rediss", args, &(struct browse){.fn = fn, .user = user, .is_purge = true},
+                         err);
 }

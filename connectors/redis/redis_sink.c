@@ -140,6 +140,7 @@ const strid_sink_ops redis_sink_ops = {
     .flush = sink_flush,
     .close = sink_close,
     .browse = redis_browse,
+    .purge = redis_purge,
     .produce = &redis_produce_ops,
 };
 
@@ -156,5 +157,6 @@ const strid_sink_ops redis_sink_tls_ops = {
     .flush = sink_flush,
     .close = sink_close,
     .browse = redis_browse_tls,
+    .purge = redis_purge_tls,
     .produce = &redis_produce_tls_ops,
 };

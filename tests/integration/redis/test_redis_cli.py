@@ -27,7 +27,7 @@ class Redis(CommandCase):
         directory = tempfile.TemporaryDirectory(prefix="strid-redis-", dir="/tmp")
         self.addCleanup(directory.cleanup)
         self.socket = os.path.join(directory.name, "socket")
-        rights = ["~copy", "~orders-dlq", "+xadd", "+xrange", "+client|setname"]
+        rights = ["~copy", "~orders-dlq", "+xadd", "+xrange", "+xdel", "+client|setname"]
         self.server = subprocess.Popen(
             ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "", "--dir",
              directory.name, "--user", "strid", "on", f">{CANARY}", *rights],
@@ -69,6 +69,31 @@ class Redis(CommandCase):
         self.assertIn("orders\t0-5\tboom", self.said("dlq", "list", "totals.yaml").out)
         self.said("dlq", "show", "totals.yaml", "0-5")
         self.said("dlq", "show", "totals.yaml", "5", code=1)
+
+    def test_purge_takes_out_those_that_are_chosen(self):
+        for number in range(450):  # three pages
+            self.redis("XADD", "orders-dlq", f"1-{number + 1}", "_error",
+                       "odd" if number % 2 else "even", "_original_stream", "orders",
+                       "_original_msg_id", f"0-{number + 1}", "n", str(number))
+        self.redis("XADD", "orders-dlq", "2-1", "no", "letter")
+        self.said("dlq", "purge", "totals.yaml", "--reason", "odd", code=2)
+        self.said("dlq", "purge", "totals.yaml", "--reason", "odd", "--dry-run")
+        self.assertEqual(self.redis("XLEN", "orders-dlq"), "451")
+        self.said("dlq", "purge", "totals.yaml", "--reason", "odd", "--yes")
+        self.assertEqual(self.redis("XLEN", "orders-dlq"), "226")
+        letters = self.json_lines(self.said("dlq", "list", "totals.yaml", "--json").out)
+        self.assertEqual({letter["reason"] for letter in letters}, {"even"})
+        self.assertEqual(len(letters), 225)
+        self.said("dlq", "purge", "totals.yaml", "--all", "--yes")
+        self.assertEqual(self.redis("XRANGE", "orders-dlq", "-", "+"), "2-1\nno\nletter")
+
+    def test_purge_without_the_right_names_it(self):
+        self.redis("XADD", "orders-dlq", "1-1", "_error", "odd", "_original_stream", "orders",
+                   "_original_msg_id", "0-1")
+        self.redis("ACL", "SETUSER", "strid", "-xdel")
+        self.assertIn("NOPERM", self.said("dlq", "purge", "totals.yaml", "--all", "--yes",
+                                          code=2).err)
+        self.assertEqual(self.redis("XLEN", "orders-dlq"), "1")
 
     def test_refused_login_is_told(self):
         self.redis("ACL", "SETUSER", "strid", "resetpass", ">other")
