@@ -33,12 +33,12 @@ enum part {
     PART_COUNT
 };
 
-struct form {
+struct redis_letter_form {
     const char *names[PART_COUNT];
     bool is_own; /* else the record is the fields that have no name here */
 };
 
-static const struct form forms[] = {
+static const struct redis_letter_form forms[] = {
     {.names = {"id", "source", "topic", "partition", "position", "reason", "type", "key", "value",
                "timestamp", "first_failure", "last_failure", "attempts", "pipeline", "node"},
      .is_own = true},
@@ -67,7 +67,7 @@ static strid_bytes item(const struct redisReply *fields, size_t index)
 }
 
 /* Where `name` stands among `names`; PART_COUNT: nowhere. */
-static size_t part_of(const struct form *form, strid_bytes name)
+static size_t part_of(const struct redis_letter_form *form, strid_bytes name)
 {
     for (size_t i = 0; i < PART_COUNT; i++) {
         if (form->names[i] != NULL && strid_bytes_equal(name, strid_bytes_of_text(form->names[i])))
@@ -76,7 +76,7 @@ static size_t part_of(const struct form *form, strid_bytes name)
     return PART_COUNT;
 }
 
-static void find_parts(const struct form *form, const struct redisReply *fields,
+static void find_parts(const struct redis_letter_form *form, const struct redisReply *fields,
                        strid_bytes parts[PART_COUNT])
 {
     for (size_t i = 0; i < PART_COUNT; i++)
@@ -146,7 +146,7 @@ static void take_headers(struct redis_letter *letter, const struct redisReply *f
 }
 
 /* {"name": "value", ...} of the fields that are the record's own. */
-static strid_bytes put_record(struct redis_letter *letter, const struct form *form,
+static strid_bytes put_record(struct redis_letter *letter, const struct redis_letter_form *form,
                               const struct redisReply *fields)
 {
     struct buffer *out = &letter->value;
@@ -215,6 +215,7 @@ bool redis_letter_parse(struct redis_letter *letter, const struct redisReply *en
         if (parts[TOPIC].data == NULL || parts[REASON].data == NULL ||
             !redis_id_parse(parts[POSITION], &letter->letter.position))
             continue;
+        letter->form = &forms[i];
         fill(letter, parts, forms[i].is_own, item(entry, 0));
         if (forms[i].is_own)
             take_headers(letter, fields);
@@ -223,4 +224,11 @@ bool redis_letter_parse(struct redis_letter *letter, const struct redisReply *en
         return true;
     }
     return false;
+}
+
+bool redis_letter_is_own(const struct redis_letter *letter) { return letter->form->is_own; }
+
+bool redis_letter_is_of_record(const struct redis_letter *letter, strid_bytes name)
+{
+    return part_of(letter->form, name) == PART_COUNT;
 }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+#include "redis_hand_back.h"
 #include "redis_inspect.h"
 #include "redis_stream.h"
 
@@ -183,6 +184,13 @@ static strid_status source_pump(strid_source *self, uint32_t partition, bool end
     return redis_stream_pump(stream_of(self, partition), ending, err);
 }
 
+static strid_status source_hand_back(strid_source *self, const strid_connector_args *dlq,
+                                     strid_letter_fate_fn fn, void *user,
+                                     struct strid_dlq_replayed *result, strid_error *err)
+{
+    return redis_hand_back(&of(self)->address, of(self)->options, dlq, fn, user, result, err);
+}
+
 static void put_encoded(struct buffer *out, const char *text)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
@@ -254,7 +262,8 @@ static strid_status source_dlq_url(strid_source *self, char *out, size_t size)
         .partition_count = source_partition_count, .describe = source_describe,                    \
         .assign = source_assign, .fingerprint = source_fingerprint, .poll = source_poll,           \
         .close = source_close, .dlq_url = source_dlq_url, .ack_many = source_ack_many,             \
-        .acked = source_acked, .pump = source_pump, .inspect = &(inspects)                         \
+        .acked = source_acked, .pump = source_pump, .hand_back = source_hand_back,                 \
+        .inspect = &(inspects)                                                                     \
     }
 
 const strid_source_ops redis_source_ops =

@@ -13,6 +13,7 @@
 #include <xxhash.h>
 
 #include "api/dlq.h"
+#include "api/dlq_hand_back.h"
 #include "api/dlq_marks.h"
 #include "api/letter_ids.h"
 #include "base/crash_point.h"
@@ -449,6 +450,8 @@ strid_status strid_dlq_replay(strid_pipeline *pipeline, bool again, strid_dead_l
                             .now_ms = clock_wall_ms(&clock_system),
                             .err = err};
     STRID_TRY(dlq_find(pipeline, &dlq, err));
+    if (pipeline->definition->source.ops->hand_back != NULL)
+        return dlq_hand_back(pipeline, &dlq, fn, user, result, err);
     STRID_TRY(check(pipeline, &dlq, err));
     cache_init(&replay.written, KEPT_BYTES, false);
     strid_status status =

@@ -270,7 +270,7 @@ enum command_exit dlq_replay(const struct command_call *call)
         talk_error("%" PRIu64 " are still unreadable for this pipeline, and were left",
                    replayed->unreadable);
     if (replayed->orphaned > 0)
-        talk_error("%" PRIu64 " were read from files that the source does not have any more, and "
+        talk_error("%" PRIu64 " were read from what the source does not have any more, and "
                    "were left",
                    replayed->orphaned);
     if (replayed->left > 0)

@@ -161,6 +161,18 @@ typedef struct strid_inspect_ops {
                            strid_error *err);
 } strid_inspect_ops;
 
+/** What becomes of a dead letter that a tool looks at. */
+typedef enum strid_letter_fate {
+    STRID_LETTER_STAYS = 0,
+    STRID_LETTER_RETURNS, /* to where its record was read from, and is no letter any more */
+    STRID_LETTER_GOES     /* without returning: a repeat */
+} strid_letter_fate;
+
+struct strid_output;       /* strid/sink.h */
+struct strid_dlq_replayed; /* strid/inspect.h */
+
+typedef strid_letter_fate (*strid_letter_fate_fn)(void *user, const struct strid_output *letter);
+
 typedef struct strid_source_ops {
     uint32_t abi_version; /* STRID_SOURCE_ABI_VERSION */
     uint32_t flags;       /* STRID_SOURCE_* */
@@ -242,6 +254,14 @@ typedef struct strid_source_ops {
 
     /** For tools. NULL: it cannot be looked at. */
     const strid_inspect_ops *inspect;
+
+    /** Hands back dead letters that stand where `dlq` points to, a sink of the same name: each of
+     * them returns and goes in one step, which a crash leaves done or not. The source is open and
+     * not assigned; nodes may run. Thread: control. May block: yes. On error: `result` says what
+     * was done. NULL: not supported. */
+    strid_status (*hand_back)(strid_source *self, const strid_connector_args *dlq,
+                              strid_letter_fate_fn fn, void *user,
+                              struct strid_dlq_replayed *result, strid_error *err);
 } strid_source_ops;
 
 #endif

@@ -98,7 +98,7 @@ class Status(RedisCase):
                       ("produce", sink)):
             self.said(*words)
         self.said("dlq", "show", "p.yaml", "1", code=1)
-        self.said("dlq", "replay", "p.yaml", "--all", "--yes", code=1)
+        self.said("dlq", "replay", "p.yaml", "--all", "--yes")
         for verb in ("consume", "tap", "groups", "topics", "lag"):
             self.said(verb, gone, code=3)
             self.said(verb, good.replace("${file:secret}", CANARY + "-wrong"), code=2)

@@ -1,0 +1,42 @@
+#include "api/dlq_hand_back.h"
+
+#include <string.h>
+
+#include "api/letter_ids.h"
+#include "base/error.h"
+
+struct hand_back {
+    strid_dead_letter_fn fn;
+    void *user;
+    struct letter_ids ids;
+};
+
+/* A letter that stands there twice is handed back once. */
+static strid_letter_fate decide(void *user, const strid_output *letter)
+{
+    struct hand_back *hand_back = user;
+    if (!hand_back->fn(hand_back->user, letter))
+        return STRID_LETTER_STAYS;
+    if (letter->id.len > 0 && !letter_ids_add(&hand_back->ids, letter->id))
+        return STRID_LETTER_GOES;
+    return STRID_LETTER_RETURNS;
+}
+
+strid_status dlq_hand_back(strid_pipeline *pipeline, const struct sink_instance *dlq,
+                           strid_dead_letter_fn fn, void *user, strid_dlq_replayed *result,
+                           strid_error *err)
+{
+    const strid_source_ops *ops = pipeline->definition->source.ops;
+    struct hand_back hand_back = {.fn = fn, .user = user};
+    *result = (strid_dlq_replayed){0};
+    if (dlq->definition == NULL || strcmp(dlq->definition->ops->name, ops->name) != 0)
+        return dlq_refuse(pipeline, dlq->definition, "handed back to its source", err);
+    pthread_mutex_lock(&pipeline->lock);
+    strid_status status = pipeline_open_source(pipeline, err);
+    if (status == STRID_OK)
+        status = ops->hand_back(pipeline->source, &dlq->args, decide, &hand_back, result, err);
+    pipeline_close(pipeline, false);
+    pthread_mutex_unlock(&pipeline->lock);
+    letter_ids_fini(&hand_back.ids);
+    return status;
+}
