@@ -11,6 +11,9 @@
 #include "runtime/worker_part.h"
 #include "runtime/worker_retry.h"
 
+/* Among what handlers said: one of them deferred its outcome. */
+enum { DEFERRED_TOO = 1u << 8 };
+
 static void dead_letter(struct worker *worker, struct chunk_slot *slot, const char *reason,
                         uint32_t attempts)
 {
@@ -48,13 +51,26 @@ static strid_outcome outcome_of_late(struct worker *worker, strid_outcome outcom
     return STRID_RETRY;
 }
 
+/* The worst of what handlers said, with DEFERRED_TOO where one of them deferred its outcome. Apart
+ * from the loop, in which nearly all say done. */
+static __attribute__((noinline)) uint32_t worse(struct worker *worker, uint32_t worst,
+                                                strid_outcome outcome)
+{
+    if (outcome == STRID_DEFERRED && worker_deferred_confirm(worker))
+        return worst | DEFERRED_TOO;
+    if (outcome >= STRID_REJECT)
+        return STRID_REJECT; /* also a number that is no outcome */
+    uint32_t deferred = worst & DEFERRED_TOO;
+    worst &= ~(uint32_t)DEFERRED_TOO;
+    return deferred | ((uint32_t)outcome > worst ? (uint32_t)outcome : worst);
+}
+
 /* Every handler of the record's type, in one write set; the outcome is the worst of theirs. */
-static strid_outcome call_handlers(struct worker *worker, struct chunk_slot *slot)
+static inline uint32_t call_handlers(struct worker *worker, struct chunk_slot *slot)
 {
     const struct definition *definition = worker->run->definition;
-    strid_outcome worst = STRID_DONE;
-    bool deferred = false;
     const struct route *handlers = worker->context.route;
+    uint32_t worst = STRID_DONE;
     for (uint32_t i = 0; i < handlers->handler_count; i++) {
         const struct route_definition *route = &definition->routes[handlers->handlers[i]];
         atomic_store_explicit(&worker->hand.route, handlers->handlers[i], memory_order_relaxed);
@@ -66,18 +82,11 @@ static strid_outcome call_handlers(struct worker *worker, struct chunk_slot *slo
                                  !MUTANT(MUTANT_TIMEOUT_IGNORED),
                              0))
             outcome = outcome_of_late(worker, outcome);
-        if (outcome > worst) {
-            if (__builtin_expect(outcome == STRID_DEFERRED, 0) && worker_deferred_confirm(worker))
-                deferred = true;
-            else
-                worst = outcome;
+        if (__builtin_expect(outcome != STRID_DONE, 0)) {
+            worst = worse(worker, worst, outcome);
+            if (worst == STRID_REJECT)
+                break;
         }
-        if (worst >= STRID_REJECT)
-            return STRID_REJECT; /* also a number that is no outcome */
-    }
-    if (__builtin_expect(deferred, 0) && worst < STRID_RETRY) {
-        worker_deferred_hold(worker, slot, worst);
-        return STRID_DEFERRED;
     }
     return worst;
 }
@@ -110,16 +119,22 @@ static void retry(struct worker *worker, struct chunk_slot *slot)
     worker_retry_wait(worker, slot);
 }
 
+static inline void settle_done(struct worker *worker)
+{
+    struct strid_context *context = &worker->context;
+    if (context->output_count > 0)
+        worker_count(&worker->counters.outputs, context->output_count);
+    context_merge(context);
+    worker->tally.done++;
+}
+
 /* What becomes of a record whose handlers have spoken. */
 void worker_handle_settle(struct worker *worker, struct chunk_slot *slot, strid_outcome outcome)
 {
     struct strid_context *context = &worker->context;
     switch (outcome) {
     case STRID_DONE:
-        if (context->output_count > 0)
-            worker_count(&worker->counters.outputs, context->output_count);
-        context_merge(context);
-        worker->tally.done++;
+        settle_done(worker);
         return;
     case STRID_DEFERRED: /* it waits */
         return;
@@ -142,35 +157,55 @@ void worker_handle_settle(struct worker *worker, struct chunk_slot *slot, strid_
     give_up(worker, slot, outcome);
 }
 
-static inline void handle(struct worker *worker, struct chunk_slot *slot,
-                          const struct worker_found *found, uint32_t attempt)
+/* Anything but done, as call_handlers() says it. */
+static __attribute__((noinline)) void settle_other(struct worker *worker, struct chunk_slot *slot,
+                                                   uint32_t said)
+{
+    strid_outcome worst = (strid_outcome)(said & ~(uint32_t)DEFERRED_TOO);
+    if ((said & DEFERRED_TOO) != 0 && worst < STRID_RETRY)
+        worker_deferred_hold(worker, slot, worst);
+    else
+        worker_handle_settle(worker, slot, worst);
+}
+
+/* A record that no handler is called for. */
+static __attribute__((noinline)) void pass_over(struct worker *worker, struct chunk_slot *slot)
+{
+    if (slot->fault == chunk_unmatched) {
+        worker->tally.skipped++;
+        return;
+    }
+    if (slot->fault == NULL && worker->run->definition->unrouted != DEFINITION_UNROUTED_DLQ) {
+        worker->tally.unrouted++;
+        return;
+    }
+    const char *reason = slot->fault == NULL ? "unrouted" : slot->fault;
+    dead_letter(worker, slot, reason, slot->fault == suspect_fault ? CRASH_SLOTS_CRASHES_MAX : 0);
+    context_merge(&worker->context);
+}
+
+/* What nearly every record goes through is inline, the rest apart: retries, dead letters and
+ * deferrals cost nothing where there are none. */
+static inline __attribute__((always_inline)) void handle(struct worker *worker,
+                                                         struct chunk_slot *slot,
+                                                         const struct worker_found *found,
+                                                         uint32_t attempt)
 {
     struct strid_context *context = &worker->context;
     context_begin(context, worker, slot, found);
     context->attempt = attempt;
-    if (__builtin_expect(slot->fault == chunk_unmatched, 0)) {
-        worker->tally.skipped++;
-        return;
-    }
-    if (__builtin_expect(slot->fault != NULL, 0)) {
-        dead_letter(worker, slot, slot->fault,
-                    slot->fault == suspect_fault ? CRASH_SLOTS_CRASHES_MAX : 0);
-        context_merge(context);
-        return;
-    }
-    if (found->route->handler_count == 0) {
-        if (worker->run->definition->unrouted == DEFINITION_UNROUTED_DLQ) {
-            dead_letter(worker, slot, "unrouted", 0);
-            context_merge(context);
-        } else {
-            worker->tally.unrouted++;
-        }
+    if (__builtin_expect(slot->fault != NULL || found->route->handler_count == 0, 0)) {
+        pass_over(worker, slot);
         return;
     }
     crash_slot_set(worker->mark, slot->record.position);
-    strid_outcome outcome = call_handlers(worker, slot);
-    if (!context->failed)
-        worker_handle_settle(worker, slot, outcome);
+    uint32_t said = call_handlers(worker, slot);
+    if (__builtin_expect(context->failed, 0))
+        return;
+    if (__builtin_expect(said == STRID_DONE, 1))
+        settle_done(worker);
+    else
+        settle_other(worker, slot, said);
 }
 
 /* Whether an earlier run already applied the record: the table of its partition says how far each
