@@ -90,7 +90,8 @@ static strid_pipeline *make_pipeline(const struct engine_run *run, strid_error *
             STRID_PIPELINE_OPTIONS_INIT, .name = "bench", .source = run->source,
             .state = run->state, .format = run->format, .key = run->key, .dlq = run->dlq,
             .workers = run->settings->workers, .memory_bytes = run->settings->memory,
-            .log = print_log, .log_user = user.out},
+            .retry_min_ms = run->retry_ms, .retry_max_ms = run->retry_ms, .log = print_log,
+            .log_user = user.out},
         err);
     if (pipeline == NULL)
         return NULL;

@@ -20,6 +20,7 @@ struct engine_run {
     void *user;
     strid_store *store_out; /* where the handler finds its store */
     const struct bench_settings *settings;
+    int64_t retry_ms;      /* between attempts; 0: as without saying */
     double seconds;        /* 0: until the source ends */
     uint64_t records_stop; /* 0: none; else the run ends once so many were handled */
     bool hold;             /* print figures every second */

@@ -20,6 +20,8 @@ static const struct workload workloads[] = {
     {"engine_count_10m", "a durable count per key, uniform keys", 10000000, false, 0, engine_count},
     {"engine_count_10m_zipf", "a durable count per key, Zipf keys", 10000000, true, 0,
      engine_count},
+    {"engine_count_retry1pc", "a count per key, one record in 100 fails once", 100000, false, 0,
+     engine_retry},
     {"engine_count_spill", "a durable count per key, ten times more of them than memory holds", 0,
      false, UINT64_C(64) << 20, engine_spill},
     {"engine_cost", "a record after 100,000 others and after 100 million", 1000, false, 0,

@@ -11,6 +11,7 @@ import sys
 import unittest
 
 BENCH = None
+PAIRS = str(pathlib.Path(__file__).resolve().parent / "pairs.py")
 CURVES = str(pathlib.Path(__file__).resolve().parent / "curves.py")
 SHORT = ["--seconds", "0.2", "--runs", "1", "--keys", "2000", "--memory", str(512 << 20)]
 FIRST = {"commit": str, "cpu": str, "kernel": str, "compiler": str, "flags": str}
@@ -44,7 +45,7 @@ class SmokeTest(unittest.TestCase):
         else:
             self.assertEqual(item["unit"], "records/s")
             self.assertTrue(item["baseline_name"].startswith(
-                ("raw_", "redis_read_ack", "kafka_noop")))
+                ("raw_", "redis_read_ack", "kafka_noop", "engine_count")))
             self.assertEqual(item["runs"], 1)
             self.assertEqual(item["min"], item["max"])
         # Relative: a ratio is printed with some digits, whether it is 0.002 or 500.
@@ -54,8 +55,8 @@ class SmokeTest(unittest.TestCase):
     def test_list_names_the_workloads(self):
         for name in ("engine_noop", "engine_count_100k", "engine_count_1m", "engine_count_10m",
                      "engine_count_10m_zipf", "engine_bytes_1k", "engine_cost",
-                     "engine_count_spill", "file_count", "kafka_count", "kafka_noop",
-                     "redis_count", "redis_read_ack"):
+                     "engine_count_retry1pc", "engine_count_spill", "file_count",
+                     "kafka_count", "kafka_noop", "redis_count", "redis_read_ack"):
             self.assertIn(name, names())
 
     def test_every_workload_measures_itself_beside_its_raw_loop(self):
@@ -88,6 +89,19 @@ class SmokeTest(unittest.TestCase):
         self.assertGreaterEqual(len(rows), 5)
         for row in rows[1:]:
             self.assertGreater(float(row[2]), 0)
+
+    def test_pairs_tell_the_ratios_and_their_spread(self):
+        done = subprocess.run([PAIRS, "--pairs", "2", "--seconds", "0.1", BENCH, BENCH,
+                               "engine_noop"], capture_output=True, text=True, timeout=240,
+                              check=True)
+        *pairs, rates, costs = done.stdout.splitlines()
+        self.assertEqual(len(pairs), 2)
+        for line, name in ((rates, "records/s"), (costs, "cpu s/million")):
+            self.assertRegex(line, f"^{name}: new / old [0-9.]+, [0-9.]+ to [0-9.]+ over 2 pairs$")
+        done = subprocess.run([PAIRS, "--pairs", "1", BENCH, BENCH, "nothing"],
+                              capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no workload", done.stderr)
 
     def test_table_for_people(self):
         text = bench(*SHORT, "engine_noop").stdout

@@ -19,6 +19,7 @@ int engine_noop(const struct workload *workload, const struct bench_settings *se
 int engine_bytes(const struct workload *workload, const struct bench_settings *settings);
 int engine_cost(const struct workload *workload, const struct bench_settings *settings);
 int engine_count(const struct workload *workload, const struct bench_settings *settings);
+int engine_retry(const struct workload *workload, const struct bench_settings *settings);
 int engine_spill(const struct workload *workload, const struct bench_settings *settings);
 int file_count(const struct workload *workload, const struct bench_settings *settings);
 int kafka_noop(const struct workload *workload, const struct bench_settings *settings);

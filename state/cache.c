@@ -12,7 +12,6 @@ enum {
     VALUE_INSIDE_MAX = 2048, /* larger values lie outside: slabs need not be of their sizes */
     BLOCK_ENTRY_OVERHEAD = 6,
     PACK_PREFETCH = 32,
-    EXPIRE_PREFETCH = 8,
     RESERVE_PART = 8
 };
 
@@ -56,11 +55,6 @@ void cache_init(struct cache *cache, uint64_t bytes_max, bool complete)
     set_slots(cache, SLOTS_MIN);
 }
 
-static struct cache_entry *entry_at(const struct cache *cache, uint32_t cell)
-{
-    return slab_at(&cache->slab, cell);
-}
-
 static void drop_value(struct cache *cache, struct cache_entry *entry)
 {
     if ((entry->flags & CACHE_OUTSIDE) == 0)
@@ -76,7 +70,7 @@ void cache_fini(struct cache *cache)
         return;
     for (size_t i = 0; cache->outside_bytes > 0 && i < cache->slot_count; i++)
         if (cache->slots[i] != 0)
-            drop_value(cache, entry_at(cache, (uint32_t)cache->slots[i] - 1));
+            drop_value(cache, slab_at(&cache->slab, (uint32_t)cache->slots[i] - 1));
     (void)munmap(cache->slots, cache->slot_count * sizeof(uint64_t));
     sub_index_fini(&cache->subs);
     slab_fini(&cache->slab);
@@ -102,7 +96,7 @@ struct cache_entry *cache_find_sub(struct cache *cache, const struct cache_key *
     for (size_t at = cache_home(cache, tag); cache->slots[at] != 0; at = (at + 1) & mask) {
         if (cache->slots[at] >> 32 != tag)
             continue;
-        struct cache_entry *entry = entry_at(cache, (uint32_t)cache->slots[at] - 1);
+        struct cache_entry *entry = slab_at(&cache->slab, (uint32_t)cache->slots[at] - 1);
         if (is_sub_key(entry, key)) {
             entry->flags |= CACHE_REFERENCED;
             return entry;
@@ -213,7 +207,7 @@ static uint32_t make_entry(struct cache *cache, const struct cache_key *key,
     size_t key_len = key->key.len + (sub ? (size_t)CACHE_SUBKEY_LEN : 0);
     uint32_t class = slab_class_of(cell_bytes(key_len, value->bytes.len));
     uint32_t cell = slab_alloc(&cache->slab, class, true);
-    struct cache_entry *entry = entry_at(cache, cell);
+    struct cache_entry *entry = slab_at(&cache->slab, cell);
     *entry = (struct cache_entry){.hash = key->hash,
                                   .key_len = (uint16_t)key_len,
                                   .store = key->store,
@@ -230,7 +224,7 @@ static uint32_t make_entry(struct cache *cache, const struct cache_key *key,
 
 static void add_entry(struct cache *cache, uint32_t cell)
 {
-    const struct cache_entry *entry = entry_at(cache, cell);
+    const struct cache_entry *entry = slab_at(&cache->slab, cell);
     if (__builtin_expect((entry->flags & CACHE_SUBKEY) != 0, 0))
         sub_index_add(&cache->subs, &cache->slab, cell);
     insert_slot(cache, slot_of(tag_of_entry(entry), cell));
@@ -243,7 +237,7 @@ struct cache_entry *cache_add(struct cache *cache, const struct cache_key *key,
     grow_slots(cache);
     uint32_t cell = make_entry(cache, key, value);
     add_entry(cache, cell);
-    return entry_at(cache, cell);
+    return slab_at(&cache->slab, cell);
 }
 
 /* The entry that was staged first gets its place, unless its key has one. */
@@ -251,7 +245,7 @@ static void end_first(struct cache *cache)
 {
     uint32_t cell = cache->staged[cache->staged_first++ % CACHE_STAGED_MAX];
     cache->staged_count--;
-    struct cache_entry *entry = entry_at(cache, cell);
+    struct cache_entry *entry = slab_at(&cache->slab, cell);
     struct key_state name = cache_key_of(entry);
     struct cache_key key = cache_key_from(&name);
     if (__builtin_expect(cache_find_sub(cache, &key) != NULL, 0)) {
@@ -269,7 +263,7 @@ void cache_stage(struct cache *cache, const struct cache_key *key, const struct 
     grow_slots(cache);
     uint32_t cell = make_entry(cache, key, value);
     cache->staged[(cache->staged_first + cache->staged_count++) % CACHE_STAGED_MAX] = cell;
-    uint32_t tag = tag_of_entry(entry_at(cache, cell));
+    uint32_t tag = tag_of_entry(slab_at(&cache->slab, cell));
     __builtin_prefetch(&cache->slots[cache_home(cache, tag)], 1);
 }
 
@@ -285,7 +279,7 @@ static struct cache_entry *move_entry(struct cache *cache, struct cache_entry *o
     uint32_t old_class = class_of_entry(old);
     size_t slot = find_slot(cache, old);
     uint32_t cell = slab_alloc(&cache->slab, class, true);
-    struct cache_entry *entry = entry_at(cache, cell);
+    struct cache_entry *entry = slab_at(&cache->slab, cell);
     memcpy(entry, old, sizeof *old + old->key_len);
     cache->slots[slot] = slot_of((uint32_t)(cache->slots[slot] >> 32), cell);
     if ((entry->flags & CACHE_SUBKEY) != 0)
@@ -354,15 +348,15 @@ uint32_t cache_pack(struct cache *cache, struct buffer *block, uint64_t sequence
     uint32_t count = cache->dirty_count;
     for (uint32_t i = 0; i < count; i++) {
         if (i + PACK_PREFETCH < count)
-            __builtin_prefetch(entry_at(cache, cache->dirty[i + PACK_PREFETCH]), 1);
-        struct cache_entry *entry = entry_at(cache, cache->dirty[i]);
+            __builtin_prefetch(slab_at(&cache->slab, cache->dirty[i + PACK_PREFETCH]), 1);
+        struct cache_entry *entry = slab_at(&cache->slab, cache->dirty[i]);
         STRID_DASSERT((entry->flags & CACHE_DIRTY) != 0 && entry->dirty_at == i);
         struct key_state key = cache_key_of(entry);
         struct key_value value = {.kind = cache_kind(entry),
                                   .bytes = strid_bytes_of(cache_value(entry), entry->value_len),
                                   .expiry_ms = entry->expiry_ms};
         block_put_state(block, &key, &value);
-        entry->flags &= (uint8_t)~CACHE_DIRTY;
+        entry->flags &= (uint8_t) ~(CACHE_DIRTY | CACHE_NEW);
         entry->block = sequence;
     }
     cache->dirty_count = 0;
@@ -370,17 +364,47 @@ uint32_t cache_pack(struct cache *cache, struct buffer *block, uint64_t sequence
     return count;
 }
 
-static void evict(struct cache *cache, struct cache_entry *entry, uint32_t class)
+static void take_out(struct cache *cache, struct cache_entry *entry, uint32_t class)
 {
     uint32_t cell = slab_cell_of(&cache->slab, entry);
-    if (!MUTANT(MUTANT_EVICTED_IS_ABSENT))
-        cache->complete[entry->hash >> 30] &= ~(UINT64_C(1) << (entry->hash >> 24 & 63));
     drop_value(cache, entry);
     remove_slot(cache, find_slot(cache, entry));
     if ((entry->flags & CACHE_SUBKEY) != 0)
         sub_index_remove(&cache->subs, &cache->slab, cell);
     slab_release(&cache->slab, cell, class);
     cache->entry_count--;
+}
+
+struct cache_entry *cache_set_new(struct cache *cache, const struct cache_key *key,
+                                  const struct key_value *value)
+{
+    size_t before = cache->entry_count;
+    struct cache_entry *entry = cache_set(cache, key, value);
+    if (cache->entry_count > before) /* else it is known to have been deleted */
+        entry->flags |= CACHE_NEW;
+    return entry;
+}
+
+bool cache_undo(struct cache *cache, struct cache_entry *entry)
+{
+    if ((entry->flags & CACHE_NEW) == 0)
+        return false;
+    STRID_ASSERT((entry->flags & (CACHE_DIRTY | CACHE_PINNED)) == CACHE_DIRTY);
+    uint32_t class = class_of_entry(entry);
+    uint32_t last = cache->dirty[--cache->dirty_count];
+    cache->dirty[entry->dirty_at] = last;
+    struct cache_entry *moved = slab_at(&cache->slab, last);
+    moved->dirty_at = entry->dirty_at;
+    cache->dirty_bytes -= BLOCK_ENTRY_OVERHEAD + entry->key_len + entry->value_len;
+    take_out(cache, entry, class);
+    return true;
+}
+
+static void evict(struct cache *cache, struct cache_entry *entry, uint32_t class)
+{
+    if (!MUTANT(MUTANT_EVICTED_IS_ABSENT))
+        cache->complete[entry->hash >> 30] &= ~(UINT64_C(1) << (entry->hash >> 24 & 63));
+    take_out(cache, entry, class);
     cache->moves++;
     cache->evictions++;
 }
@@ -399,26 +423,6 @@ static void evict_unless_needed(struct cache *cache, struct cache_entry *entry, 
         evict(cache, entry, class);
 }
 
-uint32_t cache_expire(struct cache *cache, int64_t now_ms, uint32_t slots)
-{
-    uint32_t expired = 0;
-    size_t mask = cache->slot_count - 1;
-    for (uint32_t i = 0; i < slots; i++) {
-        uint64_t ahead = cache->slots[(cache->expire_at + EXPIRE_PREFETCH) & mask];
-        if (ahead != 0)
-            __builtin_prefetch(entry_at(cache, (uint32_t)ahead - 1));
-        uint64_t slot = cache->slots[cache->expire_at & mask];
-        cache->expire_at = (cache->expire_at + 1) & mask;
-        struct cache_entry *entry = slot == 0 ? NULL : entry_at(cache, (uint32_t)slot - 1);
-        if (entry == NULL || !key_is_expired(entry->expiry_ms, now_ms))
-            continue;
-        /* In place: the index stays as it is. */
-        (void)cache_put(cache, entry, &(struct key_value){.kind = STRID_STATE_ABSENT});
-        expired++;
-    }
-    return expired;
-}
-
 uint64_t cache_used_bytes(const struct cache *cache)
 {
     uint64_t granules = 0;
@@ -426,11 +430,6 @@ uint64_t cache_used_bytes(const struct cache *cache)
         granules += (uint64_t)cache->slab.classes[i].used_count * cache->slab.classes[i].granules;
     return granules * SLAB_GRANULE + cache->outside_bytes +
            cache->entry_count * 2 * sizeof(uint64_t);
-}
-
-void cache_set_complete(struct cache *cache, uint32_t vshard)
-{
-    cache->complete[vshard / 64] |= UINT64_C(1) << (vshard & 63);
 }
 
 /* CLOCK over one size class until `wanted` cells are free: referenced entries get a second chance.
@@ -445,7 +444,7 @@ static bool sweep(struct cache *cache, uint32_t class_index, uint32_t wanted, ui
             rounds++;
             continue;
         }
-        struct cache_entry *entry = entry_at(cache, cell);
+        struct cache_entry *entry = slab_at(&cache->slab, cell);
         evict_unless_needed(cache, entry, class_index, materialised);
     }
     return class->free_count >= wanted;
@@ -476,7 +475,7 @@ static bool shrink_outside(struct cache *cache, uint64_t materialised)
                 rounds++;
                 continue;
             }
-            struct cache_entry *entry = entry_at(cache, cell);
+            struct cache_entry *entry = slab_at(&cache->slab, cell);
             if ((entry->flags & CACHE_OUTSIDE) != 0)
                 evict_unless_needed(cache, entry, i, materialised);
         }

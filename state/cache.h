@@ -26,6 +26,7 @@ enum {
     CACHE_OUTSIDE = 16, /* the value lies outside of the slab */
     CACHE_PINNED = 32,  /* a handler holds a view of it */
     CACHE_SUBKEY = 64,  /* of a subkey */
+    CACHE_NEW = 128,    /* dirty, and neither the store nor an earlier block knows of the key */
     CACHE_SUBKEY_LEN = 2,
     CACHE_STAGED_MAX = 16
 };
@@ -103,6 +104,14 @@ void cache_list_dirty(struct cache *cache, struct cache_entry *entry);
 struct cache_entry *cache_set(struct cache *cache, const struct cache_key *key,
                               const struct key_value *value);
 
+/* The same for a key of which the caller knows that it is nowhere; cache_undo() then leaves no
+ * trace of it. */
+struct cache_entry *cache_set_new(struct cache *cache, const struct cache_key *key,
+                                  const struct key_value *value);
+/* Takes an entry away that came by cache_set_new() and was not packed since; false: it did not, and
+ * has to be deleted. Other entries stay where they are. */
+bool cache_undo(struct cache *cache, struct cache_entry *entry);
+
 /* Packs every dirty entry into the block and calls it clean as of `sequence`; returns how many. */
 uint32_t cache_pack(struct cache *cache, struct buffer *block, uint64_t sequence);
 
@@ -110,8 +119,9 @@ uint32_t cache_pack(struct cache *cache, struct buffer *block, uint64_t sequence
  * of the worker's last block that is in the store. false: too much is not yet materialised. */
 bool cache_make_room(struct cache *cache, uint32_t entries, uint64_t materialised);
 
-/* Looks at the next `slots` of the index, round and round, and deletes entries whose time to live
- * is over (which makes them dirty); returns how many. Values that an entry had are no longer valid.
+/* cache_expire.c: looks at the next `slots` of the index, round and round, and deletes entries
+ * whose time to live is over (which makes them dirty); returns how many. Values that an entry had
+ * are no longer valid.
  */
 uint32_t cache_expire(struct cache *cache, int64_t now_ms, uint32_t slots);
 
@@ -127,7 +137,10 @@ static inline uint64_t cache_held_bytes(const struct cache *cache)
            cache->subs.bytes + cache->slot_count * sizeof(uint64_t);
 }
 uint64_t cache_used_bytes(const struct cache *cache); /* of entries and their share of the index */
-void cache_set_complete(struct cache *cache, uint32_t vshard);
+static inline void cache_set_complete(struct cache *cache, uint32_t vshard)
+{
+    cache->complete[vshard / 64] |= UINT64_C(1) << (vshard & 63);
+}
 
 static inline uint16_t cache_sub_len(const struct cache_entry *entry)
 {

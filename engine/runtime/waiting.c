@@ -113,6 +113,8 @@ struct waiting_key *waiting_add(struct waiting *waiting, uint64_t hash, strid_by
     if (key.len > 0)
         memcpy(added->key, key.data, key.len);
     slot_insert(waiting, added);
+    uint8_t *filter = &waiting->filter[waiting_filter_of(hash)];
+    *filter = (uint8_t)(*filter + (*filter < UINT8_MAX));
     heap_place(waiting, waiting->count++, added);
     waiting->records += head->last_seq - head->first_seq + 1;
     waiting->bytes += head->bytes;
@@ -168,7 +170,11 @@ static void remove_key(struct waiting *waiting, struct waiting_key *key)
 {
     slot_remove(waiting, key);
     waiting->key_bytes -= key->key_len;
+    uint8_t *filter = &waiting->filter[waiting_filter_of(key->hash)];
+    *filter = (uint8_t)(*filter - (*filter < UINT8_MAX));
     struct waiting_key *last = waiting->heap[--waiting->count];
+    if (waiting->count == 0)
+        memset(waiting->filter, 0, sizeof waiting->filter);
     if (last != key)
         heap_place(waiting, key->heap_at, last);
     memory_free(key);

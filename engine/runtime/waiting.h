@@ -7,6 +7,8 @@
 
 #include "runtime/retry_record.h"
 
+enum { WAITING_FILTER = 4096 };
+
 /* Owned by the table; does not move until it is removed. Change `head` freely, but its due time
  * only by waiting_schedule and its sequences and bytes only by waiting_park and waiting_advance. */
 struct waiting_key {
@@ -28,7 +30,21 @@ struct waiting {
     uint64_t bytes;   /* of them */
     uint64_t order;
     uint64_t key_bytes; /* of the keys themselves */
+    /* How many keys have a hash with such bits; UINT8_MAX: as many or more, until none waits. */
+    uint8_t filter[WAITING_FILTER];
 };
+
+/* Not by the first bits, which say whose the key is. */
+static inline size_t waiting_filter_of(uint64_t hash)
+{
+    return (size_t)(hash >> 40) % WAITING_FILTER;
+}
+
+/* Whether a key of that hash may be there: for each record, before the search. */
+static inline bool waiting_may_have(const struct waiting *waiting, uint64_t hash)
+{
+    return waiting->filter[waiting_filter_of(hash)] != 0;
+}
 
 void waiting_fini(struct waiting *waiting); /* a zeroed struct is an empty table */
 

@@ -256,6 +256,17 @@ static __attribute__((noinline)) bool end_range(struct worker *worker, struct ch
     return run_stop(worker->run) != RUN_HALT;
 }
 
+/* Whether to look for what the record has to wait for: where some records wait, most need not. */
+static inline bool may_have_to_wait(const struct worker *worker, const struct chunk_slot *slot)
+{
+    const struct waiting *waiting = &worker->retry.waiting;
+    if (waiting->count == 0)
+        return false;
+    /* A record without a key, or unreadable, waits for those of its partition. */
+    return waiting_may_have(waiting, slot->hash) || slot->record.key.data == NULL ||
+           slot->fault != NULL || worker->run->definition->retry.ordering != STRID_ORDERING_KEY;
+}
+
 /* false: a record could not be settled, or the run is halted. */
 static bool handle_records(struct worker *worker, struct chunk *chunk, uint32_t from, uint32_t to)
 {
@@ -273,7 +284,7 @@ static bool handle_records(struct worker *worker, struct chunk *chunk, uint32_t 
         STRID_DASSERT(!progress->any ||
                       strid_position_compare(progress->position, slot->record.position) < 0);
         worker->tally.records++;
-        if (__builtin_expect(worker->retry.waiting.count == 0, 1) ||
+        if (__builtin_expect(!may_have_to_wait(worker, slot), 1) ||
             !worker_retry_park(worker, slot))
             handle(worker, slot, &worker->found[i], 0);
         if (__builtin_expect(context_ends(&worker->context), 0))

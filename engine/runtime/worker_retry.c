@@ -100,7 +100,14 @@ static struct worker_store_key head_name(const struct waiting_key *key)
     return stored_name(key, WORKER_RETRY_HEAD_STORE, subkey);
 }
 
-static void put_head(struct worker *worker, const struct waiting_key *key)
+static struct key_value retry_bytes(const struct worker *worker)
+{
+    return (struct key_value){.kind = STRID_STATE_BYTES,
+                              .bytes = buffer_bytes(&worker->retry.bytes)};
+}
+
+/* `is_new`: of a key that waits since now. */
+static void put_head(struct worker *worker, const struct waiting_key *key, bool is_new)
 {
     struct worker_store_key name = head_name(key);
     struct retry_head head = key->head;
@@ -108,9 +115,11 @@ static void put_head(struct worker *worker, const struct waiting_key *key)
         head.due_ms = 0; /* the next run does not know of it */
     buffer_clear(&worker->retry.bytes);
     retry_record_put_head(&worker->retry.bytes, &head);
-    worker_store_put(worker, &name,
-                     &(struct key_value){.kind = STRID_STATE_BYTES,
-                                         .bytes = buffer_bytes(&worker->retry.bytes)});
+    struct key_value value = retry_bytes(worker);
+    if (is_new)
+        worker_store_put_new(worker, &name, &value);
+    else
+        worker_store_put(worker, &name, &value);
 }
 
 /* What is in retry.bytes. */
@@ -120,9 +129,8 @@ static void put_record(struct worker *worker, const struct waiting_key *key, uin
     retry_record_subkey(subkey, seq);
     struct worker_store_key name =
         stored_name(key, WORKER_RETRY_STORE, strid_bytes_of(subkey, sizeof subkey));
-    worker_store_put(worker, &name,
-                     &(struct key_value){.kind = STRID_STATE_BYTES,
-                                         .bytes = buffer_bytes(&worker->retry.bytes)});
+    struct key_value value = retry_bytes(worker);
+    worker_store_put_new(worker, &name, &value);
 }
 
 /* A copy of the record into retry.bytes. */
@@ -205,7 +213,7 @@ bool worker_retry_park(struct worker *worker, const struct chunk_slot *slot)
     size_t bytes = retry->bytes.len;
     put_record(worker, before, waiting_park(&retry->waiting, before, bytes));
     charge(worker, before, 1, (int64_t)bytes);
-    put_head(worker, before);
+    put_head(worker, before, false);
     hold(worker, before);
     retry->parks++;
     publish(worker);
@@ -257,7 +265,7 @@ void worker_retry_wait(struct worker *worker, const struct chunk_slot *slot)
         key->head.first_ms = now_ms;
     waiting_schedule(&retry->waiting, key,
                      now_ms + backoff_delay_ms(&retry->backoff, context->attempt, &retry->random));
-    put_head(worker, key);
+    put_head(worker, key, retry->key == NULL);
     publish(worker);
 }
 
@@ -279,7 +287,7 @@ struct waiting_key *worker_retry_hold(struct worker *worker, const struct chunk_
         struct worker_store_key head = head_name(key);
         worker_store_delete(worker, &head);
     } else {
-        put_head(worker, key);
+        put_head(worker, key, retry->key == NULL);
     }
     waiting_schedule(&retry->waiting, key, INT64_MAX);
     publish(worker);
@@ -381,7 +389,7 @@ static void advance(struct worker *worker, struct waiting_key *key, size_t bytes
         worker_store_delete(worker, &head); /* while the key is there to name it */
     if (waiting_advance(&retry->waiting, key, bytes)) {
         waiting_schedule(&retry->waiting, key, now_ms);
-        put_head(worker, key);
+        put_head(worker, key, false);
     }
     publish(worker);
 }

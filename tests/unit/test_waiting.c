@@ -129,6 +129,28 @@ Test(waiting, the_next_record_of_a_key_begins_anew)
     waiting_fini(&waiting);
 }
 
+Test(waiting, the_filter_never_denies_a_key_that_waits)
+{
+    enum { SAME = UINT8_MAX + 40 };
+    struct waiting waiting = {0};
+    const uint64_t hash = UINT64_C(0x123) << 40, other = UINT64_C(0x124) << 40;
+    cr_assert_not(waiting_may_have(&waiting, hash));
+    for (uint32_t i = 0; i < SAME; i++)
+        (void)waiting_add(&waiting, hash, key_of(&i), &(struct retry_head){.bytes = 1});
+    uint32_t number = SAME;
+    struct waiting_key *last =
+        waiting_add(&waiting, other, key_of(&number), &(struct retry_head){.bytes = 1});
+    cr_assert(waiting_may_have(&waiting, other));
+    cr_assert_not(waiting_advance(&waiting, last, 1));
+    cr_assert_not(waiting_may_have(&waiting, other));
+    while (waiting.count > 0) {
+        cr_assert(waiting_may_have(&waiting, hash));
+        (void)waiting_advance(&waiting, waiting.heap[0], 1);
+    }
+    cr_assert_not(waiting_may_have(&waiting, hash), "and it begins anew");
+    waiting_fini(&waiting);
+}
+
 Test(waiting, many_keys_come_in_the_order_of_their_time)
 {
     struct waiting waiting = {0};

@@ -137,6 +137,22 @@ Test(worker_retry, a_parked_record_may_fail_as_well)
     finish(&script);
 }
 
+Test(worker_retry, what_waited_within_one_block_is_in_no_block)
+{
+    struct script script = {.fails = "1", .fail_below = 1};
+    runtime_case_init(&script.at, note, &script);
+    script.at.definition->retry.step_count = 1;
+    script.at.definition->retry.steps_ms[0] = 0;
+    runtime_case_start(&script.at);
+    push(&script, "a", "1");
+    push(&script, "a", "2");
+    turn(&script, 60);
+    cr_assert_str_eq(calls(&script), "a=1@0 a=1@1 a=2@0 ");
+    cr_assert_eq(script.at.run->workers[0].cache.entry_count, 1, "the count of a alone");
+    cr_assert_eq(script.at.run->workers[0].cache.subs.bytes, 0);
+    finish(&script);
+}
+
 Test(worker_retry, attempts_and_order_survive_restarts)
 {
     struct script script = {.fails = "1", .fail_below = 3};
