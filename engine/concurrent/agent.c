@@ -73,3 +73,21 @@ void agent_join(struct agent *agent)
     pthread_join(agent->thread, NULL);
     agent->started = false;
 }
+
+strid_status agent_start_all(struct agent **agents, uint32_t count, strid_error *err)
+{
+    strid_status status = STRID_OK;
+    for (uint32_t i = count; status == STRID_OK && i > 0; i--)
+        status = agent_start(agents[i - 1], err);
+    if (status != STRID_OK)
+        agent_join_all(agents, count);
+    return status;
+}
+
+void agent_join_all(struct agent **agents, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        agent_stop(agents[i]);
+    for (uint32_t i = 0; i < count; i++)
+        agent_join(agents[i]);
+}

@@ -33,6 +33,12 @@ strid_status agent_start(struct agent *agent, strid_error *err); /* @thread cont
 void agent_stop(struct agent *agent);                            /* @thread any; does not wait */
 void agent_join(struct agent *agent); /* @thread control; after agent_stop */
 
+/* @thread control. From the last one on, so that who hands on to others is started behind them; on
+ * failure those that were started have ended again. */
+strid_status agent_start_all(struct agent **agents, uint32_t count, strid_error *err);
+/* @thread control. Tells all to stop, then waits for them. */
+void agent_join_all(struct agent **agents, uint32_t count);
+
 static inline void agent_wake(struct agent *agent) { parker_wake(&agent->parker); }
 static inline int agent_pump(struct agent *agent) { return agent->do_work(agent->self); }
 

@@ -131,24 +131,13 @@ strid_status run_start(struct run *run, strid_error *err)
     struct agent *agents[RUN_AGENTS_MAX];
     uint32_t count = run_agents(run, agents, RUN_AGENTS_MAX);
     STRID_ASSERT(count <= RUN_AGENTS_MAX);
-    strid_status status = STRID_OK;
-    /* From the end of the way to its beginning, so that nobody hands on to a thread that is not
-     * there. */
-    for (uint32_t i = count; status == STRID_OK && i > 0; i--)
-        status = agent_start(agents[i - 1], err);
-    if (status != STRID_OK)
-        run_join(run);
-    return status;
+    return agent_start_all(agents, count, err); /* they stand in the order of the way */
 }
 
 void run_join(struct run *run)
 {
     struct agent *agents[RUN_AGENTS_MAX];
-    uint32_t count = run_agents(run, agents, RUN_AGENTS_MAX);
-    for (uint32_t i = 0; i < count; i++)
-        agent_stop(agents[i]);
-    for (uint32_t i = 0; i < count; i++)
-        agent_join(agents[i]);
+    agent_join_all(agents, run_agents(run, agents, RUN_AGENTS_MAX));
 }
 
 void run_fail(struct run *run, const strid_error *error)

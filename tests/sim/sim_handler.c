@@ -210,7 +210,8 @@ static strid_outcome count(strid_context *ctx, const struct sim_payload *in, str
         return STRID_DONE;
     SIM_CHECK("state_seen",
               half != STRID_STATE_F64 ||
-                  strid_state_get_f64(ctx, SIM_INPUT_STORE_HALF, 0) == (double)done * 0.5,
+                  (strid_state_get_f64(ctx, SIM_INPUT_STORE_HALF, 0) == (double)done * 0.5 &&
+                   strid_state_get_f64(ctx, SIM_INPUT_STORE_COUNT, 0) == (double)done),
               "partition %u, record %u: another half", payload.partition, payload.index);
     done++;
     strid_state_put_i64(ctx, SIM_INPUT_STORE_COUNT, done);

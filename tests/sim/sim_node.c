@@ -94,6 +94,8 @@ static void close_run(struct sim_world *world, enum ending ending)
     bool ends = ending == ENDING_KILL || ending == ENDING_POWER_LOSS;
     add_figures(world, ending);
     sim_step_end(world);
+    if (ending == ENDING_FINISHED)
+        run_note_figures(world->run);
     sim_deferred_end_run(ending == ENDING_FINISHED);
     if (ends)
         sim_crash_keep();

@@ -113,6 +113,12 @@ static void look_up(strid_context *ctx, strid_store store, const struct sim_subs
         SIM_CHECK("state_seen",
                   kind == (expected->by[slot] == 0 ? STRID_STATE_ABSENT : sim_subs_kind(slot)),
                   "after %llu records: subkey %u", (unsigned long long)done, slot);
+    if (!ctx->failed && kind == STRID_STATE_I64)
+        SIM_CHECK("state_seen",
+                  strid_state_get_sub_i64(ctx, store, sim_subs_name(slot), -1) ==
+                      (int64_t)expected->by[slot],
+                  "after %llu records: subkey %u is another number", (unsigned long long)done,
+                  slot);
 }
 
 void sim_subs_handle(strid_context *ctx, strid_store store, uint64_t done)

@@ -74,20 +74,21 @@ static void pick_knobs(struct sim_knobs *knobs, struct sim_random *random)
     *knobs = (struct sim_knobs){
         .readers = sim_random_between(random, 1, 3),
         .chunks_per_reader = sim_random_log(random, 2, 16),
-        .chunk_records = sim_random_log(random, 1, 256),
+        .chunk_records = sim_random_chance(random, 30) ? 0 : sim_random_log(random, 1, 256),
         .vshards_used = vshards[sim_random_below(random, 4)],
         .workers = sim_random_between(random, 2, SIM_WORKERS_MAX), /* later runs: from 1 on */
         .cache_bytes = (uint64_t)sim_random_log(random, 64, 4096) << 10,
         .redo_bytes = sim_random_log(random, 256, 262144),
         .block_bytes = sim_random_log(random, 64, 65536),
-        .seal_interval_ns = (int64_t)sim_random_log(random, 10, 100000) * 1000,
+        .seal_interval_ns =
+            sim_random_chance(random, 30) ? 0 : (int64_t)sim_random_log(random, 10, 100000) * 1000,
         .ttl_ms = sim_random_chance(random, 2) ? sim_random_log(random, 2, 100000) : 0,
         .clock_step_us = sim_random_log(random, 1, 2000),
         .store_rate = pick_rate(random),
         .read_rate = pick_rate(random) * 2,
         .sink_rate = pick_rate(random),
         .sink_waits = sim_random_chance(random, 4) ? sim_random_log(random, 1, 30) : 1,
-        .outbox_entries = sim_random_log(random, 1, 300),
+        .outbox_entries = sim_random_chance(random, 30) ? 0 : sim_random_log(random, 1, 300),
         .again_rate = sim_random_log(random, 2, 100),
         .repeat_rate = sim_random_chance(random, 3) ? sim_random_log(random, 5, 500) : 0,
         .wall_jumps = sim_random_chance(random, 2),
@@ -128,6 +129,11 @@ static void make_definition(struct sim_world *world)
     definition->max_attempts = world->input.max_attempts;
     definition->retry.min_ms = 1 + (int64_t)(world->seed % 5);
     definition->retry.max_ms = definition->retry.min_ms << world->seed % 4;
+    if (world->seed % 7 == 3) { /* fixed pauses */
+        definition->retry.step_count = 2;
+        definition->retry.steps_ms[0] = definition->retry.min_ms;
+        definition->retry.steps_ms[1] = definition->retry.max_ms;
+    }
     definition->retry.ordering = world->input.ordering;
     definition->timeout_ms = world->deferred.timeout_ms;
     if (world->input.hands_over)

@@ -25,7 +25,8 @@ enum {
 
 enum sim_mode { SIM_LIVENESS = 0, SIM_SAFETY };
 
-/* What differs from seed to seed besides the input. A rate n: once in n times; 0: never. */
+/* What differs from seed to seed besides the input. A rate n: once in n times; 0: never. Records of
+ * a chunk, seal interval and entries of the outbox: 0 is the engine's default. */
 struct sim_knobs {
     uint32_t readers, chunks_per_reader, chunk_records, vshards_used, workers;
     uint64_t cache_bytes, redo_bytes, block_bytes;
