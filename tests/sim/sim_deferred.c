@@ -9,7 +9,7 @@ enum {
     KEEP_RATE = 4,
     STEP_MAX = 4,
     HOARD_STEP_MAX = 64,
-    DRAIN_RATE = 16,
+    DRAIN_STEPS = 1500,
     HOARD_KEYS_MIN = 100 /* so that many are open at a time */
 };
 
@@ -179,12 +179,11 @@ void sim_deferred_step(void)
 {
     struct sim_world *world = sim_world;
     struct sim_deferred *deferred = &world->deferred;
-    if (deferred->count == 0 || world->crash.dead ||
-        !sim_random_chance(&world->random, deferred->rate))
-        return;
     /* A host that is about to end takes its time: the drain has to wait for it. */
-    if (world->run != NULL && run_stop(world->run) == RUN_DRAIN &&
-        !sim_random_chance(&world->random, DRAIN_RATE))
+    bool drains = world->run != NULL && run_stop(world->run) == RUN_DRAIN;
+    if (deferred->count == 0 || world->crash.dead ||
+        (drains && ++deferred->drain_steps < DRAIN_STEPS) ||
+        !sim_random_chance(&world->random, deferred->rate))
         return;
     uint32_t left = sim_random_between(&world->random, 1, deferred->most);
     for (; left > 0 && deferred->count > 0; left--)
@@ -203,6 +202,7 @@ void sim_deferred_before(int64_t now_ns)
 void sim_deferred_end_run(bool settled)
 {
     struct sim_deferred *deferred = &sim_world->deferred;
+    deferred->drain_steps = 0;
     for (uint32_t i = deferred->count; i > 0; i--) {
         struct sim_token *token = &deferred->tokens[i - 1];
         bool open = token->state == SIM_TOKEN_OPEN ||

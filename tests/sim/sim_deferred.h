@@ -38,6 +38,7 @@ struct sim_deferred {
     uint32_t rate;  /* completions come once in so many steps */
     uint32_t most;  /* up to so many at a time */
     int64_t timeout_ms;
+    uint32_t drain_steps; /* since the run was asked to drain */
 };
 
 void sim_deferred_init(struct sim_deferred *deferred, const struct sim_input *input);

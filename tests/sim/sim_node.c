@@ -183,7 +183,7 @@ static enum ending step_through(struct sim_world *world, uint64_t *healed_at)
         sim_random_chance(random, stops) ? sim_random_log(random, 1, 4000) : UINT64_MAX;
     if (stop_at != UINT64_MAX && sim_random_chance(random, 2))
         stop_at = sim_random_between(random, 1, 2000); /* by then it has something to do */
-    if (stop_at != UINT64_MAX && sim_random_chance(random, 2))
+    if (stop_at != UINT64_MAX && sim_random_chance(random, stops / 2))
         crash_at = UINT64_MAX; /* it is left to end so */
     uint64_t take_at = sim_random_chance(random, 4) ? sim_random_log(random, 1, 4000) : UINT64_MAX;
     uint64_t leave_at = UINT64_MAX; /* for other partitions than it has now */
