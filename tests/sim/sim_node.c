@@ -195,8 +195,8 @@ static enum ending step_through(struct sim_world *world, uint64_t *healed_at)
     uint32_t stop = sim_random_chance(random, 3) ? RUN_HALT : RUN_DRAIN;
     while (!is_over(world)) {
         (void)sim_step(world);
-        if (world->crash.dead)
-            return draw_ending(random, false);
+        if (world->crash.dead) /* a record may end the process when everything has healed, too */
+            return world->faults ? draw_ending(random, false) : ENDING_KILL;
         if (run_failed(run)) {
             check_failure(world, &run->error);
             return draw_ending(random, true);
