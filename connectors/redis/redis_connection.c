@@ -259,6 +259,7 @@ strid_status redis_connection_poll(struct redis_connection *connection, struct r
     STRID_ASSERT(connection->is_open);
     bool moved = false;
     strid_status status = step(connection, out, &moved, err);
+    connection->moves += moved ? 1 : 0;
     return status == STRID_OK || status == STRID_AGAIN ? status : broken(connection, status, err);
 }
 

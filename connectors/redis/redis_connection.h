@@ -20,6 +20,7 @@ struct redis_connection {
     size_t sent;
     uint8_t *in;
     bool is_open;
+    uint64_t moves; /* polls that sent or received something */
     struct {
         uint32_t failures; /* since it was last healthy */
         int64_t due_ns;

@@ -107,7 +107,7 @@ strid_status redis_group_prepare(struct redis_stream *stream, strid_error *err)
         stream->has_group = true;
         if (made && was_there)
             tell_made_again(stream, from);
-        strid_status status = redis_mark_prepare(stream, was_there && !made, err);
+        strid_status status = redis_mark_prepare(stream, !made, err);
         if (status != STRID_AGAIN)
             return status;
         if (attempt == ATTEMPTS)

@@ -100,13 +100,14 @@ strid_status redis_mark_prepare(struct redis_stream *stream, bool is_other, stri
     const bool found = is_there(stream, reply);
     redis_reply_free(reply);
     if (!found) {
-        if (is_other)
+        if (is_other && stream->has_mark)
             tell(stream);
         put_make(stream);
         STRID_TRY(answer(stream, "XGROUP CREATECONSUMER", &reply, err));
         redis_reply_free(reply);
     }
     stream->is_mark_told = false;
+    stream->has_mark = true;
     return STRID_OK;
 }
 

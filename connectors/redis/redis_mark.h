@@ -10,7 +10,7 @@
 #include "redis_stream.h"
 
 /* On a connection that was just opened; waits for the answers. `is_other` tells of a mark that is
- * missing. STRID_AGAIN: the group went meanwhile. */
+ * missing, where it was there before. STRID_AGAIN: the group went meanwhile. */
 strid_status redis_mark_prepare(struct redis_stream *stream, bool is_other, strid_error *err);
 /* Puts a look into connection.out when one is due. */
 void redis_mark_plan(struct redis_stream *stream, int64_t now_ns);

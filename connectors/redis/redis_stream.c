@@ -93,6 +93,8 @@ static void begin_connection(struct redis_stream *stream)
     stream->history_from = (strid_position){0, 0};
     redis_claim_restart(stream);
     redis_mark_restart(stream);
+    stream->quiet.moves = stream->connection.moves;
+    stream->quiet.since_ns = clock_monotonic_ns(&clock_system);
 }
 
 /* STRID_AGAIN: not now; an error: never, without a change. */
@@ -144,6 +146,7 @@ strid_status redis_stream_assign(struct redis_stream *stream, const char *consum
     STRID_ASSERT(strlen(consumer) < sizeof stream->consumer);
     memcpy(stream->consumer, consumer, strlen(consumer) + 1);
     stream->highest = redis_id_before(resume->position);
+    stream->has_mark = stream->has_mark || stream->highest.high != 0 || stream->highest.low != 0;
     stream->is_ending = stream->is_told = stream->is_look_due = stream->is_mark_told = false;
     stream->answered = stream->in_hand = 0;
     stream->acks_answered_at = stream->acks_sent_at = 0;
@@ -319,6 +322,29 @@ static strid_status take_answer(struct redis_stream *stream, const struct redis_
     return STRID_OK;
 }
 
+/* A connection that is half open never fails by itself: answers that stay away for the configured
+ * time do. What moved was seen first, so a process that stood still does not count its own silence.
+ */
+static strid_status check_silence(struct redis_stream *stream, strid_error *err)
+{
+    const struct redis_connection *connection = &stream->connection;
+    const int64_t now = clock_monotonic_ns(&clock_system);
+    if (stream->quiet.moves != connection->moves) {
+        stream->quiet.moves = connection->moves;
+        stream->quiet.since_ns = now;
+    }
+    if (stream->expected_count == 0)
+        stream->quiet.since_ns = now;
+    if (now - stream->quiet.since_ns <= stream->options->server.timeout_ms * INT64_C(1000000))
+        return STRID_AGAIN;
+    strid_status status =
+        error_set(err, STRID_EUNREACHABLE, COMPONENT, "%s has not answered for %" PRId64 " ms",
+                  connection->address->shown, stream->options->server.timeout_ms);
+    if (err != NULL)
+        err->flags |= STRID_ERROR_RETRIABLE;
+    return redis_connection_fail(&stream->connection, status, err);
+}
+
 /* One answer, where one is there and what came before it was handed over. STRID_AGAIN: none. A
  * failure that may pass leaves the connection closed. */
 static strid_status take_reply(struct redis_stream *stream, strid_error *err)
@@ -334,6 +360,8 @@ static strid_status take_reply(struct redis_stream *stream, strid_error *err)
         redis_entries_begin(&stream->entries, shape);
     }
     strid_status status = redis_connection_poll(&stream->connection, &reply, err);
+    if (status == STRID_AGAIN)
+        status = check_silence(stream, err);
     if (status != STRID_OK)
         return status;
     redis_entries_end(&stream->entries);

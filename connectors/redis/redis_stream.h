@@ -63,6 +63,7 @@ struct redis_stream {
     bool is_ending;                  /* nothing is read any more */
     bool is_idle;                    /* the last poll found nothing */
     bool has_group;                  /* it was made or found before, by this process */
+    bool has_mark;                   /* it was in the group before, as far as is known */
     bool is_mark_told;               /* that it is missing */
     bool is_look_due;                /* a last one at the group, at the end */
     strid_position history_from;     /* the next page begins behind it */
@@ -76,7 +77,11 @@ struct redis_stream {
     struct buffer acks; /* strid_position: told by the engine, [answered, sent, ...) */
     size_t acks_answered_at, acks_sent_at;
     uint64_t answered; /* since assign */
-    uint64_t in_hand;  /* delivered since assign */
+    struct {
+        uint64_t moves; /* of the connection, when it was last seen to move */
+        int64_t since_ns;
+    } quiet;
+    uint64_t in_hand; /* delivered since assign */
     struct redis_stream_counts counts;
     struct {
         pthread_mutex_t lock; /* guards `positions`: the committer adds, the reader takes all */

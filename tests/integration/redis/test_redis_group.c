@@ -151,6 +151,24 @@ Test(redis_group, end_does_not_wait_for_an_answer_that_is_lost)
     redis_case_drain(0);
 }
 
+/* The connection ends between the answer that the group is there and the mark. */
+Test(redis_group, found_by_a_node_that_could_not_leave_its_mark_is_not_taken_for_another)
+{
+    (void)ASK("XGROUP", "CREATE", "s", "g", "0", "MKSTREAM");
+    fault_proxy_set(redis_case.proxy, &(struct fault_proxy_rules){.reset_at_bytes = 53});
+    STRID_CHECK_OK(
+        redis_case_try_open(0, "s?group=g&field=value&block=10ms&attempts=2&attempt_delay=1ms"),
+        redis_case.err);
+    cr_assert_eq(
+        source_assign_at(&redis_case.sources[0], 0, NULL, strid_bytes_of(NULL, 0), &redis_case.err),
+        STRID_EUNREACHABLE);
+    fault_proxy_set(redis_case.proxy, &(struct fault_proxy_rules){0});
+    redis_case_assign(0, NULL);
+    redis_case_add("s", 0, 10);
+    redis_case_poll_until(0, 10);
+    cr_assert_not(redis_case_has_logged("is made again"));
+}
+
 /* Restarts of the server, cut connections, trims and deletions are no reason. */
 Test(redis_group, that_is_the_same_is_not_taken_for_another)
 {

@@ -234,6 +234,41 @@ Test(redis_source, replies_cut_in_the_middle_and_in_pieces_lose_nothing)
     survive(&(struct fault_proxy_rules){.reset_at_bytes = 1500}, -1);
 }
 
+Test(redis_source, connection_that_is_half_open_loses_nothing)
+{
+    survive(NULL, FAULT_PROXY_CUT_HALF_OPEN);
+}
+
+Test(redis_source, network_that_holds_both_ways_loses_nothing)
+{
+    survive(&(struct fault_proxy_rules){.hold_requests = true, .hold_replies = true}, -1);
+}
+
+Test(redis_source, replies_that_come_a_byte_at_a_time_lose_nothing)
+{
+    survive(&(struct fault_proxy_rules){.piece_bytes = 1}, FAULT_PROXY_CUT_CLOSE);
+}
+
+static bool is_told_as_a_replica(void *user)
+{
+    (void)user;
+    redis_case_poll(0);
+    return redis_case_has_logged("READONLY");
+}
+
+/* A server that became a replica refuses what writes, and a read of a group does. */
+Test(redis_source, server_that_is_a_replica_for_a_while_is_waited_for)
+{
+    redis_case_add("s", 0, 10);
+    redis_case_open(0, "s?group=g&field=value&block=10ms&timeout=2s");
+    redis_case_poll_until(0, 10);
+    (void)ASK("REPLICAOF", "127.0.0.1", "1"); /* nobody is there */
+    cr_assert(support_wait(is_told_as_a_replica, NULL, REDIS_CASE_DEADLINE_MS));
+    (void)ASK("REPLICAOF", "NO", "ONE");
+    redis_case_add("s", 10, 10);
+    redis_case_poll_all(0, 20);
+}
+
 /* D17: asked for seldom, and for much at a time. */
 Test(redis_source, commands_are_few)
 {
