@@ -94,6 +94,7 @@ struct run_options {
     uint64_t block_bytes;
     uint64_t redo_bytes;
     uint64_t cache_bytes;  /* per worker */
+    uint64_t load_bytes;   /* of whole vshards that a worker loads for one chunk, roughly */
     uint64_t grown_bytes;  /* per reader: arenas of chunks beyond their usual size */
     uint64_t output_bytes; /* of a block: it is sealed then */
     uint64_t outbox_entries, outbox_bytes; /* of a worker: it takes no chunks then */

@@ -12,6 +12,9 @@
 enum {
     ENTRY_ESTIMATE = 80, /* bytes of a small entry with its share of the index */
     LOAD_TRY_FACTOR = 4,
+    /* The records of a chunk, the first ones of a run above all, must not wait until all of a large
+     * state is loaded. */
+    LOAD_BYTES = 8 << 20,
     OUTBOX_ENTRIES_MAX = 1000000 /* of all workers; docs/dlq.md says so */
 };
 static const uint64_t outbox_bytes_max = UINT64_C(1) << 30; /* the same, on disk */
@@ -27,6 +30,8 @@ static void set_shares(struct run_options *options, const struct budget *budget)
         options->grown_bytes = budget->grown_bytes;
     if (options->cache_bytes == 0)
         options->cache_bytes = budget->cache_bytes;
+    if (options->load_bytes == 0)
+        options->load_bytes = LOAD_BYTES;
     if (options->redo_bytes == 0)
         options->redo_bytes = budget->redo_bytes;
     if (options->block_bytes == 0)

@@ -220,6 +220,7 @@ struct worker {
     struct outbox outbox;
     struct strid_context context;
     uint32_t loaded_vshards;
+    uint64_t load_until; /* bytes in the cache up to which the fetch in hand loads whole vshards */
     struct worker_part part;
     bool load_damaged; /* a scan of a vshard met an entry that fails its checksum */
     struct worker_found found[CHUNK_RECORDS_MAX]; /* per slot of the chunk in hand */

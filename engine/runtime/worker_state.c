@@ -178,7 +178,8 @@ bool worker_load(struct worker *worker, uint32_t hash)
 static void find_elsewhere(struct worker *worker, struct worker_found *found,
                            const struct cache_key *key)
 {
-    if (loads_vshards(worker) && load_vshard(worker, key->hash >> 24))
+    if (cache_used_bytes(&worker->cache) < worker->load_until && loads_vshards(worker) &&
+        load_vshard(worker, key->hash >> 24))
         found->entry = NULL; /* it may be there now; the handler looks it up */
     else
         add_miss(worker, key, (uint32_t)(found - worker->found));
@@ -214,6 +215,7 @@ strid_status worker_fetch(struct worker *worker, struct chunk *chunk, strid_erro
     part->fetched = chunk->count;
     route_table_trim(&worker->routes); /* no slot holds a route between two parts */
     worker->fetch_moves = worker->cache.moves;
+    worker->load_until = cache_used_bytes(&worker->cache) + worker->run->options.load_bytes;
     for (uint32_t i = 0; i < count + FIND_BEHIND; i++) {
         if (i < count)
             prefetch_index(worker, &slots[i], &found[i]);

@@ -42,6 +42,7 @@ static strid_status open_run(struct sim_world *world, strid_error *err)
                                   .block_bytes = world->knobs.block_bytes,
                                   .redo_bytes = world->knobs.redo_bytes,
                                   .cache_bytes = world->knobs.cache_bytes,
+                                  .load_bytes = world->knobs.load_bytes,
                                   .outbox_entries = world->knobs.outbox_entries,
                                   .deferrals = world->deferred.deferrals,
                                   .crash_memory = world->crash.slots};

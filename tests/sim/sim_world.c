@@ -80,6 +80,7 @@ static void pick_knobs(struct sim_knobs *knobs, struct sim_random *random)
         .cache_bytes = (uint64_t)sim_random_log(random, 64, 4096) << 10,
         .redo_bytes = sim_random_log(random, 256, 262144),
         .block_bytes = sim_random_log(random, 64, 65536),
+        .load_bytes = sim_random_log(random, 1, 65536),
         .seal_interval_ns =
             sim_random_chance(random, 30) ? 0 : (int64_t)sim_random_log(random, 10, 100000) * 1000,
         .ttl_ms = sim_random_chance(random, 2) ? sim_random_log(random, 2, 100000) : 0,

@@ -29,7 +29,7 @@ enum sim_mode { SIM_LIVENESS = 0, SIM_SAFETY };
  * a chunk, seal interval and entries of the outbox: 0 is the engine's default. */
 struct sim_knobs {
     uint32_t readers, chunks_per_reader, chunk_records, vshards_used, workers;
-    uint64_t cache_bytes, redo_bytes, block_bytes;
+    uint64_t cache_bytes, redo_bytes, block_bytes, load_bytes;
     int64_t seal_interval_ns;
     int64_t ttl_ms;         /* of the store of aged entries; 0: they stay */
     uint32_t clock_step_us; /* the clock moves up to so far between two steps */

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/worker_store.h"
@@ -154,6 +155,53 @@ Test(subkey_state, write_set_cache_and_store_are_one)
     restart(&script);
     at.run->state_may_fit = true; /* and with the whole vshard in the cache */
     handle(&script, "k", look);
+    runtime_case_fini(&at);
+}
+
+static strid_outcome put_large(struct script *script, strid_context *ctx)
+{
+    enum { LARGE = 9 << 20 };
+    uint8_t *value = calloc(1, LARGE);
+    cr_assert_not_null(value);
+    cr_assert_eq(strid_state_put(ctx, script->ordered, strid_bytes_of(value, LARGE)), STRID_OK);
+    free(value);
+    return STRID_DONE;
+}
+
+static strid_outcome look_at_large(struct script *script, strid_context *ctx)
+{
+    strid_bytes value;
+    cr_assert_eq(strid_state_get(ctx, script->ordered, &value), STRID_STATE_BYTES);
+    return STRID_DONE;
+}
+
+static strid_outcome look_at_none(struct script *script, strid_context *ctx)
+{
+    strid_bytes value;
+    cr_assert_eq(strid_state_get(ctx, script->ordered, &value), STRID_STATE_ABSENT);
+    return STRID_DONE;
+}
+
+Test(large_state, a_chunk_does_not_wait_for_all_vshards)
+{
+    static const char *const keys[] = {"a", "b", "c"};
+    struct runtime_case at;
+    struct script script;
+    begin(&at, &script);
+    at.definition->memory_bytes = UINT64_C(16) << 30;
+    runtime_case_start(&at);
+    for (int i = 0; i < 3; i++)
+        handle(&script, keys[i], put_large);
+    restart(&script);
+    at.run->state_may_fit = true;
+    handle(&script, "x", look_at_none); /* the route learns which store its records need */
+    runtime_case_push(&at, "a", "v");
+    runtime_case_push(&at, "b", "v");
+    handle(&script, "c", look_at_large);
+    cr_assert_eq(script.calls, 3, "in one part of a chunk");
+    cr_assert_eq(at.run->workers[0].loaded_vshards, 1);
+    handle(&script, "d", look_at_none);
+    cr_assert_eq(at.run->workers[0].loaded_vshards, 2, "the next chunk goes on");
     runtime_case_fini(&at);
 }
 
