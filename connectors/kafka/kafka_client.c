@@ -5,10 +5,17 @@
 #include "base/memory.h"
 
 #include <string.h>
+#include <time.h>
 
 #define COMPONENT "kafka"
 
-enum { METADATA_TIMEOUT_MS = 15000, SYSLOG_WARNING = 4, SYSLOG_ERROR = 3 };
+enum {
+    METADATA_TIMEOUT_MS = 15000,
+    AGAIN_MS = 200,
+    TRIES = 75,
+    SYSLOG_WARNING = 4,
+    SYSLOG_ERROR = 3
+};
 
 static char *copy(const char *text, size_t len)
 {
@@ -81,4 +88,25 @@ strid_status kafka_client_metadata(rd_kafka_t *client, const char *brokers, rd_k
                      "no answer from the brokers %s within %d s: %s; check the address and "
                      "kafka.security.protocol",
                      brokers, METADATA_TIMEOUT_MS / 1000, rd_kafka_err2str(code));
+}
+
+bool kafka_client_try_again(rd_kafka_resp_err_t code, int *tries)
+{
+    static const struct timespec pause = {.tv_nsec = AGAIN_MS * 1000000};
+    switch ((int)code) {
+    case RD_KAFKA_RESP_ERR_NOT_COORDINATOR:
+    case RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS:
+    case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__WAIT_COORD:
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+        if (++*tries > TRIES)
+            return false;
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+        return true;
+    default:
+        return false;
+    }
 }

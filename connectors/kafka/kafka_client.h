@@ -26,4 +26,8 @@ strid_status kafka_client_create(rd_kafka_type_t type, rd_kafka_conf_t *conf, co
 strid_status kafka_client_metadata(rd_kafka_t *client, const char *brokers, rd_kafka_topic_t *topic,
                                    const rd_kafka_metadata_t **out, strid_error *err);
 
+/* Right after a broker, a group or a topic came up some answers are wrong for a while: whether to
+ * ask again, then after a pause, 15 s in all. `*tries` begins with 0. */
+bool kafka_client_try_again(rd_kafka_resp_err_t code, int *tries);
+
 #endif

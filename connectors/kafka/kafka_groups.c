@@ -181,8 +181,29 @@ static rd_kafka_topic_partition_list_t *all_partitions(const struct listing *lis
     return list;
 }
 
-/* What the group has committed, of all partitions, in their order. The caller destroys the event.
- */
+/* NULL: the event holds none. */
+static const rd_kafka_group_result_t *result_of(rd_kafka_event_t *event)
+{
+    size_t count = 0;
+    const rd_kafka_group_result_t **results = rd_kafka_ListConsumerGroupOffsets_result_groups(
+        rd_kafka_event_ListConsumerGroupOffsets_result(event), &count);
+    return count == 0 ? NULL : results[0];
+}
+
+/* Of the answer as a whole, or of its only group. */
+static rd_kafka_resp_err_t code_of(rd_kafka_event_t *event)
+{
+    if (event == NULL)
+        return RD_KAFKA_RESP_ERR__TIMED_OUT;
+    if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return rd_kafka_event_error(event);
+    const rd_kafka_group_result_t *result = result_of(event);
+    const rd_kafka_error_t *why = result == NULL ? NULL : rd_kafka_group_result_error(result);
+    return why == NULL ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_error_code(why);
+}
+
+/* What the group has committed, of all partitions, in their order. A coordinator that has just come
+ * up does not know yet. The caller destroys the event. */
 static strid_status ask_committed(struct listing *listing, const char *group,
                                   rd_kafka_event_t **event, strid_error *err)
 {
@@ -190,34 +211,35 @@ static strid_status ask_committed(struct listing *listing, const char *group,
     rd_kafka_ListConsumerGroupOffsets_t *request =
         rd_kafka_ListConsumerGroupOffsets_new(group, all);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(listing->client);
-    rd_kafka_ListConsumerGroupOffsets(listing->client, &request, 1, NULL, queue);
-    *event = rd_kafka_queue_poll(queue, ASK_MS * 2);
+    rd_kafka_resp_err_t code;
+    int tries = 0;
+    *event = NULL;
+    do {
+        if (*event != NULL)
+            rd_kafka_event_destroy(*event);
+        rd_kafka_ListConsumerGroupOffsets(listing->client, &request, 1, NULL, queue);
+        *event = rd_kafka_queue_poll(queue, ASK_MS * 2);
+        code = code_of(*event);
+    } while (kafka_client_try_again(code, &tries));
     rd_kafka_queue_destroy(queue);
     rd_kafka_ListConsumerGroupOffsets_destroy(request);
     rd_kafka_topic_partition_list_destroy(all);
-    if (*event != NULL && rd_kafka_event_error(*event) == RD_KAFKA_RESP_ERR_NO_ERROR)
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return STRID_OK;
+    if (*event != NULL)
+        rd_kafka_event_destroy(*event);
     return error_set(err, STRID_EUNREACHABLE, COMPONENT, "the offsets of group %s on %s: %s", group,
-                     listing->target.brokers,
-                     *event == NULL ? "no answer" : rd_kafka_event_error_string(*event));
+                     listing->target.brokers, rd_kafka_err2str(code));
 }
 
 static strid_status list_group(struct listing *listing, const struct rd_kafka_group_info *group,
                                strid_error *err)
 {
     rd_kafka_event_t *event = NULL;
-    size_t count = 0;
-    strid_status status = ask_committed(listing, group->group, &event, err);
-    const rd_kafka_group_result_t **results =
-        status != STRID_OK ? NULL
-                           : rd_kafka_ListConsumerGroupOffsets_result_groups(
-                                 rd_kafka_event_ListConsumerGroupOffsets_result(event), &count);
-    const rd_kafka_error_t *why = count == 0 ? NULL : rd_kafka_group_result_error(results[0]);
-    if (why != NULL)
-        status = error_set(err, STRID_EIO, COMPONENT, "the offsets of group %s on %s: %s",
-                           group->group, listing->target.brokers, rd_kafka_error_string(why));
+    STRID_TRY(ask_committed(listing, group->group, &event, err));
+    const rd_kafka_group_result_t *result = result_of(event);
     const rd_kafka_topic_partition_list_t *offsets =
-        count == 0 || why != NULL ? NULL : rd_kafka_group_result_partitions(results[0]);
+        result == NULL ? NULL : rd_kafka_group_result_partitions(result);
     for (uint32_t t = 0; offsets != NULL && t < listing->topics.count; t++) {
         const struct kafka_topic *topic = &listing->topics.items[t];
         for (uint32_t p = 0; p < topic->partitions && !listing->stopped; p++) {
@@ -227,9 +249,8 @@ static strid_status list_group(struct listing *listing, const struct rd_kafka_gr
                 !list_partition(listing, group, topic, p, found == NULL ? -1 : found->offset);
         }
     }
-    if (event != NULL)
-        rd_kafka_event_destroy(event);
-    return status;
+    rd_kafka_event_destroy(event);
+    return STRID_OK;
 }
 
 static int by_group(const void *a, const void *b)
@@ -242,8 +263,11 @@ static strid_status list_groups(struct listing *listing, strid_error *err)
 {
     const struct kafka_source_options *options = listing->args->options;
     const struct rd_kafka_group_list *groups = NULL;
-    rd_kafka_resp_err_t code =
-        rd_kafka_list_groups(listing->client, options->group, &groups, ASK_MS);
+    rd_kafka_resp_err_t code;
+    int tries = 0;
+    do
+        code = rd_kafka_list_groups(listing->client, options->group, &groups, ASK_MS);
+    while (kafka_client_try_again(code, &tries));
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR__PARTIAL)
         return error_set(err, STRID_EUNREACHABLE, COMPONENT, "the groups of %s: %s",
                          listing->target.brokers, rd_kafka_err2str(code));

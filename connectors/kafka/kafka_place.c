@@ -6,19 +6,11 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 #include <xxhash.h>
 
 #define COMPONENT "kafka"
 
-enum {
-    QUERY_MS = 10000,
-    READ_MS = 10000,
-    AGAIN_MS = 200,
-    TRIES = 75,
-    FINGERPRINT_FORM = 1,
-    FINGERPRINT_BYTES = 17
-};
+enum { QUERY_MS = 10000, READ_MS = 10000, FINGERPRINT_FORM = 1, FINGERPRINT_BYTES = 17 };
 
 /* What the log holds now: offsets from `low` to before `high`. */
 struct extent {
@@ -33,28 +25,6 @@ static strid_status refuse(const struct kafka_place *place, const struct kafka_p
                      partition->number, place->brokers, what, rd_kafka_err2str(code));
 }
 
-/* Right after a broker or a topic came up some answers are wrong for a while. */
-static bool try_again(rd_kafka_resp_err_t code, int *tries)
-{
-    static const struct timespec pause = {.tv_nsec = AGAIN_MS * 1000000};
-    switch ((int)code) {
-    case RD_KAFKA_RESP_ERR_NOT_COORDINATOR:
-    case RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE:
-    case RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS:
-    case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
-    case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-    case RD_KAFKA_RESP_ERR__WAIT_COORD:
-    case RD_KAFKA_RESP_ERR__TRANSPORT:
-        if (++*tries > TRIES)
-            return false;
-        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
-        return true;
-    default:
-        return false;
-    }
-}
-
 static strid_status find_extent(const struct kafka_place *place,
                                 const struct kafka_partition *partition, struct extent *out,
                                 strid_error *err)
@@ -65,7 +35,7 @@ static strid_status find_extent(const struct kafka_place *place,
     do
         code = rd_kafka_query_watermark_offsets(place->client, partition->topic->name,
                                                 partition->number, &low, &high, QUERY_MS);
-    while (try_again(code, &tries));
+    while (kafka_client_try_again(code, &tries));
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return refuse(place, partition, "its first and last offset are not known", code, err);
     *out = (struct extent){.low = (uint64_t)low, .high = (uint64_t)high};
@@ -203,7 +173,7 @@ static strid_status find_committed(const struct kafka_place *place,
         code = rd_kafka_committed(place->client, list, QUERY_MS);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
             code = list->elems[0].err;
-    } while (try_again(code, &tries));
+    } while (kafka_client_try_again(code, &tries));
     if (list->elems[0].offset >= 0)
         *out = list->elems[0].offset;
     rd_kafka_topic_partition_list_destroy(list);
@@ -224,7 +194,7 @@ static strid_status find_time(const struct kafka_place *place, struct kafka_part
         code = rd_kafka_offsets_for_times(place->client, list, QUERY_MS);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
             code = list->elems[0].err;
-    } while (try_again(code, &tries));
+    } while (kafka_client_try_again(code, &tries));
     int64_t offset = list->elems[0].offset;
     rd_kafka_topic_partition_list_destroy(list);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
