@@ -247,11 +247,22 @@ static strid_status take(struct kafka_reading *reading, const rd_kafka_message_t
     return STRID_OK;
 }
 
+/* The callback hears of a pause as soon as nothing lies ready: records that come one by one, each
+ * within WAIT_MS of the one before, are not kept back. NULL: nothing came, or it wants no more. */
+static rd_kafka_message_t *next_message(struct kafka_reading *reading)
+{
+    rd_kafka_message_t *message = rd_kafka_consume_queue(reading->queue, 0);
+    if (message != NULL)
+        return message;
+    reading->stopped = !reading->fn(reading->user, NULL);
+    return reading->stopped ? NULL : rd_kafka_consume_queue(reading->queue, WAIT_MS);
+}
+
 static strid_status read_on(struct kafka_reading *reading, strid_error *err)
 {
     int64_t silent_since_ns = clock_monotonic_ns(&clock_system);
     while (!reading->stopped && reading->ended < reading->started) {
-        rd_kafka_message_t *message = rd_kafka_consume_queue(reading->queue, WAIT_MS);
+        rd_kafka_message_t *message = next_message(reading);
         if (message != NULL) {
             strid_status status = take(reading, message, err);
             rd_kafka_message_destroy(message);
@@ -259,7 +270,6 @@ static strid_status read_on(struct kafka_reading *reading, strid_error *err)
             silent_since_ns = clock_monotonic_ns(&clock_system);
             continue;
         }
-        reading->stopped = !reading->fn(reading->user, NULL);
         int64_t silent_ms = (clock_monotonic_ns(&clock_system) - silent_since_ns) / 1000000;
         if (!reading->follow && silent_ms > SILENCE_MS)
             return error_set(err, STRID_EUNREACHABLE, COMPONENT,

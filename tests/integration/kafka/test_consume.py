@@ -1,7 +1,9 @@
 """`strid consume` and `strid tap` on a real broker: no group is joined and none moves."""
 import json
 import os
+import select
 import subprocess
+import threading
 import unittest
 
 from kafka_case import DEADLINE_S, OnTheBroker, STRID
@@ -125,6 +127,31 @@ class Consume(OnTheBroker):
         self.assertEqual(set(b"".join(lines).split()), {b"new"})
         process.terminate()
         self.assertEqual(process.wait(timeout=DEADLINE_S), 0)
+
+    def test_records_that_come_one_by_one_are_shown_at_once(self):
+        self.tool("create", "slow", 1)
+        process = subprocess.Popen([STRID, "consume", self.url("slow")], stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        producer = subprocess.Popen([STRID, "produce", self.url("slow")], stdin=subprocess.PIPE,
+                                    stderr=subprocess.DEVNULL)
+        self.addCleanup(producer.wait)
+        self.addCleanup(producer.stdin.close)
+        shown = threading.Event()
+
+        def write():  # never a pause in which nothing lies ready for long
+            while not shown.wait(0.02):
+                producer.stdin.write(b"tick\n")
+                producer.stdin.flush()
+        writer = threading.Thread(target=write)
+        writer.start()
+        self.addCleanup(writer.join)
+        self.addCleanup(shown.set)
+        ready, _, _ = select.select([process.stdout], [], [], DEADLINE_S / 4)
+        shown.set()
+        self.assertTrue(ready, "records that came were kept back")
 
     def test_refused(self):
         done = self.consume("no-such-topic", "-e", code=1)
