@@ -30,7 +30,7 @@
 #include "state/key.h"
 #include "state/store.h"
 
-enum { DIRECTORY_FORMAT = 1, DIRECTORY_ID_BYTES = 16, DIRECTORY_STORES_MAX = KEY_STORE_ENGINE - 1 };
+enum { DIRECTORY_FORMAT = 2, DIRECTORY_ID_BYTES = 16, DIRECTORY_STORES_MAX = KEY_STORE_ENGINE - 1 };
 
 /* How state is addressed; a directory keeps the scope that it was made with. The partition comes
  * first in the keys of a scope per partition, which this version neither writes nor reads. */

@@ -310,6 +310,6 @@ strid_status directory_load(struct directory *directory, bool *fresh, strid_erro
     if (directory->through > load.known)
         load.known = directory->through;
     if (status == STRID_OK)
-        status = scan(&load, "w", "x", load_block);
+        status = scan(&load, "b", "c", load_block);
     return status == STRID_OK ? check_blocks(&load) : status;
 }

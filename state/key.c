@@ -14,7 +14,7 @@ static size_t put_u32(uint8_t *out, uint32_t value)
 
 size_t key_put_block(uint8_t *out, uint64_t number)
 {
-    out[0] = 'w';
+    out[0] = KEY_BLOCK;
     number = __builtin_bswap64(number);
     memcpy(out + 1, &number, 8);
     return 9;

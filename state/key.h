@@ -28,6 +28,9 @@ enum {
     KEY_STORE_ENGINE =
         0x70, /* numbers from here to 0x7f: stores that the engine keeps for itself */
     KEY_STORE_MAX = 0x7f,
+    /* Of a block. Before all other kinds: a memtable that is flushed with blocks in it gives a file
+     * in which state would be looked for among them, and each look would read a whole block. */
+    KEY_BLOCK = 'b',
     KEY_FIXED_MAX = 16,
     KEY_KIND_EXPIRES = 0x80, /* set in a stored kind: 8 bytes of expiry follow */
     KEY_KIND_SUBKEY = 0x40   /* set in the kind of a block's entry: 2 bytes of `sub_len` follow */

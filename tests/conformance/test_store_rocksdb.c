@@ -1,6 +1,7 @@
 /* What a durable store does beyond the common part: places, locks, reopening, failures. */
 #include <criterion/criterion.h>
 
+#include "state/key.h"
 #include "state/rocksdb/rocksdb_failure.h"
 #include "store_case.h"
 #include "support/memory_quarantine.h"
@@ -381,4 +382,63 @@ Test(store_rocksdb, error_texts_are_told_apart)
         cr_assert_not_null(strstr(err.message, texts[i].text), "the native text is kept");
         cr_assert_eq(err.native_code, texts[i].at_open == STRID_ENOSPC ? ENOSPC : 0);
     }
+}
+
+/* What this process has read of files by now, from the page cache or not. */
+static uint64_t bytes_read(void)
+{
+    char line[128];
+    unsigned long long bytes = 0;
+    FILE *file = fopen("/proc/self/io", "r");
+    cr_assert_not_null(file);
+    cr_assert_not_null(fgets(line, sizeof line, file));
+    cr_assert_eq(sscanf(line, "rchar: %llu", &bytes), 1, "%s", line);
+    (void)fclose(file);
+    return bytes;
+}
+
+static bool has_flushed(void *user)
+{
+    (void)user;
+    struct store_figures figures = {0};
+    at.ops->figures(at.store, &figures);
+    return figures.level_files[0] > 0;
+}
+
+static bool see_none(void *user, strid_bytes key, strid_bytes value)
+{
+    (void)user, (void)key, (void)value;
+    cr_assert_fail("there is no state");
+    return false;
+}
+
+/* A memtable that was flushed with blocks in it must cost those nothing who look for state. */
+Test(store_rocksdb, looking_for_state_reads_no_blocks)
+{
+    enum { BLOCK_BYTES = 1 << 20, BLOCKS = 20, WRITE_BUFFER = 4 << 20 };
+    strid_error err = STRID_ERROR_INIT;
+    struct store_config config = {.path = at.path, .create = true, .write_buffer = WRITE_BUFFER};
+    close_store();
+    cr_assert_eq(store_rocksdb.open(&config, &at.store, &err), STRID_OK, "%s", err.message);
+    uint8_t *bytes = malloc(BLOCK_BYTES);
+    cr_assert_not_null(bytes);
+    uint64_t mix = 1;
+    for (size_t i = 0; i < BLOCK_BYTES; i++)
+        bytes[i] = (uint8_t)((mix = mix * UINT64_C(6364136223846793005) + 1) >> 56);
+    for (uint64_t number = 1; number <= BLOCKS; number++) {
+        uint8_t key[KEY_FIXED_MAX];
+        struct store_op op = {.key = strid_bytes_of(key, key_put_block(key, number)),
+                              .value = strid_bytes_of(bytes, BLOCK_BYTES)};
+        cr_assert_eq(at.ops->apply(at.store, &op, 1, &err), STRID_OK, "%s", err.message);
+    }
+    free(bytes);
+    cr_assert(support_wait(has_flushed, NULL, 30000));
+    uint64_t before = bytes_read();
+    for (int vshard = 0; vshard < KEY_VSHARDS - 1; vshard++) {
+        const uint8_t from[] = {'s', (uint8_t)vshard}, to[] = {'s', (uint8_t)(vshard + 1)};
+        cr_assert_eq(at.ops->scan(at.store, strid_bytes_of(from, 2), strid_bytes_of(to, 2),
+                                  see_none, NULL, &err),
+                     STRID_OK);
+    }
+    cr_assert_lt(bytes_read() - before, BLOCK_BYTES / 2);
 }

@@ -240,7 +240,7 @@ static void check_deletions(struct sim_audit *audit, const struct store_op *ops,
 {
     uint64_t first = 0, last = 0;
     for (size_t i = 0; i < count; i++)
-        if (ops[i].key.data[0] == 'w' && ops[i].value.data == NULL) {
+        if (ops[i].key.data[0] == KEY_BLOCK && ops[i].value.data == NULL) {
             first = first == 0 ? number_of(ops[i].key) : first;
             last = number_of(ops[i].key);
         }
@@ -252,7 +252,7 @@ void sim_audit_write(struct sim_audit *audit, const struct store_op *ops, size_t
 {
     for (size_t i = 0; i < count; i++)
         switch (ops[i].key.data[0]) {
-        case 'w':
+        case KEY_BLOCK:
             if (ops[i].value.data != NULL)
                 check_block(audit, &ops[i]);
             break;
@@ -276,13 +276,13 @@ static void hold_durable(struct sim_audit *audit)
 {
     const struct skip_list *durable = sim_world->disk.durable;
     uint8_t from[KEY_FIXED_MAX];
-    const struct skip_node *node = skip_list_seek(durable, strid_bytes_of_text("w"));
-    sim_held_forget(&audit->held, node == NULL || skip_node_key(node).data[0] != 'w'
+    const struct skip_node *node = skip_list_seek(durable, strid_bytes_of_text("b"));
+    sim_held_forget(&audit->held, node == NULL || skip_node_key(node).data[0] != KEY_BLOCK
                                       ? UINT64_MAX
                                       : number_of(skip_node_key(node)));
     node =
         skip_list_seek(durable, strid_bytes_of(from, key_put_block(from, audit->held.through + 1)));
-    for (; node != NULL && skip_node_key(node).data[0] == 'w'; node = skip_list_next(node))
+    for (; node != NULL && skip_node_key(node).data[0] == KEY_BLOCK; node = skip_list_next(node))
         sim_held_add(&audit->held, skip_node_value(node));
     if (audit->synced_number < audit->held.through)
         audit->synced_number = audit->held.through;

@@ -69,7 +69,7 @@ static void check_refused(struct directory_case *at, strid_status status, const 
 
 Test(directory, foreign_database_is_left_alone)
 {
-    static const char *const keys[] = {"a", "s", "w", "zebra", "m/other", "message"};
+    static const char *const keys[] = {"a", "b", "s", "zebra", "m/other", "message"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         struct directory_case at;
         directory_case_init(&at);
@@ -99,7 +99,7 @@ static void put_record(uint32_t format, uint32_t vshards, uint8_t scope, bool wh
 Test(directory, other_format_and_vshard_count_are_refused)
 {
     static const char message[] = "case:test has format %u with %u vshards, this program reads "
-                                  "format 1 with 256; use the version that made it, or another "
+                                  "format 2 with 256; use the version that made it, or another "
                                   "directory";
     for (int other = 0; other < 3; other++) {
         struct directory_case at;

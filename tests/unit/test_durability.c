@@ -17,7 +17,7 @@ static strid_status counting_apply(struct store *store, const struct store_op *o
                                    strid_error *err)
 {
     for (size_t i = 0; i < count; i++)
-        blocks_written += ops[i].key.data[0] == 'w' && ops[i].value.data != NULL;
+        blocks_written += ops[i].key.data[0] == KEY_BLOCK && ops[i].value.data != NULL;
     return directory_case_ops.apply(store, ops, count, err);
 }
 

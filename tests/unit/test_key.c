@@ -20,7 +20,7 @@ Test(key, kinds_begin_with_their_letter)
 {
     uint8_t key[KEY_FIXED_MAX];
     cr_assert_eq(key_put_block(key, 1), 9);
-    cr_assert_eq(key[0], 'w');
+    cr_assert_eq(key[0], KEY_BLOCK);
     cr_assert_eq(key_put_table(key, 0x01020304), 6);
     cr_assert(key[0] == 'p' && key[1] == 1);
     cr_assert_eq(key_get_u32(key + 2), 0x01020304);
@@ -61,7 +61,7 @@ Test(key, other_keys_are_no_state_keys)
     size_t len = key_put_state(encoded, &(struct key_state){.store = 1, .key = text("abc")});
     for (size_t cut = 0; cut < KEY_STATE_HEADER; cut++)
         cr_assert_not(key_get_state(strid_bytes_of(encoded, cut), &out), "%zu bytes", cut);
-    encoded[0] = 'w';
+    encoded[0] = KEY_BLOCK;
     cr_assert_not(key_get_state(strid_bytes_of(encoded, len), &out));
 }
 
