@@ -93,7 +93,9 @@ static int64_t number_of(strid_bytes text, int64_t fallback)
     strid_field field = {0};
     if (text.len == 0 || !json_parse_number(text, &field))
         return fallback;
-    return field.kind == STRID_FIELD_INT ? field.integer : (int64_t)field.real;
+    if (field.kind == STRID_FIELD_INT)
+        return field.integer;
+    return field.real > -9e18 && field.real < 9e18 ? (int64_t)field.real : fallback;
 }
 
 /* Milliseconds, or seconds with a fraction as Python's time.time() gives them. */

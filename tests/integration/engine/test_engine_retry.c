@@ -265,3 +265,59 @@ Test(engine_retry, records_of_a_partition_that_is_gone_are_handled)
     cr_assert_eq(engine_case_stats(&at).parked, 0);
     engine_case_fini(&at);
 }
+
+struct host {
+    struct engine_case *at;
+    _Atomic uint32_t asked, taken, wrong;
+};
+
+static strid_outcome fail_once(strid_context *ctx, const strid_record *record, void *user)
+{
+    struct host *host = user;
+    (void)engine_case_count(ctx, record, host->at);
+    if (number_of(record) % 7 != 0 || strid_attempt(ctx) > 0)
+        return STRID_DONE;
+    strid_set_reason(ctx, "not now");
+    return STRID_RETRY;
+}
+
+/* Takes those with an odd number. */
+static bool take_odd(void *user, const strid_record *record, uint32_t attempts, const char *reason)
+{
+    struct host *host = user;
+    const bool is_odd = number_of(record) % 2 != 0;
+    atomic_fetch_add(&host->asked, 1);
+    if (number_of(record) % 7 != 0 || attempts != 1 || strcmp(reason, "not now") != 0)
+        atomic_fetch_add(&host->wrong, 1);
+    if (is_odd)
+        atomic_fetch_add(&host->taken, 1);
+    return is_odd;
+}
+
+Test(engine_retry, the_host_takes_some_over)
+{
+    enum { FAILING = RECORDS / 7 + 1, ODD = FAILING / 2 };
+    struct engine_case at;
+    struct host host = {.at = &at};
+    engine_case_init(&at);
+    engine_case_append(at.input, 0, RECORDS, KEYS);
+    create(&at, 2);
+    engine_case_on(&at, fail_once, &host);
+    strid_pipeline_set_retry_hook(at.pipeline, take_odd, &host);
+    cr_assert_eq(engine_case_run(&at), STRID_OK, "%s", at.err.message);
+    strid_pipeline_stats stats = engine_case_stats(&at);
+    cr_assert_eq(host.wrong, 0);
+    cr_assert_eq(host.asked, FAILING);
+    cr_assert_eq(host.taken, ODD);
+    cr_assert(stats.handed_over == ODD && stats.retried == FAILING - ODD && stats.waiting == 0 &&
+                  stats.parked == 0 && stats.dead_lettered == 0,
+              "%llu, %llu", (unsigned long long)stats.handed_over,
+              (unsigned long long)stats.retried);
+    cr_assert_eq(engine_case_total(&at, NULL), RECORDS - ODD, "without their changes");
+    engine_case_append(at.input, RECORDS, RECORDS, KEYS);
+    strid_pipeline_set_retry_hook(at.pipeline, NULL, NULL);
+    cr_assert_eq(engine_case_run(&at), STRID_OK, "%s", at.err.message);
+    cr_assert_eq(host.asked, FAILING, "it is not asked any more");
+    cr_assert_eq(engine_case_total(&at, NULL), 2 * RECORDS - ODD);
+    engine_case_fini(&at);
+}
