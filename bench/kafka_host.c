@@ -17,6 +17,7 @@ static rd_kafka_t *make_producer(const struct kafka_host *host)
 {
     static const char *const settings[][2] = {{"linger.ms", "20"},
                                               {"acks", "all"},
+                                              {"enable.idempotence", "true"},
                                               {"partitioner", "murmur2_random"},
                                               {"queue.buffering.max.messages", "1000000"}};
     char why[WHY_MAX];

@@ -264,7 +264,7 @@ enum command_exit dlq_replay(const struct command_call *call)
                  units_plural(listing.found));
     if (call->dry_run || (code != COMMAND_FINE && replayed->replayed == 0))
         return code;
-    talk_say("%" PRIu64 " dead letter%s handed back for the next run to handle", replayed->replayed,
+    talk_say("%" PRIu64 " dead letter%s handed back, to be handled again", replayed->replayed,
              units_plural(replayed->replayed));
     if (replayed->unreadable > 0)
         talk_error("%" PRIu64 " are still unreadable for this pipeline, and were left",
