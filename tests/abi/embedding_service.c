@@ -55,7 +55,7 @@ static void service_forget(struct service *service, const struct answer *answer)
     service->forgotten++;
 }
 
-#include "example.c"
+#include EXAMPLE /* a file, by -D */
 
 static void service_close(struct service *service)
 {
