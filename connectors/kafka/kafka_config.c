@@ -2,6 +2,8 @@
 
 #include "base/error.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define COMPONENT "kafka"
@@ -147,4 +149,22 @@ strid_status kafka_config_make(const char *brokers, const struct kafka_setting *
     else
         *out = conf;
     return status;
+}
+
+strid_status kafka_config_make_producer(const char *brokers,
+                                        const struct kafka_sink_options *options,
+                                        rd_kafka_conf_t **out, strid_error *err)
+{
+    char kbytes[32];
+    (void)snprintf(kbytes, sizeof kbytes, "%" PRIu64, options->buffer / 1024);
+    const struct kafka_setting defaults[] = {
+        {"linger.ms", "5"}, {"queue.buffering.max.messages", "1000000"}, {NULL, NULL}};
+    const struct kafka_setting fixed[] = {
+        {"enable.idempotence", "true"},
+        {"acks", "all"},
+        {"partitioner", kafka_config_partitioner(options->partitioner)},
+        {"queue.buffering.max.kbytes", kbytes},
+        {NULL, NULL},
+    };
+    return kafka_config_make(brokers, defaults, options->properties, fixed, out, err);
 }

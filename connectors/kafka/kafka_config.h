@@ -34,5 +34,10 @@ strid_status kafka_config_check(const char *name, const char *value, strid_error
 strid_status kafka_config_make(const char *brokers, const struct kafka_setting *defaults,
                                const strid_property *properties, const struct kafka_setting *fixed,
                                rd_kafka_conf_t **out, strid_error *err);
+/* The same for all that writes, sinks and producers: what was acknowledged lies on all replicas,
+ * once and in order. */
+strid_status kafka_config_make_producer(const char *brokers,
+                                        const struct kafka_sink_options *options,
+                                        rd_kafka_conf_t **out, strid_error *err);
 
 #endif

@@ -7,8 +7,6 @@
 
 #include "kafka_client.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #define COMPONENT "kafka"
@@ -68,20 +66,8 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
 static strid_status make_client(struct kafka_produce *produce, strid_error *err)
 {
     const struct kafka_sink_options *options = produce->args->options;
-    char kbytes[32];
-    (void)snprintf(kbytes, sizeof kbytes, "%" PRIu64, options->buffer / 1024);
-    const struct kafka_setting defaults[] = {
-        {"linger.ms", "5"}, {"queue.buffering.max.messages", "1000000"}, {NULL, NULL}};
-    const struct kafka_setting fixed[] = {
-        {"enable.idempotence", "true"},
-        {"acks", "all"},
-        {"partitioner", kafka_config_partitioner(options->partitioner)},
-        {"queue.buffering.max.kbytes", kbytes},
-        {NULL, NULL},
-    };
     rd_kafka_conf_t *conf = NULL;
-    STRID_TRY(kafka_config_make(produce->target.brokers, defaults, options->properties, fixed,
-                                &conf, err));
+    STRID_TRY(kafka_config_make_producer(produce->target.brokers, options, &conf, err));
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     return kafka_client_create(RD_KAFKA_PRODUCER, conf, produce->args->log, &produce->client, err);
 }

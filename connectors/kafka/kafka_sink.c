@@ -16,7 +16,6 @@
 #include "kafka_produce.h"
 #include "kafka_topics.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,20 +79,8 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
 static strid_status make_producer(struct kafka_sink *sink, strid_error *err)
 {
     const struct kafka_sink_options *options = sink->args->options;
-    char kbytes[32];
-    (void)snprintf(kbytes, sizeof kbytes, "%" PRIu64, options->buffer / 1024);
-    const struct kafka_setting defaults[] = {
-        {"linger.ms", "5"}, {"queue.buffering.max.messages", "1000000"}, {NULL, NULL}};
-    const struct kafka_setting fixed[] = {
-        {"enable.idempotence", "true"},
-        {"acks", "all"},
-        {"partitioner", kafka_config_partitioner(options->partitioner)},
-        {"queue.buffering.max.kbytes", kbytes},
-        {NULL, NULL},
-    };
     rd_kafka_conf_t *conf = NULL;
-    STRID_TRY(
-        kafka_config_make(sink->target.brokers, defaults, options->properties, fixed, &conf, err));
+    STRID_TRY(kafka_config_make_producer(sink->target.brokers, options, &conf, err));
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     STRID_TRY(kafka_client_create(RD_KAFKA_PRODUCER, conf, sink->args->log, &sink->producer, err));
     sink->produced = sink->delivered = 0;
