@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine_run.h"
@@ -12,7 +13,16 @@
 #include "scratch.h"
 #include "workload.h"
 
-enum { LINES_PER_SECOND = 500000, BROKEN_ONE_IN = 1000 };
+/* A file lasts as long as a run where the engine reads it at the rate that is wanted of it; one
+ * that is held reads some twice as many. Lines repeat after BLOCK_LINES, so that a file of many GiB
+ * is written at the speed of the disk. */
+enum {
+    LINES_PER_SECOND = 3000000,
+    LINES_PER_SECOND_HELD = 7000000,
+    BLOCK_LINES = 1000000,
+    LINE_BYTES_MAX = 128,
+    BROKEN_ONE_IN = 1000
+};
 
 struct lines {
     const struct workload *workload;
@@ -29,26 +39,38 @@ struct lines {
     struct simdjson_text *text;
 };
 
-static int write_lines(struct lines *lines, uint64_t key_count)
+/* The lines that the file repeats. Returns their bytes. */
+static size_t make_block(char *block, uint64_t key_count)
 {
-    FILE *file = fopen(lines->path, "wb");
-    if (file == NULL)
-        return measure_failed(lines->path, strerror(errno));
     struct keys keys;
     keys_init(&keys, 3, key_count, false);
-    bool written = true;
-    for (uint64_t i = 0; written && i < lines->count; i++) {
+    size_t size = 0;
+    for (uint64_t i = 0; i < BLOCK_LINES; i++) {
         bool broken = i % BROKEN_ONE_IN == BROKEN_ONE_IN - 1;
-        lines->broken += broken;
-        written = fprintf(file,
-                          "{\"customer\":\"c%011" PRIu64 "\",\"kind\":\"order\",\"amount\":%" PRIu64
-                          ".%02" PRIu64 ",\"n\":%09" PRIu64 "%s",
-                          keys_next(&keys), i % 997, i % 100, i + 100000000,
-                          broken ? "\n" : ",\"note\":\"leave it at the door\"}\n") > 0;
+        int length =
+            snprintf(block + size, LINE_BYTES_MAX,
+                     "{\"customer\":\"c%011" PRIu64 "\",\"kind\":\"order\",\"amount\":%" PRIu64
+                     ".%02" PRIu64 ",\"n\":%09" PRIu64 "%s",
+                     keys_next(&keys), i % 997, i % 100, i + 100000000,
+                     broken ? "\n" : ",\"note\":\"leave it at the door\"}\n");
+        size += (size_t)length;
     }
-    if (fclose(file) != 0 || !written)
-        return measure_failed(lines->path, strerror(errno));
-    return 0;
+    return size;
+}
+
+static int write_lines(struct lines *lines, uint64_t key_count)
+{
+    char *block = malloc((size_t)BLOCK_LINES * LINE_BYTES_MAX);
+    FILE *file = fopen(lines->path, "wb");
+    bool written = block != NULL && file != NULL;
+    size_t size = written ? make_block(block, key_count) : 0;
+    for (uint64_t done = 0; written && done < lines->count; done += BLOCK_LINES)
+        written = fwrite(block, 1, size, file) == size;
+    if (file != NULL && fclose(file) != 0)
+        written = false;
+    free(block);
+    lines->broken = lines->count / BROKEN_ONE_IN;
+    return written ? 0 : measure_failed(lines->path, strerror(errno));
 }
 
 static strid_outcome count_line(strid_context *ctx, const strid_record *record, void *user)
@@ -146,9 +168,10 @@ static void report_forms(const struct lines *lines, const struct measure_figures
 static void init(struct lines *lines)
 {
     const char *directory = lines->settings->directory;
-    double seconds = lines->settings->hold_seconds != 0 ? lines->settings->hold_seconds
-                                                        : lines->settings->seconds;
-    lines->count = (uint64_t)(seconds * LINES_PER_SECOND) + BROKEN_ONE_IN;
+    bool hold = lines->settings->hold_seconds != 0;
+    double count = hold ? lines->settings->hold_seconds * LINES_PER_SECOND_HELD
+                        : lines->settings->seconds * LINES_PER_SECOND;
+    lines->count = ((uint64_t)count / BLOCK_LINES + 1) * BLOCK_LINES;
     (void)snprintf(lines->path, sizeof lines->path, "%s/lines.jsonl", directory);
     (void)snprintf(lines->source, sizeof lines->source, "file:%s", lines->path);
     (void)snprintf(lines->dlq_path, sizeof lines->dlq_path, "%s/lines.dlq", directory);
