@@ -10,6 +10,7 @@
 #define MUTANT_MAP(X)                                                                              \
     X(MUTANT_ACK_BEFORE_SYNC, "acknowledged before the sync")                                      \
     X(MUTANT_NO_SYNC, "told as synced without a sync")                                             \
+    X(MUTANT_NOTED_EARLY, "noted as synced before the sync")                                       \
     X(MUTANT_RECOVER_WITHOUT_SYNC, "recovered blocks ingested before a sync")                      \
     X(MUTANT_INGEST_UNSYNCED, "blocks ingested before a sync")                                     \
     X(MUTANT_FINISH_EARLY, "finished before the last low position is synced")                      \

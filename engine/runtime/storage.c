@@ -202,16 +202,25 @@ static strid_status write_all(struct storage *storage, strid_error *err)
     return status;
 }
 
+static void note_synced(const struct storage *storage)
+{
+    const struct directory *directory = storage->run->directory;
+    if (directory->ops->note_synced != NULL)
+        directory->ops->note_synced(directory->store, storage->number);
+}
+
 static strid_status sync_all(struct storage *storage, strid_error *err)
 {
     const struct directory *directory = storage->run->directory;
     const struct store_ops *ops = directory->ops;
+    if (MUTANT(MUTANT_NOTED_EARLY))
+        note_synced(storage);
     /* Before the sync: who asks while it runs means what is written after it. */
     atomic_store_explicit(&storage->wanted, false, memory_order_relaxed);
     strid_status status = MUTANT(MUTANT_NO_SYNC) ? STRID_OK : ops->sync(directory->store, err);
     CRASH_POINT("storage_after_sync");
-    if (status == STRID_OK && ops->note_synced != NULL)
-        ops->note_synced(directory->store, storage->number);
+    if (status == STRID_OK)
+        note_synced(storage);
     return status;
 }
 

@@ -76,8 +76,16 @@ const struct skip_list *sim_disk_of(const struct sim_disk *disk, uint8_t kind)
     return kind == 's' ? disk->states : disk->live;
 }
 
+void sim_disk_note(struct sim_disk *disk, uint64_t number)
+{
+    disk->noted_before = disk->noted;
+    disk->noted = number;
+}
+
 void sim_disk_lose_power(struct sim_disk *disk, uint32_t kept)
 {
+    const uint64_t left[] = {disk->noted, disk->noted_before, 0};
+    disk->noted = left[(kept + disk->noted) % 3]; /* any of them, and no draw of its own */
     sim_disk_sync(disk, kept);
     buffer_clear(&disk->log);
     disk->log_writes = 0;

@@ -14,6 +14,9 @@ struct sim_disk {
     struct skip_list *states;
     struct buffer log; /* writes that no sync covers */
     uint32_t log_writes;
+    /* The file beside the data that says how far syncs went, now and before: never synced itself.
+     */
+    uint64_t noted, noted_before;
     bool open; /* a run or a tool holds it */
     bool read_only;
     bool failed; /* a write failed: it has to be opened again */
@@ -30,7 +33,10 @@ int sim_disk_load(struct sim_disk *disk, const struct store_op *op);
 /* Where keys of that kind are, as the store shows them. */
 const struct skip_list *sim_disk_of(const struct sim_disk *disk, uint8_t kind);
 
-/* Of the writes that no sync covers, the first `kept` stay, and are durable. */
+void sim_disk_note(struct sim_disk *disk, uint64_t number);
+
+/* Of the writes that no sync covers, the first `kept` stay, and are durable. Of the file that is
+ * never synced stays what it says, what it said before, or nothing. */
 void sim_disk_lose_power(struct sim_disk *disk, uint32_t kept);
 
 /* Low position of a partition as it is stored; false: none. */

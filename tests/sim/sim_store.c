@@ -141,6 +141,17 @@ static void store_figures(struct store *store, struct store_figures *out)
         out->level_files[0] = UINT32_MAX; /* compaction lags behind */
 }
 
+/* A process that has ended writes nothing any more. */
+static void store_note_synced(struct store *store, uint64_t number)
+{
+    struct sim_disk *disk = disk_of(store);
+    sim_world_note("note_synced", number, disk->failed, 0);
+    if (!disk->failed)
+        sim_disk_note(disk, number);
+}
+
+static uint64_t store_noted_synced(struct store *store) { return disk_of(store)->noted; }
+
 const struct store_ops sim_store = {
     .abi_version = STORE_ABI_VERSION,
     .flags = STORE_DURABLE,
@@ -153,4 +164,6 @@ const struct store_ops sim_store = {
     .scan = store_scan,
     .bulk_load = store_bulk_load,
     .figures = store_figures,
+    .note_synced = store_note_synced,
+    .noted_synced = store_noted_synced,
 };
