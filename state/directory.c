@@ -19,13 +19,14 @@ static void put_value(struct batch *batch, struct buffer *key, struct buffer *va
 static strid_status make(struct directory *directory, const struct directory_options *options,
                          strid_error *err)
 {
+    directory->format = DIRECTORY_FORMAT;
     directory->seed = options->new_seed;
     memcpy(directory->id, options->new_id, DIRECTORY_ID_BYTES);
     struct buffer key = {0}, value = {0};
     struct batch batch = {0};
     meta_key(&key, "directory", strid_bytes_of(NULL, 0));
     meta_value_begin(&value);
-    buffer_put_u32(&value, DIRECTORY_FORMAT);
+    buffer_put_u32(&value, directory->format);
     buffer_put_u32(&value, KEY_VSHARDS);
     buffer_put_u64(&value, directory->seed);
     buffer_put(&value, directory->id, DIRECTORY_ID_BYTES);

@@ -30,7 +30,13 @@
 #include "state/key.h"
 #include "state/store.h"
 
-enum { DIRECTORY_FORMAT = 2, DIRECTORY_ID_BYTES = 16, DIRECTORY_STORES_MAX = KEY_STORE_ENGINE - 1 };
+enum {
+    DIRECTORY_FORMAT = 3, /* of directories that are made now */
+    DIRECTORY_FORMAT_OLDEST = 2,
+    DIRECTORY_FORMAT_MARKS = 3, /* from here on vshards in which keys wait are marked */
+    DIRECTORY_ID_BYTES = 16,
+    DIRECTORY_STORES_MAX = KEY_STORE_ENGINE - 1
+};
 
 /* How state is addressed; a directory keeps the scope that it was made with. The partition comes
  * first in the keys of a scope per partition, which this version neither writes nor reads. */
@@ -67,6 +73,7 @@ struct directory {
     char *pipeline; /* whose state it is; NULL: not yet said, directory_begin_run() stores it */
     bool pipeline_stored;
     uint8_t id[DIRECTORY_ID_BYTES];
+    uint32_t format; /* that it was made with, which it keeps */
     uint64_t seed;
     uint64_t through;     /* blocks up to here are materialised */
     uint64_t last_number; /* highest block number used */

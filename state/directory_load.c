@@ -49,14 +49,17 @@ static bool load_directory(struct load *load, struct cursor value)
     directory->seed = cursor_u64(&value);
     strid_bytes id = cursor_bytes(&value, DIRECTORY_ID_BYTES);
     uint8_t scope = cursor_u8(&value);
-    bool other = format != DIRECTORY_FORMAT && format != 0; /* 0: damaged */
+    /* 0: damaged */
+    bool other = format != 0 && (format < DIRECTORY_FORMAT_OLDEST || format > DIRECTORY_FORMAT);
     if (value.failed && !other)
         return damaged(load, "m/directory");
     if (other || vshards != KEY_VSHARDS) {
-        load->status = error_set(load->err, STRID_EVERSION, "state",
-                                 "%s has format %u with %u vshards, this program reads format %d "
-                                 "with %d; use the version that made it, or another directory",
-                                 directory->url, format, vshards, DIRECTORY_FORMAT, KEY_VSHARDS);
+        load->status =
+            error_set(load->err, STRID_EVERSION, "state",
+                      "%s has format %u with %u vshards, this program reads formats %d "
+                      "to %d with %d; use the version that made it, or another directory",
+                      directory->url, format, vshards, DIRECTORY_FORMAT_OLDEST, DIRECTORY_FORMAT,
+                      KEY_VSHARDS);
         return false;
     }
     if (scope != DIRECTORY_SCOPE_GLOBAL) {
@@ -67,6 +70,7 @@ static bool load_directory(struct load *load, struct cursor value)
         return false;
     }
     memcpy(directory->id, id.data, id.len);
+    directory->format = format;
     load->directory_ok = true;
     return true;
 }

@@ -21,6 +21,7 @@
 #include "base/memory.h"
 #include "pipeline/decoder.h"
 #include "runtime/worker_retry.h"
+#include "runtime/worker_retry_mark.h"
 #include "state/batch.h"
 #include "state/block.h"
 #include "state/cache.h"
@@ -230,7 +231,20 @@ static void put_kept(struct replay *replay, const struct key_state *key,
     (void)cache_set(&replay->written, &name, value);
 }
 
-/* Record, head and mark, in one block. */
+/* That keys of the vshard wait; returns how many entries that took. */
+static uint32_t put_vshard(struct replay *replay, uint32_t hash)
+{
+    const int64_t one = 1;
+    struct key_state key = worker_store_mark_key(WORKER_RETRY_MARK_STORE, hash >> 24);
+    if (replay->directory->format < DIRECTORY_FORMAT_MARKS)
+        return 0;
+    block_put_state(
+        &replay->block, &key,
+        &(struct key_value){.kind = STRID_STATE_I64, .bytes = strid_bytes_of(&one, sizeof one)});
+    return 1;
+}
+
+/* Record, head, the vshard's mark and the letter's, in one block. */
 static bool put_block(struct replay *replay, const struct place *place,
                       const struct retry_record *record, strid_bytes base, int64_t mark)
 {
@@ -259,7 +273,8 @@ static bool put_block(struct replay *replay, const struct place *place,
     put_kept(
         replay, &key,
         &(struct key_value){.kind = STRID_STATE_I64, .bytes = strid_bytes_of(&mark, sizeof mark)});
-    block_end(&replay->block, replay->directory->run.run, 0, ++replay->sequence, 0, 3);
+    uint32_t entries = 3 + put_vshard(replay, place->hash);
+    block_end(&replay->block, replay->directory->run.run, 0, ++replay->sequence, 0, entries);
     block_number(&replay->block, ++replay->directory->last_number, replay->directory->synced);
     uint64_t at = replay->blocks.len;
     buffer_put(&replay->places, &at, sizeof at);

@@ -321,7 +321,7 @@ static void describe(strid_state_reader *reader, strid_state_stats *stats)
     memcpy(stats->level_files, figures.level_files, sizeof stats->level_files);
     memcpy(stats->level_bytes, figures.level_bytes, sizeof stats->level_bytes);
     directory_format_id(directory, stats->directory_id);
-    stats->format_version = DIRECTORY_FORMAT;
+    stats->format_version = directory->format;
     stats->vshards = KEY_VSHARDS;
     stats->cache_hits = directory->cache_hits;
     stats->cache_misses = directory->cache_misses;

@@ -44,6 +44,7 @@
     X(MUTANT_OUTBOX_IGNORED_AT_END, "finished while dead letters wait in the outbox")              \
     X(MUTANT_NOT_ALONE, "a suspect does not wait for the others to stand still")                   \
     X(MUTANT_CRASH_COUNTED, "crashes count of records that did not run alone")                     \
+    X(MUTANT_VSHARD_UNMARKED, "a vshard in which keys wait is not marked")                         \
     X(MUTANT_OVERTAKEN, "a record that waits is overtaken by those of its key")                    \
     X(MUTANT_OPEN_PASSED, "deferred write sets merged out of order")                               \
     X(MUTANT_OPEN_UNWRITTEN, "an open record that no block holds")                                 \

@@ -101,6 +101,17 @@ struct waiting_key *waiting_find(const struct waiting *waiting, uint64_t hash, u
     return NULL;
 }
 
+static void count_vshard(struct waiting *waiting, uint64_t hash, uint32_t more)
+{
+    uint32_t vshard = (uint32_t)(hash >> 56);
+    uint64_t bit = UINT64_C(1) << (vshard & 63);
+    waiting->vshard_keys[vshard] += more;
+    if (waiting->vshard_keys[vshard] == 0)
+        waiting->vshards[vshard / 64] &= ~bit;
+    else
+        waiting->vshards[vshard / 64] |= bit;
+}
+
 struct waiting_key *waiting_add(struct waiting *waiting, uint64_t hash, strid_bytes key,
                                 const struct retry_head *head)
 {
@@ -119,6 +130,7 @@ struct waiting_key *waiting_add(struct waiting *waiting, uint64_t hash, strid_by
     waiting->records += head->last_seq - head->first_seq + 1;
     waiting->bytes += head->bytes;
     waiting->key_bytes += key.len;
+    count_vshard(waiting, hash, 1);
     return added;
 }
 
@@ -170,6 +182,7 @@ static void remove_key(struct waiting *waiting, struct waiting_key *key)
 {
     slot_remove(waiting, key);
     waiting->key_bytes -= key->key_len;
+    count_vshard(waiting, key->hash, UINT32_MAX); /* one less */
     uint8_t *filter = &waiting->filter[waiting_filter_of(key->hash)];
     *filter = (uint8_t)(*filter - (*filter < UINT8_MAX));
     struct waiting_key *last = waiting->heap[--waiting->count];

@@ -6,6 +6,7 @@
 #define RUNTIME_WAITING_H
 
 #include "runtime/retry_record.h"
+#include "state/key.h"
 
 enum { WAITING_FILTER = 4096 };
 
@@ -29,7 +30,9 @@ struct waiting {
     uint64_t records; /* waiting and parked, over all keys */
     uint64_t bytes;   /* of them */
     uint64_t order;
-    uint64_t key_bytes; /* of the keys themselves */
+    uint64_t key_bytes;                 /* of the keys themselves */
+    uint32_t vshard_keys[KEY_VSHARDS];  /* keys of each; the vshard is the upper byte of the hash */
+    uint64_t vshards[KEY_VSHARDS / 64]; /* bit of a vshard: there are some */
     /* How many keys have a hash with such bits; UINT8_MAX: as many or more, until none waits. */
     uint8_t filter[WAITING_FILTER];
 };

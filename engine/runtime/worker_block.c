@@ -8,6 +8,7 @@
 #include "runtime/materialiser.h"
 #include "runtime/storage.h"
 #include "runtime/worker_applied.h"
+#include "runtime/worker_retry_mark.h"
 
 enum {
     KEPT_FACTOR = 4, /* a buffer that grew beyond so many times its bound is given back */
@@ -75,6 +76,7 @@ void worker_block_seal(struct worker *worker)
     struct run *run = worker->run;
     struct sealed_block *block = worker->block;
     worker_applied_seal(worker);
+    worker_retry_mark_seal(worker);
     block_begin(&block->bytes);
     uint32_t progress = pack_progress(worker, &block->bytes);
     uint32_t states = cache_pack(&worker->cache, &block->bytes, block->sequence);

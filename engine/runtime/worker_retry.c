@@ -6,7 +6,7 @@
 #include "runtime/reader.h"
 #include "runtime/worker_deferred.h"
 #include "runtime/worker_part.h"
-#include "runtime/worker_store.h"
+#include "runtime/worker_retry_mark.h"
 
 enum {
     STEP_BYTES_MAX = 1 << 20, /* of records that are handled again in one step */
@@ -356,8 +356,7 @@ bool worker_retry_load(struct worker *worker)
 {
     struct worker_retry *retry = &worker->retry;
     struct load load = {.worker = worker, .now_ms = clock_wall_ms(worker->run->clock)};
-    if (run_failed(worker->run) ||
-        !worker_store_each(worker, WORKER_RETRY_HEAD_STORE, load_head, &load))
+    if (run_failed(worker->run) || !worker_retry_mark_each(worker, load_head, &load))
         return false;
     if (load.damaged)
         fail_damaged(worker, "what is said about waiting records");

@@ -163,9 +163,13 @@ static strid_status each_stored(struct each *each, uint32_t vshard, uint8_t stor
     return status;
 }
 
-/* `vshards`: those that count, one bit each; NULL: all. */
-static bool each_of(struct worker *worker, uint8_t store, const uint8_t *vshards,
-                    worker_store_each_fn fn, void *user)
+static bool is_marked(const uint64_t *vshards, uint32_t vshard)
+{
+    return (vshards[vshard / 64] >> (vshard & 63) & 1) != 0;
+}
+
+bool worker_store_each_of(struct worker *worker, uint8_t store, const uint64_t *vshards,
+                          worker_store_each_fn fn, void *user)
 {
     const struct run *run = worker->run;
     struct each each = {.worker = worker, .fn = fn, .user = user};
@@ -174,7 +178,7 @@ static bool each_of(struct worker *worker, uint8_t store, const uint8_t *vshards
     each_cached(&each, store);
     for (uint32_t v = 0; v < KEY_VSHARDS && status == STRID_OK && !each.ended; v++) {
         if (run->worker_of[v] != worker->index || cache_is_complete(&worker->cache, v << 24) ||
-            (vshards != NULL && (vshards[v / 8] >> (v & 7) & 1) == 0))
+            !is_marked(vshards, v))
             continue;
         status = each_stored(&each, v, store, &err);
         if (status == STRID_OK && !each.ended)
@@ -187,7 +191,9 @@ static bool each_of(struct worker *worker, uint8_t store, const uint8_t *vshards
 
 bool worker_store_each(struct worker *worker, uint8_t store, worker_store_each_fn fn, void *user)
 {
-    return each_of(worker, store, NULL, fn, user);
+    uint64_t all[KEY_VSHARDS / 64];
+    memset(all, 0xff, sizeof all);
+    return worker_store_each_of(worker, store, all, fn, user);
 }
 
 static struct worker_store_key count_key(uint8_t store, uint32_t vshard)
@@ -219,16 +225,30 @@ void worker_store_count(struct worker *worker, uint8_t store, uint32_t hash, int
     worker_store_put(worker, &key, &value);
 }
 
-bool worker_store_each_counted(struct worker *worker, uint8_t store, worker_store_each_fn fn,
-                               void *user)
+struct key_state worker_store_mark_key(uint8_t store, uint32_t vshard)
+{
+    struct worker_store_key key = count_key(store, vshard);
+    return (struct key_state){.hash = key.hash, .store = key.store, .key = key.key};
+}
+
+void worker_store_mark(struct worker *worker, uint8_t store, uint32_t vshard, bool marked)
+{
+    const int64_t one = 1;
+    struct worker_store_key key = count_key(store, vshard);
+    struct key_value value = {.kind = STRID_STATE_ABSENT};
+    if (marked)
+        value =
+            (struct key_value){.kind = STRID_STATE_I64, .bytes = strid_bytes_of(&one, sizeof one)};
+    worker_store_put(worker, &key, &value);
+}
+
+bool worker_store_marked(struct worker *worker, uint8_t store, uint64_t vshards[KEY_VSHARDS / 64])
 {
     const struct run *run = worker->run;
     struct cache_key keys[KEY_VSHARDS];
-    uint8_t vshards[KEY_VSHARDS / 8] = {0};
     uint32_t count = 0;
     strid_error err = STRID_ERROR_INIT;
-    if (run->directory->empty_state)
-        return true;
+    memset(vshards, 0, KEY_VSHARDS / 8);
     for (uint32_t v = 0; v < KEY_VSHARDS; v++) {
         struct worker_store_key key = count_key(store, v);
         if (run->worker_of[v] == worker->index)
@@ -240,8 +260,17 @@ bool worker_store_each_counted(struct worker *worker, uint8_t store, worker_stor
     }
     for (uint32_t i = 0; i < count; i++) {
         struct cache_entry *entry = cache_find_sub(&worker->cache, &keys[i]);
+        uint32_t vshard = keys[i].hash >> 24;
         if (entry != NULL && cache_kind(entry) != STRID_STATE_ABSENT)
-            vshards[keys[i].hash >> 27] |= (uint8_t)(1u << (keys[i].hash >> 24 & 7));
+            vshards[vshard / 64] |= UINT64_C(1) << (vshard & 63);
     }
-    return each_of(worker, store, vshards, fn, user);
+    return true;
+}
+
+bool worker_store_each_counted(struct worker *worker, uint8_t store, worker_store_each_fn fn,
+                               void *user)
+{
+    uint64_t vshards[KEY_VSHARDS / 64];
+    return worker_store_marked(worker, store, vshards) &&
+           worker_store_each_of(worker, store, vshards, fn, user);
 }

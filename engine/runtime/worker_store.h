@@ -57,6 +57,18 @@ bool worker_store_each(struct worker *worker, uint8_t store, worker_store_each_f
  * run need not look through the others: one entry without key and subkey for each vshard. */
 void worker_store_count(struct worker *worker, uint8_t store, uint32_t hash, int64_t more);
 
+/* The same kind of entry in a store of its own, which says of a vshard no more than that. */
+struct key_state worker_store_mark_key(uint8_t store, uint32_t vshard);
+void worker_store_mark(struct worker *worker, uint8_t store, uint32_t vshard, bool marked);
+
+/* Which vshards of this worker have such an entry, one bit each, by one batch of reads. false: the
+ * store failed. */
+bool worker_store_marked(struct worker *worker, uint8_t store, uint64_t vshards[KEY_VSHARDS / 64]);
+
+/* As worker_store_each(), in these vshards alone. */
+bool worker_store_each_of(struct worker *worker, uint8_t store, const uint64_t *vshards,
+                          worker_store_each_fn fn, void *user);
+
 /* As worker_store_each(), of a store whose entries are counted; the counts come, too, without a
  * subkey. */
 bool worker_store_each_counted(struct worker *worker, uint8_t store, worker_store_each_fn fn,

@@ -1,6 +1,7 @@
 #include "sim_waiting.h"
 
 #include "runtime/worker_retry.h"
+#include "runtime/worker_retry_mark.h"
 
 #include "sim_keys.h"
 
@@ -33,6 +34,18 @@ static struct sim_record *read_record(struct sim_input *input, const struct key_
     return &partition->records[*index];
 }
 
+/* The start of a run looks for heads only where this says that there are some. */
+static void check_marked(const struct directory *directory, uint32_t hash)
+{
+    struct key_state mark = worker_store_mark_key(WORKER_RETRY_MARK_STORE, hash >> 24);
+    struct sim_key name = {.bytes = mark.key, .keyless = true, .hash = mark.hash};
+    struct key_value value;
+    (void)sim_keys_stored(directory, &name, WORKER_RETRY_MARK_STORE, strid_bytes_of(NULL, 0),
+                          &value);
+    SIM_CHECK("waiting_is_marked", value.kind == STRID_STATE_I64,
+              "keys wait in vshard %u, and nothing says so", hash >> 24);
+}
+
 /* The entry is that of a record of the key which progress covers, and of no other. */
 static void take_record(struct sim_input *input, const struct key_value *value, uint32_t k,
                         const uint32_t *applied, uint32_t *lowest)
@@ -58,6 +71,7 @@ uint32_t sim_waiting_take(const struct directory *directory, uint32_t k, uint32_
         return 0;
     SIM_CHECK("waiting_is_whole", retry_record_get_head(value.bytes, &head), "the head of key %u",
               k);
+    check_marked(directory, key->hash);
     for (uint32_t p = 0; p < input->partition_count; p++)
         lowest[p] = UINT32_MAX;
     for (uint64_t seq = head.first_seq; seq <= head.last_seq; seq++) {
@@ -88,6 +102,7 @@ static uint32_t take_head(const struct directory *directory, const struct key_st
     SIM_CHECK("waiting_is_whole",
               value->kind == STRID_STATE_BYTES && retry_record_get_head(value->bytes, &head),
               "a head cannot be read");
+    check_marked(directory, state->hash);
     struct sim_key under = {
         .bytes = name, .keyless = (state->store & KEY_STORE_KEYLESS) != 0, .hash = state->hash};
     for (uint64_t seq = head.first_seq; seq <= head.last_seq; seq++) {
@@ -187,7 +202,8 @@ void sim_waiting_check_none(void)
     const struct skip_node *node = skip_list_seek(sim_world->disk.states, strid_bytes_of_text("s"));
     for (; node != NULL; node = skip_list_next(node)) {
         uint8_t store = skip_node_key(node).data[2] & KEY_STORE_MAX;
-        SIM_CHECK("waiting_goes", store != WORKER_RETRY_STORE && store != WORKER_RETRY_HEAD_STORE,
-                  "store %x holds something when all is settled", store);
+        bool waits = store == WORKER_RETRY_STORE || store == WORKER_RETRY_HEAD_STORE ||
+                     store == WORKER_RETRY_MARK_STORE;
+        SIM_CHECK("waiting_goes", !waits, "store %x holds something when all is settled", store);
     }
 }

@@ -99,8 +99,8 @@ static void put_record(uint32_t format, uint32_t vshards, uint8_t scope, bool wh
 Test(directory, other_format_and_vshard_count_are_refused)
 {
     static const char message[] = "case:test has format %u with %u vshards, this program reads "
-                                  "format 2 with 256; use the version that made it, or another "
-                                  "directory";
+                                  "formats 2 to 3 with 256; use the version that made it, or "
+                                  "another directory";
     for (int other = 0; other < 3; other++) {
         struct directory_case at;
         char says[256];

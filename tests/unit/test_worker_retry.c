@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "runtime/worker_retry.h"
-#include "runtime/worker_store.h"
+#include "runtime/worker_retry_mark.h"
 
 #include "runtime_case.h"
 
@@ -410,6 +410,7 @@ static void put_damaged(struct script *script, uint8_t store, const char *subkey
     worker_store_put(
         worker, &key,
         &(struct key_value){.kind = STRID_STATE_BYTES, .bytes = strid_bytes_of_text("nonsense")});
+    worker_store_mark(worker, WORKER_RETRY_MARK_STORE, key.hash >> 24, true);
     turn(script, 30);
 }
 
