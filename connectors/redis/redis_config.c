@@ -59,6 +59,8 @@
         .doc = "rediss: whether the server's certificate and name are checked."                    \
     }
 
+static const char *const modes[] = {"stream", "reply", NULL};
+
 const strid_option redis_sink_config[] = {
     SERVER_OPTIONS(redis_sink_options),
     {
@@ -98,6 +100,24 @@ const strid_option redis_sink_config[] = {
         .max = INT64_MAX / 1000000,
         .offset = offsetof(struct redis_sink_options, keep_ms),
         .doc = "About how long the stream keeps an entry (MINID ~); 0: for ever.",
+    },
+    {
+        .name = "mode",
+        .type = STRID_OPTION_ENUM,
+        .fallback = "stream",
+        .choices = modes,
+        .offset = offsetof(struct redis_sink_options, mode),
+        .doc = "stream: an output is an entry. reply: an output is pushed to the list whose name "
+               "is the URL's with the output's key behind it.",
+    },
+    {
+        .name = "ttl",
+        .type = STRID_OPTION_DURATION,
+        .fallback = "60s",
+        .min = 1,
+        .max = INT64_C(1) << 40,
+        .offset = offsetof(struct redis_sink_options, ttl_ms),
+        .doc = "How long a list of replies lives after the last of them; mode reply.",
     },
     {0},
 };
@@ -188,6 +208,22 @@ const strid_option redis_source_config[] = {
         .max = 3600000,
         .offset = SOURCE(attempt_delay_ms),
         .doc = "The pause between two of these attempts.",
+    },
+    {
+        .name = "trim",
+        .type = STRID_OPTION_DURATION,
+        .fallback = "0s",
+        .max = INT64_C(1) << 40,
+        .offset = SOURCE(trim_ms),
+        .doc = "How often entries that all groups of the stream have done are taken out of it; 0: "
+               "never.",
+    },
+    {
+        .name = "trim_groups",
+        .type = STRID_OPTION_STRING,
+        .offset = SOURCE(trim_groups),
+        .doc = "Groups, with commas between them, without which nothing is taken out; the own one "
+               "always is such.",
     },
     {0},
 };

@@ -21,6 +21,8 @@ struct redis_server_config {
     bool verify;
 };
 
+enum redis_mode { REDIS_MODE_STREAM = 0, REDIS_MODE_REPLY };
+
 struct redis_sink_options {
     struct redis_server_config server;
     const char *field;
@@ -28,6 +30,8 @@ struct redis_sink_options {
     const char *id_field;
     int64_t maxlen;
     int64_t keep_ms;
+    int64_t ttl_ms;
+    int32_t mode; /* enum redis_mode */
 };
 
 enum redis_start { REDIS_START_EARLIEST = 0, REDIS_START_LATEST };
@@ -43,7 +47,9 @@ struct redis_source_options {
     int64_t claim_idle_ms;
     int64_t attempts;
     int64_t attempt_delay_ms;
-    int32_t start; /* enum redis_start */
+    int64_t trim_ms;         /* 0: never */
+    const char *trim_groups; /* names with commas between them, or NULL */
+    int32_t start;           /* enum redis_start */
 };
 
 extern const strid_option redis_sink_config[];

@@ -5,10 +5,12 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/log.h"
 
 #include "redis_browse.h"
 #include "redis_connection.h"
 #include "redis_entry.h"
+#include "redis_list.h"
 #include "redis_produce.h"
 
 #include <inttypes.h>
@@ -19,9 +21,11 @@ struct redis_sink {
     const struct redis_sink_options *options;
     struct redis_address address;
     struct redis_connection connection;
+    const struct log *log;
     struct buffer commands;
     struct buffer fields;
-    uint64_t waiting; /* how many commands */
+    uint64_t waiting;    /* how many commands */
+    uint64_t unanswered; /* replies that nobody could be given */
 };
 
 static struct redis_sink *of(strid_sink *self) { return (struct redis_sink *)self; }
@@ -47,6 +51,10 @@ static strid_status check_options(const struct redis_sink_options *options, stri
     if (options->maxlen > 0 && options->keep_ms > 0)
         return error_set(err, STRID_ECONFIG, COMPONENT,
                          "a stream is trimmed by \"maxlen\" or by \"keep\", not by both");
+    if (options->mode == REDIS_MODE_REPLY && (options->maxlen > 0 || options->keep_ms > 0))
+        return error_set(err, STRID_ECONFIG, COMPONENT,
+                         "replies go to lists, which have a \"ttl\": take \"maxlen\" and \"keep\" "
+                         "away, or mode=reply");
     if (options->field[0] == '\0')
         return error_set(err, STRID_ECONFIG, COMPONENT, "\"field\" is empty: name a field");
     return STRID_OK;
@@ -56,6 +64,7 @@ static strid_status open_scheme(struct redis_sink *sink, const char *scheme,
                                 const strid_connector_args *args, strid_error *err)
 {
     sink->options = args->options;
+    sink->log = args->log;
     STRID_TRY(check_options(sink->options, err));
     STRID_TRY(
         redis_address_parse(&sink->address, scheme, args->target, &sink->options->server, err));
@@ -82,12 +91,41 @@ static strid_status sink_open_tls(strid_sink *self, const strid_connector_args *
     return open_scheme(of(self), "rediss", args, err);
 }
 
+/* The first one says why, and where it goes on. */
+static void tell_unanswered(struct redis_sink *sink, const char *why)
+{
+    if (sink->unanswered++ == 0)
+        log_warn(sink->log, COMPONENT,
+                 "replies %s... of %s: %s; that one and others like it are let go of",
+                 sink->address.stream, sink->address.shown, why);
+}
+
+static strid_status write_answers(struct redis_sink *sink, const strid_output *outputs,
+                                  uint32_t count, strid_error *err)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (outputs[i].dead_letter != NULL) {
+            drop_waiting(sink);
+            return error_set(err, STRID_ECONFIG, COMPONENT,
+                             "dead letters go to a stream: take mode=reply away");
+        }
+        if (!redis_list_is_addressed(&outputs[i])) {
+            tell_unanswered(sink, "an output has no key, which would name its list");
+            continue;
+        }
+        redis_list_put(&sink->commands, sink->address.stream, sink->options, &outputs[i]);
+        sink->waiting++;
+    }
+    return STRID_OK;
+}
+
 static strid_status sink_write(strid_sink *self, const strid_output *outputs, uint32_t count,
                                strid_error *err)
 {
     struct redis_sink *sink = of(self);
     int64_t now_ms = clock_wall_ms(&clock_system);
-    (void)err;
+    if (sink->options->mode == REDIS_MODE_REPLY)
+        return write_answers(sink, outputs, count, err);
     for (uint32_t i = 0; i < count; i++)
         redis_entry_put(&sink->commands, &sink->fields, sink->address.stream, sink->options, now_ms,
                         &outputs[i]);
@@ -95,15 +133,27 @@ static strid_status sink_write(strid_sink *self, const strid_output *outputs, ui
     return STRID_OK;
 }
 
-/* An answer that is no entry's id is the first of possibly many: the connection is given up, rather
- * than the rest awaited. */
+/* Who asks chooses the list's name: one that is something else holds up nobody but him. */
+static strid_status take_answer(struct redis_sink *sink, const struct redisReply *reply,
+                                strid_error *err)
+{
+    if (sink->options->mode != REDIS_MODE_REPLY)
+        return redis_reply_check(reply, "XADD", err);
+    if (!redis_list_is_refused(reply))
+        return redis_reply_check(reply, "RPUSH", err);
+    tell_unanswered(sink, "a key that is no list has the name of one");
+    return STRID_OK;
+}
+
+/* An answer that is an error is the first of possibly many: the connection is given up, rather than
+ * the rest awaited. */
 static strid_status take_answers(struct redis_sink *sink, strid_error *err)
 {
     strid_status status = STRID_OK;
     for (uint64_t i = 0; i < sink->waiting && status == STRID_OK; i++) {
         struct redisReply *reply = NULL;
         STRID_TRY(redis_connection_next(&sink->connection, &reply, err));
-        status = redis_reply_check(reply, "XADD", err);
+        status = take_answer(sink, reply, err);
         redis_reply_free(reply);
     }
     if (status != STRID_OK) {

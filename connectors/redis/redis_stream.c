@@ -11,6 +11,7 @@
 #include "redis_group.h"
 #include "redis_id.h"
 #include "redis_mark.h"
+#include "redis_trim.h"
 
 #include <hiredis/hiredis.h>
 
@@ -93,6 +94,7 @@ static void begin_connection(struct redis_stream *stream)
     stream->history_from = (strid_position){0, 0};
     redis_claim_restart(stream);
     redis_mark_restart(stream);
+    redis_trim_restart(stream);
     stream->quiet.moves = stream->connection.moves;
     stream->quiet.since_ns = clock_monotonic_ns(&clock_system);
 }
@@ -288,7 +290,8 @@ static strid_status take_answer(struct redis_stream *stream, const struct redis_
 {
     static const char *const verbs[] = {"XREADGROUP", "XREADGROUP",      "XACK",
                                         "XACK",       "XAUTOCLAIM",      "XPENDING",
-                                        "XCLAIM",     "XINFO CONSUMERS", "XGROUP CREATECONSUMER"};
+                                        "XCLAIM",     "XINFO CONSUMERS", "XGROUP CREATECONSUMER",
+                                        "trimming"};
     strid_status status = redis_reply_check(reply, verbs[expected->kind], err);
     if (status != STRID_OK)
         return status;
@@ -313,6 +316,9 @@ static strid_status take_answer(struct redis_stream *stream, const struct redis_
         break;
     case REDIS_EXPECTED_LOOK:
         redis_mark_take(stream, reply);
+        break;
+    case REDIS_EXPECTED_TRIM:
+        redis_trim_take(stream, reply);
         break;
     case REDIS_EXPECTED_ACK_GONE:
     case REDIS_EXPECTED_REFRESH:
@@ -424,6 +430,7 @@ strid_status redis_stream_poll(struct redis_stream *stream, strid_intake *intake
         redis_ack_plan(stream);
         redis_claim_plan(stream, clock_monotonic_ns(&clock_system));
         redis_mark_plan(stream, clock_monotonic_ns(&clock_system));
+        redis_trim_plan(stream, clock_monotonic_ns(&clock_system));
         plan_reads(stream);
         strid_status status = take_reply(stream, &own);
         if (status == STRID_AGAIN && left == records_max && is_idle && wait_a_moment(stream))

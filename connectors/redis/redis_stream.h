@@ -34,7 +34,8 @@ enum redis_expected_kind {
     REDIS_EXPECTED_PENDING,
     REDIS_EXPECTED_REFRESH,
     REDIS_EXPECTED_LOOK, /* for the mark */
-    REDIS_EXPECTED_MARK
+    REDIS_EXPECTED_MARK,
+    REDIS_EXPECTED_TRIM
 };
 
 /* A command that was sent and has no answer yet. */
@@ -74,6 +75,12 @@ struct redis_stream {
         strid_position claim_from, refresh_from;
         bool claiming, refreshing, marking;
     } timers;
+    struct {
+        int64_t due_ns;
+        uint64_t taken; /* entries */
+        bool is_under_way;
+        bool is_told; /* that a group is missing */
+    } trim;
     struct buffer acks; /* strid_position: told by the engine, [answered, sent, ...) */
     size_t acks_answered_at, acks_sent_at;
     uint64_t answered; /* since assign */

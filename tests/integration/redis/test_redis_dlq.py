@@ -61,7 +61,7 @@ class RedisDlq(CommandCase):
         return self.strid("dlq", "replay", "clicks.yaml", *(words or ["--all"]), "--yes",
                           code=code).err
 
-    def test_fields_come_back_as_they_were(self):
+    def test_fields_come_back_as_they_were(self):  # D7, D13
         node = subprocess.Popen([STRID, "run", "clicks.yaml"], cwd=self.folder,
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
@@ -123,7 +123,7 @@ class RedisDlq(CommandCase):
         self.assertEqual(self.entries("clicks"), ['["n","1"]'])
         self.assertEqual(self.redis("XLEN", "clicks-dlq"), "1")
 
-    def test_right_that_is_missing_changes_nothing(self):
+    def test_right_that_is_missing_changes_nothing(self):  # D18
         for right in ("xdel", "xadd", "eval"):
             self.letter("value", '{"n":"1"}')
             self.redis("ACL", "SETUSER", "strid", f"-{right}")
@@ -138,7 +138,7 @@ class RedisDlq(CommandCase):
         self.pipeline(dlq=f"dlq: {{ url: 'redis:///clicks-dlq?socket={self.socket}&database=1' }}")
         self.assertIn("named in the same way", self.replay(code=1))
 
-    def test_two_at_once_and_one_that_is_killed_hand_each_back_once(self):
+    def test_two_at_once_and_one_that_is_killed_hand_each_back_once(self):  # D13, D18
         feed = "".join(f"XADD clicks-dlq * id i{n} source r topic clicks position 5-{n} reason x "
                        f"value {{\\\"n\\\":\\\"{n}\\\"}}\n" for n in range(2000))
         self.redis(feed=feed.replace('value {', 'value "{').replace("}\n", '}"\n'))

@@ -3,6 +3,7 @@
 page names and no others, killed and started again."""
 import os
 import re
+import shlex
 import signal
 import subprocess
 import tempfile
@@ -102,7 +103,7 @@ class RedisPipeline(CommandCase):
         self.assertNotIn("canary", text)
         return text
 
-    def test_each_entry_counts_once_over_kills(self):
+    def test_each_entry_counts_once_over_kills(self):  # D15
         total = 0
         for turn in range(4):
             self.add(3000, total)
@@ -117,7 +118,7 @@ class RedisPipeline(CommandCase):
         self.assertEqual(self.counts("a"), {f"u{n}": total // 10 for n in range(10)})
         self.log("a")
 
-    def test_entries_of_a_killed_node_are_taken_over(self):
+    def test_entries_of_a_killed_node_are_taken_over(self):  # D6, D16
         self.add(2000)
         self.redis("XGROUP", "CREATE", "clicks", "g", "0")
         self.redis("XREADGROUP", "GROUP", "g", "gone", "COUNT", "500", "STREAMS", "clicks", ">")
@@ -180,6 +181,23 @@ class RedisPipeline(CommandCase):
         node.send_signal(signal.SIGINT)
         self.assertEqual(node.wait(timeout=DEADLINE_S), 0)
         self.assertEqual(self.scan("clicks"), {"ada": 1})
+
+    def test_example_of_requests_and_replies(self):
+        with open(PAGE, encoding="utf-8") as file:
+            section = file.read().split("### Requests and replies", 1)[1]
+        example = re.search(r"```yaml\n(.*?)```", section, re.S).group(1)
+        self.write("echo.yaml", example.replace("localhost/requests?",
+                                                f"/requests?socket={self.socket}&")
+                   .replace("localhost/reply:?", f"/reply:?socket={self.socket}&"))
+        commands = re.findall(r"^\$ redis-cli (.*)\n((?:[^$`].*\n)*)", section, re.M)
+        self.assertEqual(len(commands), 2)
+        node = subprocess.Popen([STRID, "run", "echo.yaml"], cwd=self.folder,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.nodes.append(node)
+        self.redis(*shlex.split(commands[0][0]))
+        self.assertEqual(self.redis(*shlex.split(commands[1][0])), commands[1][1].strip())
+        node.send_signal(signal.SIGINT)
+        self.assertEqual(node.wait(timeout=DEADLINE_S), 0)
 
 
 if __name__ == "__main__":

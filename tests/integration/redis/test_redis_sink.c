@@ -185,6 +185,106 @@ Test(redis_sink, lost_answer_is_a_failure_and_a_repeat_has_the_same_id)
     EXPECT(":2\r\n", "XLEN", "s");
 }
 
+/* Replies. */
+
+static strid_status write_reply(strid_bytes key, const char *value)
+{
+    strid_output output = {.key = key, .value = strid_bytes_of_text(value)};
+    return sink.ops->write(sink.self, &output, 1, &err);
+}
+
+static void reply_to(const char *key, const char *value)
+{
+    STRID_CHECK_OK(write_reply(strid_bytes_of_text(key), value), err);
+}
+
+static long milliseconds_left(const char *list)
+{
+    redisContext *context = redisConnectUnix(redis.socket);
+    redisReply *reply = redisCommand(context, "PTTL %s", list);
+    long left = (long)reply->integer;
+    freeReplyObject(reply);
+    redisFree(context);
+    return left;
+}
+
+static bool is_forgotten(void *user)
+{
+    struct buffer reply = {0};
+    (void)user;
+    cr_assert(redis_server_ask(&redis, &reply, (const char *const[]){"DBSIZE", NULL}));
+    buffer_put_u8(&reply, 0);
+    bool is_one = strcmp((const char *)reply.data, ":1\r\n") == 0; /* reply:17 */
+    buffer_fini(&reply);
+    return is_one;
+}
+
+static bool is_replied(void *user)
+{
+    (void)user;
+    reply_to("17", "pong");
+    return flush() == STRID_OK;
+}
+
+Test(redis_sink, reply_goes_to_the_list_of_its_key_for_a_while)
+{
+    STRID_CHECK_OK(try_open("reply:?mode=reply&ttl=30s"), err);
+    reply_to("17", "first");
+    reply_to("18", "other");
+    reply_to("17", "second");
+    EXPECT(":0\r\n", "EXISTS", "reply:17"); /* not before a flush */
+    STRID_CHECK_OK(flush(), err);
+    EXPECT("*2\r\n$5\r\nfirst\r\n$6\r\nsecond\r\n", "LRANGE", "reply:17", "0", "-1");
+    EXPECT("*1\r\n$5\r\nother\r\n", "LRANGE", "reply:18", "0", "-1");
+    cr_assert_gt(milliseconds_left("reply:17"), 0);
+    cr_assert_leq(milliseconds_left("reply:18"), 30000);
+    EXPECT("*2\r\n$8\r\nreply:18\r\n$5\r\nother\r\n", "BLPOP", "reply:18", "1");
+    EXPECT(":0\r\n", "EXISTS", "reply:18");
+    STRID_CHECK_OK(try_open("r?mode=reply&ttl=1ms"), err);
+    STRID_CHECK_OK(write_reply(strid_bytes_of("\xff\r\n", 3), "soon gone"), err);
+    STRID_CHECK_OK(flush(), err);
+    cr_assert(support_wait(is_forgotten, NULL, 20000));
+}
+
+Test(redis_sink, reply_that_cannot_be_given_holds_up_no_other)
+{
+    STRID_CHECK_OK(try_open("reply:?mode=reply"), err);
+    EXPECT("+OK\r\n", "SET", "reply:taken", "text");
+    reply_to("taken", "refused");
+    STRID_CHECK_OK(write_reply(strid_bytes_of(NULL, 0), "for nobody"), err);
+    STRID_CHECK_OK(write_reply(strid_bytes_of("", 0), "for nobody"), err);
+    reply_to("17", "pong");
+    STRID_CHECK_OK(flush(), err);
+    EXPECT("*1\r\n$4\r\npong\r\n", "LRANGE", "reply:17", "0", "-1");
+    EXPECT("$4\r\ntext\r\n", "GET", "reply:taken");
+    cr_assert_eq(milliseconds_left("reply:taken"), -1);
+    EXPECT(":2\r\n", "DBSIZE");
+}
+
+Test(redis_sink, reply_whose_answer_is_lost_comes_again)
+{
+    STRID_CHECK_OK(try_open("reply:?mode=reply"), err);
+    fault_proxy_set(proxy, &(struct fault_proxy_rules){.reset_at_bytes = 1});
+    reply_to("17", "pong");
+    cr_assert_eq(flush(), STRID_EUNREACHABLE);
+    fault_proxy_set(proxy, &(struct fault_proxy_rules){0});
+    cr_assert(support_wait(is_replied, NULL, 20000), "%s", err.message);
+    EXPECT("*2\r\n$4\r\npong\r\n$4\r\npong\r\n", "LRANGE", "reply:17", "0", "-1");
+}
+
+Test(redis_sink, replies_are_no_stream)
+{
+    cr_assert_eq(try_open("reply:?mode=reply&maxlen=5"), STRID_ECONFIG);
+    cr_assert_eq(try_open("reply:?mode=reply&keep=5s"), STRID_ECONFIG);
+    cr_assert_eq(try_open("reply:?mode=answer"), STRID_ECONFIG);
+    cr_assert_eq(try_open("reply:?mode=reply&ttl=0s"), STRID_ECONFIG);
+    STRID_CHECK_OK(try_open("reply:?mode=reply"), err);
+    strid_dead_letter letter = {.source = "s", .pipeline = "p", .node = "n"};
+    strid_output output = {.key = strid_bytes_of_text("k"), .dead_letter = &letter};
+    cr_assert_eq(sink.ops->write(sink.self, &output, 1, &err), STRID_ECONFIG);
+    cr_assert(strstr(err.message, "mode=reply") != NULL, "%s", err.message);
+}
+
 /* Dead letters. */
 
 struct listing {
