@@ -33,6 +33,10 @@ static const struct workload workloads[] = {
     {"redis_read_ack", "entries of a Redis stream, read and acknowledged", 100000, false, 0,
      redis_read_ack},
     {"redis_count", "entries of a Redis stream, counted by key", 100000, false, 0, redis_count},
+    {"redis_produce", "entries added to a Redis stream by a producer", 100000, false, 0,
+     redis_produce},
+    {"redis_latency", "from XADD to the handler, 20,000 entries a second", 100000, false, 0,
+     redis_latency},
 };
 
 #define MEMORY_DEFAULT (UINT64_C(4) << 30)

@@ -39,6 +39,14 @@ static double median_of(double *values, uint32_t count)
     return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
+void measure_values(double *values, uint32_t count, struct measure_figures *out)
+{
+    out->median = median_of(values, count);
+    out->min = values[0];
+    out->max = values[count - 1];
+    out->runs = count;
+}
+
 static void summarise(const struct bench_run *runs, uint32_t count, struct measure_figures *out)
 {
     static double rates[MEASURE_RUNS_MAX]; /* one thread measures */
@@ -49,12 +57,9 @@ static void summarise(const struct bench_run *runs, uint32_t count, struct measu
         cpus[i] = runs[i].records == 0 ? 0 : runs[i].cpu_s / ((double)runs[i].records / 1e6);
         syncs[i] = (double)runs[i].syncs / runs[i].wall_s;
     }
-    out->median = median_of(rates, count);
-    out->min = rates[0];
-    out->max = rates[count - 1];
+    measure_values(rates, count, out);
     out->cpu_s_per_million = median_of(cpus, count);
     out->syncs_per_s = median_of(syncs, count);
-    out->runs = count;
 }
 
 static int run_side(const struct measure_plan *plan, uint32_t side, double seconds,

@@ -49,6 +49,9 @@ struct measure_figures {
 int measure(const struct measure_plan *plan, const struct bench_settings *settings,
             struct measure_figures figures[MEASURE_SIDES_MAX]);
 
+/* Median, least and most of `count` values, which are sorted; the other members stay. */
+void measure_values(double *values, uint32_t count, struct measure_figures *out);
+
 /* Processor time of this process so far. */
 double measure_cpu_s(void);
 double measure_wall_s(void);

@@ -2,11 +2,13 @@
 
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,13 +27,28 @@ static redisContext *open_socket(const struct redis_host *host)
     return NULL;
 }
 
+uint16_t redis_host_find_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool found = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+                 getsockname(fd, (struct sockaddr *)&address, &len) == 0;
+    if (fd >= 0)
+        (void)close(fd);
+    return found ? ntohs(address.sin_port) : 0;
+}
+
 static void become_server(const struct redis_host *host, const char *directory)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (freopen("/dev/null", "w", stdout) == NULL)
         _exit(127);
-    (void)execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", host->socket,
-                 "--dir", directory, "--save", "", "--appendonly", "no", (char *)NULL);
+    char port[8];
+    (void)snprintf(port, sizeof port, "%u", (unsigned)host->port);
+    (void)execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1",
+                 "--unixsocket", host->socket, "--dir", directory, "--save", "", "--appendonly",
+                 "no", (char *)NULL);
     _exit(127);
 }
 
@@ -140,4 +157,29 @@ int redis_host_check(const struct redis_host *host, const char *what, uint64_t e
         freeReplyObject(groups);
     redisFree(context);
     return is_done ? 0 : measure_failed(what, "left entries unread or not acknowledged");
+}
+
+int redis_host_delete(const struct redis_host *host, const char *stream)
+{
+    redisContext *context = open_socket(host);
+    if (context == NULL)
+        return measure_failed("redis-server", "does not answer");
+    (void)redisAppendCommand(context, "DEL %s", stream);
+    int result = take_answers(context, 1);
+    redisFree(context);
+    return result;
+}
+
+int redis_host_check_length(const struct redis_host *host, const char *stream, uint64_t entries)
+{
+    redisContext *context = open_socket(host);
+    if (context == NULL)
+        return measure_failed("redis-server", "does not answer");
+    redisReply *reply = redisCommand(context, "XLEN %s", stream);
+    bool is_right =
+        reply != NULL && reply->type == REDIS_REPLY_INTEGER && (uint64_t)reply->integer == entries;
+    if (reply != NULL)
+        freeReplyObject(reply);
+    redisFree(context);
+    return is_right ? 0 : measure_failed(stream, "has not all the entries that were added");
 }

@@ -1,17 +1,36 @@
 /* Entries of a stream read as a consumer of a group and acknowledged: the engine beside hiredis
  * alone (redis_read_ack), and a durable count per key beside the engine without state
- * (redis_count). Each run reads the whole stream and leaves nothing pending, which is checked. */
+ * (redis_count). Each run reads the whole stream and leaves nothing pending, which is checked; what
+ * is written in Python reads a part of it, in the same turns. */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "engine_run.h"
+#include "python_side.h"
 #include "raw/redis_loop.h"
 #include "redis_host.h"
 #include "report.h"
 #include "scratch.h"
 #include "workload.h"
 
-enum { ENTRIES_PER_SECOND = 100000, ENTRIES_MIN = 2000, FIELD_BYTES = 80 };
+enum {
+    ENTRIES_PER_SECOND = 100000,
+    ENTRIES_MIN = 2000,
+    FIELD_BYTES = 80,
+    OWN_SIDES = 3,    /* the engine and the raw loops */
+    PYTHON_PART = 20, /* of the entries one is read by Python */
+    PYTHON_BATCH = 10 /* what it reads is a multiple of it */
+};
+
+/* Readers of bench/python, and the lines they are reported in. */
+static const struct {
+    const char *name, *line, *baseline;
+} python_sides[] = {
+    {"redis-py", "redis_read_ack_vs_redis_py", "python_redis_py"},
+    {"pspf", "redis_read_ack_vs_pspf", "python_pspf"},
+};
+
+enum { PYTHON_SIDES = sizeof python_sides / sizeof python_sides[0] };
 
 struct entries {
     const struct workload *workload;
@@ -74,12 +93,22 @@ static int check(struct entries *entries, int result)
                        : redis_host_check(&entries->host, entries->workload->name, entries->count);
 }
 
+static int run_python(const struct entries *entries, const char *reader, struct bench_run *out)
+{
+    uint64_t count = entries->count / (PYTHON_PART * PYTHON_BATCH) * PYTHON_BATCH;
+    if (python_side_read(reader, &entries->host, count, out) != 0)
+        return -1;
+    return redis_host_check(&entries->host, reader, count);
+}
+
 static int run_side(void *user, uint32_t side, double seconds, struct bench_run *out)
 {
     struct entries *entries = user;
     (void)seconds;
     if (redis_host_rewind(&entries->host) != 0)
         return -1;
+    if (side >= OWN_SIDES)
+        return run_python(entries, python_sides[side - OWN_SIDES].name, out);
     if (side == 0)
         return check(entries, run_engine(entries, false, out));
     enum redis_loop_form form = side == 1 ? REDIS_LOOP_PIPELINED : REDIS_LOOP_WAITING;
@@ -101,6 +130,8 @@ static int start(struct entries *entries, const struct workload *workload,
     const char *directory = settings->directory;
     *entries = (struct entries){.workload = workload, .settings = settings};
     entries->count = (uint64_t)(settings->seconds * ENTRIES_PER_SECOND) + ENTRIES_MIN;
+    if (python_side_interpreter() != NULL)
+        entries->host.port = redis_host_find_port();
     if (redis_host_start(&entries->host, directory) != 0)
         return -1;
     (void)snprintf(entries->source, sizeof entries->source,
@@ -121,7 +152,9 @@ int redis_read_ack(const struct workload *workload, const struct bench_settings 
     struct measure_figures figures[MEASURE_SIDES_MAX];
     if (start(&entries, workload, settings) != 0)
         return -1;
-    const struct measure_plan plan = {.user = &entries, .run = run_side, .side_count = 3};
+    const uint32_t python_count = python_side_interpreter() == NULL ? 0 : PYTHON_SIDES;
+    const struct measure_plan plan = {
+        .user = &entries, .run = run_side, .side_count = OWN_SIDES + python_count};
     int result = measure(&plan, settings, figures);
     redis_host_stop(&entries.host);
     if (result != 0)
@@ -136,6 +169,12 @@ int redis_read_ack(const struct workload *workload, const struct bench_settings 
     line.baseline_name = "raw_hiredis_waiting";
     line.baseline = figures[2];
     report_line(settings, &line);
+    for (uint32_t i = 0; i < python_count; i++) {
+        line.name = python_sides[i].line;
+        line.baseline_name = python_sides[i].baseline;
+        line.baseline = figures[OWN_SIDES + i];
+        report_line(settings, &line);
+    }
     return 0;
 }
 

@@ -21,7 +21,9 @@ LINE = {"name": str, "unit": str, "value": (int, float), "baseline": (int, float
 
 
 def bench(*args, code=0):
-    done = subprocess.run([BENCH, *args], capture_output=True, text=True, timeout=240, check=False)
+    environment = {k: v for k, v in os.environ.items() if k != "STRID_BENCH_PYTHON"}
+    done = subprocess.run([BENCH, *args], capture_output=True, text=True, timeout=240, check=False,
+                          env=environment)
     if done.returncode != code:
         raise AssertionError(f"{args}: exit {done.returncode}: {done.stderr}")
     return done
@@ -42,6 +44,9 @@ class SmokeTest(unittest.TestCase):
         self.assertGreater(item["baseline"], 0)
         if item["unit"] == "cpu ns/record":  # small inputs are repeated
             self.assertLessEqual(item["min"], item["max"])
+        elif item["unit"] == "us":
+            self.assertEqual(item["baseline_name"], "raw_hiredis_block")
+            self.assertEqual(item["runs"], 1)
         else:
             self.assertEqual(item["unit"], "records/s")
             self.assertTrue(item["baseline_name"].startswith(
@@ -56,21 +61,43 @@ class SmokeTest(unittest.TestCase):
         for name in ("engine_noop", "engine_count_100k", "engine_count_1m", "engine_count_10m",
                      "engine_count_10m_zipf", "engine_bytes_1k", "engine_cost",
                      "engine_count_retry1pc", "engine_count_spill", "file_count",
-                     "kafka_count", "kafka_noop", "redis_count", "redis_read_ack"):
+                     "kafka_count", "kafka_noop", "redis_count", "redis_latency", "redis_produce",
+                     "redis_read_ack"):
             self.assertIn(name, names())
 
     def test_every_workload_measures_itself_beside_its_raw_loop(self):
         for name in names():
+            if name == "redis_latency":
+                continue  # has a test of its own
             if name.startswith("kafka_") and "STRID_BENCH_KAFKA" not in os.environ:
                 continue
             with self.subTest(name):
                 first, *lines = map(json.loads, bench("--json", *SHORT, name).stdout.splitlines())
                 self.check_members(first, FIRST)
-                self.assertIn(name, [item["name"].split("_of_")[0] for item in lines])
+                self.assertGreater(len(lines), 0)
                 for item in lines:
                     self.assertEqual(item["engine_memory_bytes"], 512 << 20)
                     self.check_line(item)
                     self.assertTrue(item["name"].startswith(name))
+
+    def test_latency_has_three_quantiles_in_order(self):
+        lines = list(map(json.loads, bench("--json", *SHORT, "redis_latency").stdout.splitlines()))
+        self.assertEqual([item["name"] for item in lines[1:]],
+                         [f"redis_latency_{part}" for part in ("p50", "p99", "p99_9")])
+        self.check_members(lines[0], FIRST)
+        for item in lines[1:]:
+            self.check_line(item)
+        for kind in ("value", "baseline"):
+            values = [item[kind] for item in lines[1:]]
+            self.assertEqual(values, sorted(values))
+
+    def test_python_that_does_not_run_is_told(self):
+        done = subprocess.run([BENCH, *SHORT, "redis_read_ack"], text=True, capture_output=True,
+                              env={**os.environ, "STRID_BENCH_PYTHON": "/nowhere/python"},
+                              timeout=240, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("redis-py: failed; run bench/python/install.sh", done.stderr)
+        self.assertNotIn("ratio", done.stdout)
 
     def test_kafka_is_left_out_without_a_broker(self):
         environment = {k: v for k, v in os.environ.items() if k != "STRID_BENCH_KAFKA"}

@@ -26,5 +26,7 @@ int kafka_noop(const struct workload *workload, const struct bench_settings *set
 int kafka_count(const struct workload *workload, const struct bench_settings *settings);
 int redis_read_ack(const struct workload *workload, const struct bench_settings *settings);
 int redis_count(const struct workload *workload, const struct bench_settings *settings);
+int redis_produce(const struct workload *workload, const struct bench_settings *settings);
+int redis_latency(const struct workload *workload, const struct bench_settings *settings);
 
 #endif
