@@ -39,22 +39,28 @@ void report_begin(const struct bench_settings *settings)
     (void)fflush(stdout);
 }
 
+/* Small figures, as nanoseconds a record are, with more digits: a ratio of rounded ones is another.
+ */
+static int digits_of(double value) { return value < 10000 ? 2 : 0; }
+
 void report_line(const struct bench_settings *settings, const struct report_line *line)
 {
     const struct measure_figures *engine = &line->engine;
     double baseline = line->baseline.median;
     double ratio = baseline > 0 ? engine->median / baseline : 0;
+    const int digits = digits_of(engine->median);
     if (settings->json) {
         printf(
-            "{\"name\":\"%s\",\"unit\":\"%s\",\"value\":%.0f,\"baseline\":%.0f,"
+            "{\"name\":\"%s\",\"unit\":\"%s\",\"value\":%.*f,\"baseline\":%.*f,"
             "\"baseline_name\":\"%s\",\"ratio\":%.4f,\"cpu_s_per_million\":%.6f,\"runs\":%" PRIu32
-            ",\"min\":%.0f,\"max\":%.0f,\"syncs_per_s\":%.2f,\"baseline_min\":%.0f,"
-            "\"baseline_max\":%.0f,\"baseline_cpu_s_per_million\":%.6f,"
+            ",\"min\":%.*f,\"max\":%.*f,\"syncs_per_s\":%.2f,\"baseline_min\":%.*f,"
+            "\"baseline_max\":%.*f,\"baseline_cpu_s_per_million\":%.6f,"
             "\"baseline_syncs_per_s\":%.2f,\"engine_memory_bytes\":%" PRIu64 "}\n",
-            line->name, line->unit, engine->median, baseline, line->baseline_name, ratio,
-            engine->cpu_s_per_million, engine->runs, engine->min, engine->max, engine->syncs_per_s,
-            line->baseline.min, line->baseline.max, line->baseline.cpu_s_per_million,
-            line->baseline.syncs_per_s, settings->memory);
+            line->name, line->unit, digits, engine->median, digits, baseline, line->baseline_name,
+            ratio, engine->cpu_s_per_million, engine->runs, digits, engine->min, digits,
+            engine->max, engine->syncs_per_s, digits, line->baseline.min, digits,
+            line->baseline.max, line->baseline.cpu_s_per_million, line->baseline.syncs_per_s,
+            settings->memory);
     } else {
         printf("%-28s %12.0f %s (%.0f to %.0f, %" PRIu32 " runs), %.3f cpu s/million, %.1f "
                "syncs/s\n%-28s %12.0f %s (%.0f to %.0f), ratio %.3f, %.1f syncs/s\n",
