@@ -1,5 +1,6 @@
 #include "api/dlq.h"
 
+#include "api/dlq_forget.h"
 #include "api/dlq_marks.h"
 #include "api/letter_ids.h"
 #include "base/error.h"
@@ -77,5 +78,10 @@ strid_status strid_dlq_purge(strid_pipeline *pipeline, strid_dead_letter_fn fn, 
     STRID_TRY(dlq_find(pipeline, &dlq, err));
     if (dlq.definition == NULL || dlq.definition->ops->purge == NULL)
         return dlq_refuse(pipeline, dlq.definition, "purged", err);
-    return dlq.definition->ops->purge(&dlq.args, fn, user, err);
+    struct dlq_forget forget = {.fn = fn, .user = user};
+    strid_status status = dlq.definition->ops->purge(&dlq.args, dlq_forget_take, &forget, err);
+    if (status == STRID_OK)
+        dlq_forget_marks(&forget, pipeline);
+    dlq_forget_fini(&forget);
+    return status;
 }

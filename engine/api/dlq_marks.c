@@ -1,7 +1,5 @@
 #include "api/dlq_marks.h"
 
-#include <strid/inspect.h>
-
 #include "base/memory.h"
 
 struct dlq_marks {
@@ -51,16 +49,20 @@ bool dlq_marks_split(strid_bytes id, strid_bytes *base, uint32_t *number)
     return true;
 }
 
+int64_t dlq_marks_get(strid_state_reader *reader, strid_bytes base)
+{
+    strid_state_entry entry;
+    int64_t mark = 0;
+    if (strid_state_reader_get(reader, "engine:116", base, &entry, NULL) == STRID_OK &&
+        entry.kind == STRID_STATE_I64)
+        memcpy(&mark, entry.value.data, sizeof mark);
+    return mark;
+}
+
 bool dlq_marks_has(struct dlq_marks *marks, strid_bytes id)
 {
     strid_bytes base;
     uint32_t number;
-    strid_state_entry entry;
-    int64_t mark = 0;
-    if (!dlq_marks_split(id, &base, &number) ||
-        strid_state_reader_get(marks->reader, "engine:116", base, &entry, NULL) != STRID_OK ||
-        entry.kind != STRID_STATE_I64)
-        return false;
-    memcpy(&mark, entry.value.data, sizeof mark);
-    return mark > (int64_t)number;
+    return dlq_marks_split(id, &base, &number) &&
+           dlq_marks_get(marks->reader, base) > (int64_t)number;
 }

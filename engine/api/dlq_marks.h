@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <strid/inspect.h>
+
 #include "api/pipeline.h"
 
 enum { DLQ_MARKS_STORE = 0x74 };
@@ -18,6 +20,8 @@ struct dlq_marks;
 struct dlq_marks *dlq_marks_open(const strid_pipeline *pipeline);
 void dlq_marks_close(struct dlq_marks *marks); /* NULL is fine */
 bool dlq_marks_has(struct dlq_marks *marks, strid_bytes id);
+/* How often the record was handed back whose letters have ids that begin so; 0: never. */
+int64_t dlq_marks_get(strid_state_reader *reader, strid_bytes base);
 
 /* Takes an id apart. false: it is none of ours. */
 bool dlq_marks_split(strid_bytes id, strid_bytes *base, uint32_t *number);

@@ -13,6 +13,7 @@
 #include <xxhash.h>
 
 #include "api/dlq.h"
+#include "api/dlq_directory.h"
 #include "api/dlq_hand_back.h"
 #include "api/dlq_marks.h"
 #include "api/letter_ids.h"
@@ -391,31 +392,14 @@ static bool see_head(void *user, strid_bytes encoded_key, strid_bytes encoded_va
 /* The highest sequence in use: those of this call are above it. */
 static strid_status find_sequence(struct replay *replay)
 {
-    const struct directory *directory = replay->directory;
-    for (uint32_t i = 0; i < 2 * KEY_VSHARDS; i++) {
-        uint8_t store = (uint8_t)(WORKER_RETRY_HEAD_STORE | ((i & 1) != 0 ? KEY_STORE_KEYLESS : 0));
-        uint8_t from[] = {'s', (uint8_t)(i / 2), store};
-        uint8_t to[] = {'s', (uint8_t)(i / 2), (uint8_t)(store + 1)};
-        STRID_TRY(directory->ops->scan(directory->store, strid_bytes_of(from, sizeof from),
-                                       strid_bytes_of(to, sizeof to), see_head, replay,
-                                       replay->err));
-    }
-    return STRID_OK;
+    return dlq_directory_scan(replay->directory, WORKER_RETRY_HEAD_STORE, see_head, replay,
+                              replay->err);
 }
 
 static strid_status begin(struct replay *replay)
 {
-    const struct definition *definition = replay->pipeline->definition;
-    static const uint8_t all_of_one_worker[KEY_VSHARDS];
-    struct directory_options options = {.now_ms = replay->now_ms, .log = &replay->pipeline->log};
     STRID_TRY(
-        directory_open(definition->state_url, NULL, &options, &replay->directory, replay->err));
-    const char *owner = replay->directory->pipeline;
-    if (owner == NULL || strcmp(owner, definition->name) != 0)
-        return error_set(replay->err, STRID_ESTATE, "dlq",
-                         "%s holds the state of pipeline \"%s\", not of \"%s\"",
-                         definition->state_url, owner == NULL ? "" : owner, definition->name);
-    STRID_TRY(directory_begin_run(replay->directory, 1, all_of_one_worker, replay->err));
+        dlq_directory_begin(replay->pipeline, replay->now_ms, &replay->directory, replay->err));
     CRASH_POINT("dlq_replay_begun");
     return find_sequence(replay);
 }

@@ -40,10 +40,28 @@ static void grow(struct letter_ids *ids)
     ids->slot_count = slot_count;
 }
 
-bool letter_ids_add(struct letter_ids *ids, strid_bytes id)
+static void hash_id(strid_bytes id, uint64_t hash[WORDS])
 {
     XXH128_hash_t wide = XXH3_128bits(id.data, id.len);
-    const uint64_t hash[WORDS] = {wide.low64, wide.high64 | 1}; /* never both 0 */
+    hash[0] = wide.low64;
+    hash[1] = wide.high64 | 1; /* never both 0 */
+}
+
+bool letter_ids_has(const struct letter_ids *ids, strid_bytes id)
+{
+    uint64_t hash[WORDS];
+    hash_id(id, hash);
+    return (ids->slot_count > 0 && find(ids->slots, ids->slot_count, hash)[1] != 0) ||
+           (ids->before != NULL && find(ids->before, ids->slot_count, hash)[1] != 0);
+}
+
+/* While there is no second half nothing can have been dropped with it. */
+bool letter_ids_are_all(const struct letter_ids *ids) { return ids->before == NULL; }
+
+bool letter_ids_add(struct letter_ids *ids, strid_bytes id)
+{
+    uint64_t hash[WORDS];
+    hash_id(id, hash);
     if (ids->count == HALF_MAX) {
         memory_free(ids->before);
         ids->before = ids->slots;

@@ -20,5 +20,8 @@ struct letter_ids {
 
 void letter_ids_fini(struct letter_ids *ids);
 bool letter_ids_add(struct letter_ids *ids, strid_bytes id); /* false: it was seen */
+bool letter_ids_has(const struct letter_ids *ids, strid_bytes id);
+/* Whether none was dropped yet. */
+bool letter_ids_are_all(const struct letter_ids *ids);
 
 #endif

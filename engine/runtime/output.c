@@ -50,13 +50,11 @@ static void put_position(struct buffer *out, strid_position position)
     buffer_put_decimal(out, position.low);
 }
 
-/* pipeline/topic/partition/position/n: for each output, so not by printf. */
-static void put_id(struct output_reader *reader, strid_bytes topic, uint32_t partition,
+/* For each output, so not by printf. */
+void output_put_id(struct buffer *out, const char *pipeline, strid_bytes topic, uint32_t partition,
                    strid_position position, const char *kind, uint32_t ordinal)
 {
-    struct buffer *out = &reader->id;
-    buffer_clear(out);
-    buffer_put_text(out, reader->run->definition->name);
+    buffer_put_text(out, pipeline);
     buffer_put_text(out, "/");
     buffer_put_bytes(out, topic);
     buffer_put_text(out, "/");
@@ -80,7 +78,9 @@ static void get_plain(struct output_reader *reader, strid_output *out)
     *out = (strid_output){.timestamp_ms = (int64_t)cursor_u64(cursor)};
     out->key = get_optional(cursor);
     out->value = get_optional(cursor);
-    put_id(reader, strid_bytes_of_text(origin->topic), origin->partition, position, "", ordinal);
+    buffer_clear(&reader->id);
+    output_put_id(&reader->id, reader->run->definition->name, strid_bytes_of_text(origin->topic),
+                  origin->partition, position, "", ordinal);
 }
 
 /* Also of a partition that the source does not have any more. */
@@ -109,7 +109,9 @@ static void get_dead_letter(struct output_reader *reader, strid_output *out)
                           .headers = record->headers,
                           .header_count = record->header_count,
                           .dead_letter = &reader->dead_letter};
-    put_id(reader, from.letter.topic, from.partition, record->position, "dlq", from.ordinal);
+    buffer_clear(&reader->id);
+    output_put_id(&reader->id, run->definition->name, from.letter.topic, from.partition,
+                  record->position, "dlq", from.ordinal);
 }
 
 bool output_next(struct output_reader *reader, strid_output *out)

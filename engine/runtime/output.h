@@ -28,6 +28,11 @@ void output_put(struct output_list *list, uint32_t partition, const strid_record
 /* Appends a dead letter, as outbox_record.h has it. @thread worker */
 void output_put_dead_letter(struct output_list *list, strid_bytes letter);
 
+/* Appends pipeline/topic/partition/position/n, where n is a number with `kind` before it. @thread
+ * any */
+void output_put_id(struct buffer *out, const char *pipeline, strid_bytes topic, uint32_t partition,
+                   strid_position position, const char *kind, uint32_t ordinal);
+
 /* Reads a list back, one output after the other. What an output points to lives until the next one.
  * @thread delivery */
 struct output_reader {

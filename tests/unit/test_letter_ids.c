@@ -17,6 +17,23 @@ Test(letter_ids, tells_each_repeat)
     letter_ids_fini(&ids);
 }
 
+Test(letter_ids, may_be_asked_for_as_long_as_all_are_there)
+{
+    enum { HALF = LETTER_IDS_MAX / 2 };
+    struct letter_ids ids = {0};
+    unsigned first = 0, other = HALF + 1;
+    cr_assert_not(letter_ids_has(&ids, strid_bytes_of(&first, sizeof first)), "it is empty");
+    for (unsigned i = 0; i < HALF; i++)
+        cr_assert(add(&ids, i));
+    cr_assert(letter_ids_are_all(&ids));
+    cr_assert(letter_ids_has(&ids, strid_bytes_of(&first, sizeof first)));
+    cr_assert_not(letter_ids_has(&ids, strid_bytes_of(&other, sizeof other)));
+    cr_assert(add(&ids, HALF));
+    cr_assert_not(letter_ids_are_all(&ids), "some are about to go");
+    cr_assert(letter_ids_has(&ids, strid_bytes_of(&first, sizeof first)));
+    letter_ids_fini(&ids);
+}
+
 Test(letter_ids, memory_is_bounded_and_the_latest_are_known)
 {
     enum { MANY = LETTER_IDS_MAX / 2 * 3 + 1000, KNOWN = LETTER_IDS_MAX / 2 };

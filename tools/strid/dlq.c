@@ -267,12 +267,12 @@ enum command_exit dlq_replay(const struct command_call *call)
     talk_say("%" PRIu64 " dead letter%s handed back, to be handled again", replayed->replayed,
              units_plural(replayed->replayed));
     if (replayed->unreadable > 0)
-        talk_error("%" PRIu64 " are still unreadable for this pipeline, and were left",
-                   replayed->unreadable);
+        talk_error("%" PRIu64 " dead letter%s still unreadable for this pipeline: left",
+                   replayed->unreadable, replayed->unreadable == 1 ? " is" : "s are");
     if (replayed->orphaned > 0)
-        talk_error("%" PRIu64 " were read from what the source does not have any more, and "
-                   "were left",
-                   replayed->orphaned);
+        talk_error("%" PRIu64 " dead letter%s read from what the source does not have any more: "
+                   "left",
+                   replayed->orphaned, replayed->orphaned == 1 ? " was" : "s were");
     if (replayed->left > 0)
         talk_error("%" PRIu64 " are left: run it again", replayed->left);
     return code == COMMAND_FINE && replayed->unreadable + replayed->orphaned + replayed->left > 0

@@ -143,7 +143,8 @@ STRID_API STRID_NODISCARD strid_status strid_dlq_replay(strid_pipeline *pipeline
 
 /**
  * @brief Takes dead letters out of the queue for good: those for which `fn` returns true. A crash
- * leaves each file of the queue as it was or without them.
+ * leaves each file of the queue as it was or without them. While the node does not run, the notes
+ * of which of them were handed back go, too.
  * @retval STRID_EBUSY the node is running. @retval STRID_EUNSUPPORTED its dead-letter queue cannot
  * be purged.
  */
