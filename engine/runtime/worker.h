@@ -180,6 +180,7 @@ struct worker_deferred {
     strid_position position;
     uint32_t attempt;
     strid_token token;
+    int64_t limit_ns; /* the shortest time-out of those handlers that asked; 0: none has one */
     int64_t looked_ns;
     _Atomic uint32_t open_shown; /* release, for the committer */
 };

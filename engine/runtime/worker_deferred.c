@@ -91,17 +91,31 @@ static bool is_pending(const struct worker *worker)
            strid_position_compare(deferred->position, context->record->position) == 0;
 }
 
+/* Of the handler in hand; 0: it may take as long as it wants. */
+static int64_t timeout_ns(const struct worker *worker)
+{
+    const struct definition *definition = worker->run->definition;
+    uint32_t route = atomic_load_explicit(&worker->hand.route, memory_order_relaxed);
+    int64_t own_ms = definition->routes[route].timeout_ms;
+    return (own_ms < 0 ? definition->timeout_ms : own_ms) * 1000000;
+}
+
 strid_token strid_defer(strid_context *context)
 {
     struct worker *worker = context->worker;
     struct worker_deferred *deferred = &worker->deferred;
-    if (is_pending(worker))
-        return deferred->token; /* the same call, or another handler of the same record */
+    int64_t limit_ns = timeout_ns(worker);
+    if (is_pending(worker)) { /* the same call, or another handler of the same record */
+        if (limit_ns > 0 && (deferred->limit_ns <= 0 || limit_ns < deferred->limit_ns))
+            deferred->limit_ns = limit_ns;
+        return deferred->token;
+    }
     worker_deferred_withdraw(worker);
     deferred->pending = take_place(worker);
     deferred->partition = context->partition;
     deferred->position = context->record->position;
     deferred->attempt = context->attempt;
+    deferred->limit_ns = limit_ns;
     deferred->token =
         deferral_open(worker->run->deferrals, worker->index, place_of(worker, deferred->pending));
     return deferred->token;
@@ -188,14 +202,6 @@ static void publish(struct worker *worker)
                           memory_order_release);
 }
 
-static int64_t timeout_ns(const struct worker *worker)
-{
-    const struct definition *definition = worker->run->definition;
-    uint32_t route = atomic_load_explicit(&worker->hand.route, memory_order_relaxed);
-    int64_t own_ms = definition->routes[route].timeout_ms;
-    return (own_ms < 0 ? definition->timeout_ms : own_ms) * 1000000;
-}
-
 void worker_deferred_hold(struct worker *worker, const struct chunk_slot *slot, strid_outcome worst)
 {
     struct worker_deferred *deferred = &worker->deferred;
@@ -203,7 +209,7 @@ void worker_deferred_hold(struct worker *worker, const struct chunk_slot *slot, 
     deferred->pending = NULL;
     keep_writes(worker, deferral);
     context_drop(&worker->context);
-    int64_t limit_ns = timeout_ns(worker);
+    int64_t limit_ns = deferred->limit_ns;
     deferral->worst = worst;
     deferral->until_ns =
         limit_ns <= 0 ? INT64_MAX : clock_monotonic_ns(worker->run->clock) + limit_ns;

@@ -290,6 +290,32 @@ static strid_outcome second(strid_context *ctx, const strid_record *record, void
     return (strid_outcome)deferral->at.definition->watchdog_ms; /* what the test put there */
 }
 
+Test(deferral, it_is_the_time_out_of_the_handler_that_deferred)
+{
+    for (int own = 0; own < 2; own++) {
+        struct deferral_case deferral;
+        strid_error err = STRID_ERROR_INIT;
+        init(&deferral);
+        cr_assert_eq(definition_add_route(deferral.at.definition, "*", "second", second, &deferral,
+                                          NULL, &err),
+                     STRID_OK);
+        deferral.at.definition->watchdog_ms = STRID_DONE;
+        deferral.at.definition->routes[0].timeout_ms = own == 1 ? 100 : 0;
+        deferral.at.definition->routes[1].timeout_ms = own == 1 ? 0 : 100;
+        runtime_case_push(&deferral.at, "a", "1");
+        runtime_case_push_end(&deferral.at);
+        runtime_case_start(&deferral.at);
+        turns(&deferral, 90);
+        cr_assert_eq(stats_of(&deferral).timed_out, 0);
+        turns(&deferral, 100);
+        cr_assert_eq(stats_of(&deferral).timed_out, (uint64_t)own);
+        cr_assert_eq(complete(&deferral, (uint32_t)own, STRID_DONE), STRID_OK);
+        cr_assert(runtime_case_finish(&deferral.at));
+        cr_assert_eq(deferral.calls, (uint32_t)own + 1);
+        fini(&deferral);
+    }
+}
+
 Test(deferral, the_other_handlers_have_their_say)
 {
     const struct {
