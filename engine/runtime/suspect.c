@@ -98,8 +98,15 @@ static void drop_durable(struct run *run, uint32_t worker)
     }
 }
 
-/* After a run that came to its end, entries that never ended the process are of records that did
- * not come again: the halves of two, or what the source no longer has. */
+/* After a run that came to its end: what waited has been settled if nothing waits. Of the others
+ * those that never ended the process did not come again: the halves of two, or what the source no
+ * longer has. */
+static bool is_gone(const struct crash_suspect *entry, bool waits)
+{
+    bool waited = (crash_suspect_state(entry) & CRASH_SUSPECT_WAITED) != 0;
+    return waited ? !waits : crash_suspect_crashes(entry) == 0;
+}
+
 void suspect_close(struct run *run)
 {
     struct suspects *suspects = &run->suspects;
@@ -112,8 +119,7 @@ void suspect_close(struct run *run)
         waits = waits || atomic_load_explicit(&run->workers[w].retry.open_records,
                                               memory_order_relaxed) != 0;
     for (uint32_t i = 0; finished && i < suspects->length; i++)
-        if (crash_suspect_crashes(suspects->list[i].entry) == 0 &&
-            (!waits || (crash_suspect_state(suspects->list[i].entry) & CRASH_SUSPECT_WAITED) == 0))
+        if (is_gone(suspects->list[i].entry, waits))
             suspect_drop(run, &suspects->list[i]);
     crash_slots_close(&suspects->slots);
     memory_free(suspects->list);

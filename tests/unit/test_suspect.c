@@ -256,6 +256,22 @@ Test(suspect, who_does_not_come_again_is_forgotten_unless_it_crashed)
     }
 }
 
+/* Its dead letter was durable when the process ended, and its entry was not freed yet. */
+Test(suspect, that_waited_is_over_once_nothing_waits)
+{
+    struct suspect_case suspects;
+    init(&suspects, RECORDS);
+    runtime_case_start(&suspects.at);
+    cr_assert(runtime_case_finish(&suspects.at));
+    accuse(&suspects, 200, 40, 3);
+    suspects.file.suspects[200].state |= CRASH_SUSPECT_WAITED;
+    runtime_case_start(&suspects.at);
+    cr_assert_eq(suspects.at.run->suspects.count, 1);
+    cr_assert(runtime_case_finish(&suspects.at));
+    runtime_case_fini(&suspects.at);
+    cr_assert_null(entry_of(&suspects, 40));
+}
+
 Test(suspect, what_is_behind_the_low_position_is_over)
 {
     struct suspect_case suspects;
