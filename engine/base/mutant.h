@@ -54,6 +54,7 @@
     X(MUTANT_HANDED_KEPT, "what the host took over is tried again, too")                           \
     X(MUTANT_BOUND_IGNORED, "a partition is read though too much of it waits")                     \
     X(MUTANT_PARTITION_PASSED, "others of its partition pass a record that waits")                 \
+    X(MUTANT_TIME_STANDS, "what takes effect between two chunks ages from the one before")         \
     X(MUTANT_FORGOTTEN_EARLY, "an applied position forgotten before its chunks returned")
 
 enum mutant {

@@ -219,7 +219,7 @@ int worker_do_work(void *self)
     bool handles = may && may_handle(worker);
     worker->wants_gate = false;
     struct chunk *chunk = handles ? take_chunk(worker) : NULL;
-    if (run->ttl_min_ms > 0)
+    if (run->ttl_min_ms > 0 && !(chunk == NULL && MUTANT(MUTANT_TIME_STANDS)))
         worker->now_ms = clock_wall_ms(run->clock);
     if (chunk != NULL) {
         if (!handle_chunk(worker, chunk, now))

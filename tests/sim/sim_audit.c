@@ -67,6 +67,28 @@ static void take_progress(struct sim_audit *audit, struct block_view *view)
     }
 }
 
+/* Entries with a time to live, which say when they were written (sim_handler.c), go in time: from
+ * then, or where the outcome came later from some time behind the call. */
+static void check_aged(struct block_view *view)
+{
+    struct key_state key;
+    struct key_value value;
+    int64_t ttl_ms = sim_world->knobs.ttl_ms, written_ms;
+    while (ttl_ms != 0 && block_next_state(view, &key, &value)) {
+        if ((key.store & ~KEY_STORE_KEYLESS) != SIM_INPUT_STORE_AGED ||
+            value.kind != STRID_STATE_I64)
+            continue;
+        memcpy(&written_ms, value.bytes.data, sizeof written_ms);
+        int64_t from_ms = value.expiry_ms - ttl_ms;
+        SIM_CHECK("aged_is_dated",
+                  written_ms > 0
+                      ? from_ms == written_ms
+                      : sim_world->figures.clock_sets > 0 ||
+                            (from_ms >= -written_ms && from_ms <= sim_world->wall_max_ms),
+                  "an entry of %lld is dated %lld", (long long)written_ms, (long long)from_ms);
+    }
+}
+
 static void check_block(struct sim_audit *audit, const struct store_op *op)
 {
     struct block_view view;
@@ -87,6 +109,7 @@ static void check_block(struct sim_audit *audit, const struct store_op *op)
     audit->last_number = number;
     audit->sequences[view.worker] = view.sequence;
     take_progress(audit, &view);
+    check_aged(&view);
 }
 
 static bool is_covered(const struct sim_audit *audit, uint32_t p, uint32_t index)

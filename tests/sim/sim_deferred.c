@@ -1,6 +1,7 @@
 #include "sim_deferred.h"
 
 #include "base/memory.h"
+#include "runtime/worker.h"
 
 #include "sim_world.h"
 
@@ -83,6 +84,27 @@ static bool say(const struct sim_token *token, strid_outcome outcome)
     return status == STRID_OK;
 }
 
+/* The wall clock as the worker will have it, at least, when it comes to the outcome: one that is in
+ * a step has looked before. */
+static int64_t earliest_ms(const struct sim_token *token)
+{
+    const struct sim_world *world = sim_world;
+    const struct worker *worker = &world->run->workers[token->token.worker];
+    for (uint32_t a = 0; a < world->agent_count; a++)
+        if (world->agents[a] == &worker->agent && (world->busy >> a & 1) != 0)
+            return worker->now_ms;
+    return clock_wall_ms(&world->clock);
+}
+
+/* Its outcome was taken: what its handlers did ages from when that takes effect. */
+static void begin_to_age(const struct sim_token *token)
+{
+    struct sim_record *record = token->record;
+    if (record->first_ms == 0 && token->outcome == STRID_DONE &&
+        sim_input_is_done(&sim_world->input, record))
+        record->first_ms = earliest_ms(token);
+}
+
 /* What has to be said is said, or something that must not be taken. */
 static void complete(uint32_t at)
 {
@@ -96,6 +118,8 @@ static void complete(uint32_t at)
                   "the record at %llu waits, and its outcome is not taken",
                   (unsigned long long)token->record->place);
         token->record->completed = world->runs;
+        if (taken)
+            begin_to_age(token);
         world->figures.completed++;
         break;
     case SIM_TOKEN_NEVER:

@@ -156,8 +156,10 @@ strid_outcome sim_handler_chain(strid_context *ctx, const strid_record *record, 
 
 bool sim_handler_has_half(uint64_t done) { return done % 3 != 0; }
 
-/* An entry with a time to live holds when it was written. It is there until that is over, and gone
- * from then on; what counts is the time that the chunk in hand was begun at. */
+/* An entry with a time to live holds when it was written; where the outcome comes later, with the
+ * sign turned, when its handler was called, since its age counts from when the outcome took effect.
+ * It is there until its time is over, and gone from then on; what counts is the time at which the
+ * worker's step began. What its blocks say of it: sim_audit.c. */
 static void use_aged(strid_context *ctx, const struct sim_payload *payload,
                      struct sim_record *record, bool done)
 {
@@ -169,7 +171,7 @@ static void use_aged(strid_context *ctx, const struct sim_payload *payload,
     uint32_t at = record->previous;
     while (at != 0 && !sim_input_is_done(&sim_world->input, &partition->records[at - 1]))
         at = partition->records[at - 1].previous;
-    SIM_CHECK("aged_goes", written_ms == 0 || written_ms + ttl_ms > now_ms,
+    SIM_CHECK("aged_goes", written_ms <= 0 || written_ms + ttl_ms > now_ms,
               "partition %u, record %u: an entry of %lld ms ago is still there", payload->partition,
               payload->index, (long long)(now_ms - written_ms));
     /* Where the clock was set back, another partition's record may have left less time. */
@@ -179,10 +181,9 @@ static void use_aged(strid_context *ctx, const struct sim_payload *payload,
                   partition->records[at - 1].first_ms + ttl_ms <= now_ms,
               "partition %u, record %u: an entry went before its time", payload->partition,
               payload->index);
-    if (sim_input_defers(record, strid_attempt(ctx)))
-        return; /* its age would count from when its outcome is there */
-    strid_state_put_i64(ctx, SIM_INPUT_STORE_AGED, now_ms);
-    if (done && record->first_ms == 0)
+    bool later = sim_input_defers(record, strid_attempt(ctx)) && record->defer != SIM_DEFER_TAKEN;
+    strid_state_put_i64(ctx, SIM_INPUT_STORE_AGED, later ? -now_ms : now_ms);
+    if (done && !later && record->first_ms == 0)
         record->first_ms = now_ms;
 }
 
