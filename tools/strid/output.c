@@ -145,6 +145,25 @@ void output_value(const char *name, strid_state_kind kind, strid_bytes value)
         buffer_printf(&output_buffer, "null");
 }
 
+/* JSON lets these pass, and a terminal may obey them: DEL and U+0080 to U+009F. */
+static bool is_control(const uint8_t *at, const uint8_t *end)
+{
+    return *at == 0x7f || (*at == 0xc2 && at + 1 < end && at[1] < 0xa0);
+}
+
+static void put_harmless(strid_bytes text)
+{
+    const uint8_t *end = text.data + text.len;
+    for (const uint8_t *at = text.data; at < end; at++) {
+        if (!is_control(at, end))
+            buffer_put_u8(&output_buffer, *at);
+        else if (*at == 0x7f)
+            buffer_printf(&output_buffer, "\\u007f");
+        else
+            buffer_printf(&output_buffer, "\\u%04x", *++at);
+    }
+}
+
 void output_plain(strid_bytes bytes)
 {
     if (!json_utf8_is_valid(bytes)) {
@@ -154,7 +173,7 @@ void output_plain(strid_bytes bytes)
     }
     struct buffer quoted = {0};
     json_put_string(&quoted, bytes);
-    buffer_put(&output_buffer, quoted.data + 1, quoted.len - 2);
+    put_harmless(strid_bytes_of(quoted.data + 1, quoted.len - 2));
     buffer_fini(&quoted);
 }
 

@@ -106,10 +106,12 @@ static void say_summary(const struct command_call *call, const strid_pipeline_st
     if (stats->waiting > 0) {
         buffer_clear(&text);
         output_grouped(&text, stats->waiting);
-        buffer_printf(&text, " still wait for another attempt, ");
+        buffer_printf(&text, stats->waiting == 1 ? " record still waits for another attempt, "
+                                                 : " records still wait for another attempt, ");
         output_grouped(&text, stats->parked);
-        talk_say("%.*s are parked behind them: the next run goes on with them", (int)text.len,
-                 (const char *)text.data);
+        talk_say("%.*s %s parked behind %s: the next run goes on with them", (int)text.len,
+                 (const char *)text.data, stats->parked == 1 ? "is" : "are",
+                 stats->waiting == 1 ? "it" : "them");
     }
     buffer_fini(&text);
     if (stats->dead_lettered > 0)

@@ -8,6 +8,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/units.h"
+
 #include "format.h"
 #include "output.h"
 #include "run.h"
@@ -52,8 +54,9 @@ static void put_state(const strid_state_stats *stats)
         output_plain_position(stats->partitions[i].low, output_is_pair(identity));
         output_line();
     }
-    buffer_printf(&output_buffer, "%-14s %" PRIu64 " records, %" PRIu64 " parked behind them",
-                  "waiting", stats->waiting, stats->parked);
+    buffer_printf(&output_buffer, "%-14s %" PRIu64 " record%s, %" PRIu64 " parked behind %s",
+                  "waiting", stats->waiting, units_plural(stats->waiting), stats->parked,
+                  stats->waiting == 1 ? "it" : "them");
     output_line();
     buffer_printf(&output_buffer, "%-14s %" PRIu64 " to be sent by the next run", "dead letters",
                   stats->outbox_entries);

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """`strid dlq`: filters, purge, purges that are killed, and the worked example of docs/dlq.md."""
+import base64
 import fcntl
+import json
 import os
 import re
 import signal
@@ -42,16 +44,48 @@ class Dlq(CommandCase):
         self.assertEqual(self.found("--reason", "reject"), [])
         self.assertEqual(self.found("--key", "b"), ["b"])
         self.assertEqual(self.found("--key", ""), [])
-        self.assertEqual(self.found("--type", "order", "--limit", "1"),
-                         self.found("--type", "order")[:1])
+        self.assertEqual(self.found("--type", "order"), ["b", "c"])
+        self.assertEqual(self.found("--type", "order", "--limit", "1"), ["b"])
         self.assertEqual(self.found("--type", "visit"), [])
         self.assertEqual(self.found("--position", str(ORDERS.index("oops"))), ["not_json"])
+        self.assertEqual(self.found("--position", str(ORDERS.index("oops") + 1)), [])
+        self.assertEqual(self.found("--position", self.letters("--key", "c")[0]["id"]), ["c"])
         self.assertEqual(self.found("--reason", "rejected", "--key", "c"), ["c"])
         self.assertEqual(self.found("--limit", "3"), everything[:3])
+
+    def date_letters(self):
+        """Failures an hour apart, the first of them at noon of a leap day."""
+        letters = [json.loads(line) for line in self.lines()]
+        noon_ms = 1582977600000
+        for number, letter in enumerate(letters):
+            letter["first_failure"] = noon_ms - 5
+            letter["last_failure"] = noon_ms + number * 3600000
+        self.write(self.file, "".join(json.dumps(letter) + "\n" for letter in letters))
+        return noon_ms
+
+    def test_times_are_those_of_the_last_failure(self):
+        noon_ms = self.date_letters()
+        names = ["not_json", "key_missing", "b", "c"]
+        for words, expected in ((("--since", "2020-02-29T13:00"), names[1:]),
+                                (("--since", "2020-02-29T13:00:01Z"), names[2:]),
+                                (("--until", "2020-02-29T13:00:00"), names[:1]),
+                                (("--until", "2020-02-29T13:00:01"), names[:2]),
+                                (("--since", "2020-02-29", "--until", "2020-03-01"), names),
+                                (("--since", "2020-03-01"), []), (("--since", "1h"), []),
+                                (("--until", "1h"), names),
+                                (("--since", str(noon_ms + 1), "--until", "2020-02-29T15:00Z"),
+                                 names[1:3])):
+            self.assertEqual(self.found(*words), expected, words)
+        self.assertRegex(self.strid("dlq", "show", "totals.yaml", "--key", "c").out,
+                         r"first failure +2020-02-29 11:59:59 UTC\n"
+                         r"last failure +2020-02-29 15:00:00 UTC\n")
+        self.strid("dlq", "purge", "totals.yaml", "--until", "2020-02-29T14:00", "--yes")
+        self.assertEqual(self.found(), names[2:])
 
     def test_filters_by_time(self):
         failed = [letter["last_failure_ms"] for letter in self.letters()]
         self.assertEqual(len(self.found("--since", str(min(failed)))), 4)
+        self.assertEqual(self.found("--since", str(max(failed) + 1)), [])
         self.assertEqual(self.found("--until", str(min(failed))), [])
         self.assertEqual(len(self.found("--until", str(max(failed) + 1))), 4)
         self.assertEqual(len(self.found("--since", "1h")), 4)
@@ -94,6 +128,27 @@ class Dlq(CommandCase):
         self.assertNotRegex(shown, r"key +c\n")
         done = self.strid("dlq", "show", "totals.yaml", "--key", "nobody", code=1)
         self.assertIn("is like that", done.err)
+
+    def test_bytes_that_are_no_text_are_shown_harmlessly_and_come_back_as_they_were(self):
+        odd = {b"\x1b[2J\x07 bell": "\\u001b[2J\\u0007 bell",
+               b"nul \0 inside": "nul \\u0000 inside",
+               b"\xff\xfe\x00\x80": "base64://4AgA==", b"tab\there \\ \"": "tab\\there \\\\ \\\"",
+               b"del \x7f csi \xc2\x9b2J \xc2\xa0": "del \\u007f csi \\u009b2J \xa0",
+               b"x" + b"\xc3\xa9" * 100: None}
+        begin = len(ORDERS)
+        for line, shown in odd.items():
+            self.write("orders.jsonl", line + b"\n", "a")
+            self.strid("run", "totals.yaml")
+            text = self.strid("dlq", "show", "totals.yaml", str(begin)).out
+            self.assertTrue(shown is None or re.search(f"value +{re.escape(shown)}\n", text), text)
+            for out in (text, self.strid("dlq", "list", "totals.yaml").out):
+                self.assertNotRegex(out, "[\0-\x08\x0b-\x1f\x7f-\x9f]")
+                self.assertNotIn("\ufffd", out, "cut within a character")
+            found = json.loads(self.strid("dlq", "show", "totals.yaml", str(begin), "--json").out)
+            value = found.get("value", "").encode() or base64.b64decode(found["value_base64"])
+            self.assertEqual(value, line)
+            self.assertIn(found["reason"], ("not_json", "not_utf8"))
+            begin += len(line) + 1
 
     def test_purge_takes_only_what_is_meant_and_keeps_the_other_lines_to_the_byte(self):
         self.write(self.file, b"a line of somebody else's\n", "a")

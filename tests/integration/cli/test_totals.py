@@ -122,6 +122,7 @@ class Totals(CommandCase):
         self.write("orders.jsonl", b"this is no json\n\xff\xfe broken\n", "a")
         done = self.strid("run", "totals.yaml")
         self.assertIn("2 dead-lettered", done.err)
+        self.assertIn("see the dead letters: strid dlq list totals.yaml", done.err)
         letters = self.json_lines(self.strid("dlq", "list", "totals.yaml", "--json").out)
         self.assertEqual([(x["source"], x["position"], x.get("value"), x.get("value_base64"))
                           for x in letters],
