@@ -8,7 +8,8 @@ seconds=${1:-60}
 build=${2:-build-fuzz}
 [ $# -lt 2 ] || shift
 [ $# -lt 1 ] || shift
-[ $# -gt 0 ] || set -- block command decoder file json key pattern units url
+# shellcheck disable=SC2046 # one word for each target
+[ $# -gt 0 ] || set -- $(sed -n 's/^set(fuzz_names \(.*\))$/\1/p' tests/fuzz/CMakeLists.txt)
 cmake --preset fuzz -B "$build" >/dev/null
 for name in "$@"; do
     cmake --build "$build" --target "fuzz_$name" >/dev/null

@@ -140,6 +140,62 @@ Test(outbox, is_written_with_the_progress_that_passes_the_record)
     cr_assert_gt(entries, 5);
 }
 
+struct failed {
+    strid_position position;
+    int64_t first_ms, last_ms;
+};
+
+static strid_outcome retry_then_reject(strid_context *ctx, const strid_record *record, void *user)
+{
+    struct failed *failed = user;
+    if (!strid_bytes_equal(record->key, strid_bytes_of_text("key")))
+        return STRID_REJECT;
+    int64_t *when_ms = strid_attempt(ctx) == 0 ? &failed->first_ms : &failed->last_ms;
+    *when_ms = at.now_ns / 1000000;
+    failed->position = record->position;
+    strid_set_reason(ctx, "no such account");
+    return strid_attempt(ctx) == 0 ? STRID_RETRY : STRID_REJECT;
+}
+
+/* Over two restarts: one while it waits, one while its letter is in the outbox. */
+Test(outbox, a_letter_says_where_and_when_its_record_failed)
+{
+    static const char value[] = "{\"kind\": \"order\"}";
+    struct failed failed = {0};
+    strid_error err = STRID_ERROR_INIT;
+    strid_output out;
+    cr_assert_eq(definition_set_decode(at.definition, "jsonl", NULL, "kind", &err), STRID_OK);
+    at.definition->routes[0].handler = retry_then_reject;
+    at.definition->routes[0].user = &failed;
+    at.definition->retry.step_count = 1;
+    at.definition->retry.steps_ms[0] = TURNS + TURNS / 2;
+    runtime_case_push(&at, "k", "{}");
+    cr_assert_eq(at.definition->source.ops->push(at.source, 0, strid_bytes_of_text("key"),
+                                                 strid_bytes_of_text(value), 777),
+                 STRID_OK);
+    for (int run = 0; run < 3; run++) {
+        runtime_case_start(&at);
+        turns(TURNS, run < 2);
+    }
+    do
+        cr_assert_eq(runtime_case_take(&at, 1, &out), STRID_OK);
+    while (!strid_bytes_equal(out.key, strid_bytes_of_text("key")));
+    const strid_dead_letter *letter = out.dead_letter;
+    cr_assert(strid_bytes_equal(out.value, strid_bytes_of_text(value)));
+    cr_assert(strid_bytes_equal(letter->type, strid_bytes_of_text("order")));
+    cr_assert(strid_bytes_equal(letter->reason, strid_bytes_of_text("rejected: no such account")));
+    cr_assert(
+        strid_bytes_equal(letter->topic, strid_bytes_of_text(at.run->partitions[0].origin.topic)));
+    cr_assert(letter->partition == 0 && letter->attempts == 2 && out.timestamp_ms == 777);
+    cr_assert_eq(strid_position_compare(letter->position, failed.position), 0);
+    cr_assert_eq(letter->first_failure_ms, failed.first_ms);
+    cr_assert_eq(letter->last_failure_ms, failed.last_ms);
+    cr_assert_geq(failed.last_ms - failed.first_ms, TURNS);
+    cr_assert_str_eq(letter->source, "memory:in");
+    cr_assert_str_eq(letter->pipeline, "case");
+    cr_assert_str_eq(letter->node, at.run->node);
+}
+
 Test(outbox, a_full_one_stops_reading_and_goes_on_when_there_is_room)
 {
     at.options.outbox_entries = 50;

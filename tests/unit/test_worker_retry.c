@@ -153,6 +153,28 @@ Test(worker_retry, what_waited_within_one_block_is_in_no_block)
     finish(&script);
 }
 
+/* Behind the first failure from `min` to twice that, behind the second to four times, never beyond
+ * `max`; each key at a time of its own. */
+Test(worker_retry, exponential_waits_are_those_of_the_pipeline)
+{
+    enum { KEYS = 40 };
+    struct script script = {.fails = "*", .fail_below = 2};
+    begin(&script);
+    script.at.definition->retry.step_count = 0;
+    script.at.definition->retry.min_ms = 100;
+    script.at.definition->retry.max_ms = 300;
+    runtime_case_start(&script.at);
+    for (char key[] = "A"; key[0] < 'A' + KEYS; key[0]++)
+        push(&script, key, "1");
+    turn(&script, 90);
+    cr_assert_eq(script.count, KEYS);
+    turn(&script, 65); /* about half of the span has gone by */
+    cr_assert(script.count > KEYS + 5 && script.count < 2 * KEYS - 5, "%u", script.count);
+    turn(&script, 360);
+    cr_assert_eq(stats_of(&script).done, KEYS);
+    finish(&script);
+}
+
 Test(worker_retry, attempts_and_order_survive_restarts)
 {
     struct script script = {.fails = "1", .fail_below = 3};
