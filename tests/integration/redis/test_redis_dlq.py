@@ -109,7 +109,7 @@ class RedisDlq(CommandCase):
         said = self.replay(code=1)
         self.assertIn("0 dead letters handed back", said)
         self.assertIn("2 dead letters are still unreadable", said)
-        self.assertIn("2 were read from what the source does not have", said)
+        self.assertIn("2 dead letters were read from what the source does not have", said)
         self.assertEqual(self.redis("XLEN", "clicks-dlq"), "4")
         self.assertEqual(self.redis("XLEN", "clicks"), "0")
 
