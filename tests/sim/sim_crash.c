@@ -84,6 +84,20 @@ void sim_crash_keep(void)
         memcpy(crash->then, crash->slots, sizeof *crash->then);
 }
 
+/* Whether the file still suspects a record that waited: it may while anything waits. */
+static bool waits_suspected(const struct sim_record *record, uint32_t partition)
+{
+    strid_position position = sim_input_position(&sim_world->input, record->place);
+    for (uint32_t i = 0; i < CRASH_SLOTS_SUSPECTS; i++) {
+        const struct crash_suspect *entry = &sim_world->crash.slots->suspects[i];
+        if ((crash_suspect_state(entry) & CRASH_SUSPECT_WAITED) != 0 &&
+            entry->partition == partition &&
+            strid_position_compare((strid_position){entry->high, entry->low}, position) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* No record suspected any more; those with a crash of their own stay. */
 static void forget(bool all)
 {
@@ -91,7 +105,7 @@ static void forget(bool all)
     for (uint32_t p = 0; p < input->partition_count; p++)
         for (uint32_t i = 0; i < input->partitions[p].count; i++) {
             struct sim_record *record = &input->partitions[p].records[i];
-            if (all || record->crashes == 0)
+            if (all || (record->suspect && record->crashes == 0 && !waits_suspected(record, p)))
                 record->suspect = false;
             if (all)
                 record->crashes = 0;
