@@ -29,17 +29,42 @@ static uint64_t zigzag(uint64_t difference)
 
 static uint64_t unzigzag(uint64_t value) { return (value >> 1) ^ (0 - (value & 1)); }
 
+/* An item as it stands in an entry, the position as the difference to the one before. */
+struct stored {
+    uint64_t number; /* of the partition in the directory */
+    uint8_t vshard;
+    strid_position position;
+};
+
+static void put_stored(struct buffer *out, const struct stored *item, strid_position *last)
+{
+    buffer_put_varint(out, item->number);
+    buffer_put_u8(out, item->vshard);
+    buffer_put_varint(out, zigzag(item->position.high - last->high));
+    buffer_put_varint(out, zigzag(item->position.low - last->low));
+    *last = item->position;
+}
+
+static struct stored next_stored(struct cursor *at, strid_position *last)
+{
+    struct stored item;
+    item.number = cursor_varint(at);
+    item.vshard = cursor_u8(at);
+    last->high += unzigzag(cursor_varint(at));
+    last->low += unzigzag(cursor_varint(at));
+    item.position = *last;
+    return item;
+}
+
 void applied_encode(const struct run *run, const struct applied_batch *batch, struct buffer *out)
 {
     const struct applied_item *items = applied_batch_items(batch);
     strid_position last = {0, 0};
     for (uint32_t i = 0; i < applied_batch_count(batch); i++) {
-        const struct applied_item *item = &items[i];
-        buffer_put_varint(out, run->partitions[item->partition].stored->number);
-        buffer_put_u8(out, (uint8_t)item->vshard);
-        buffer_put_varint(out, zigzag(item->position.high - last.high));
-        buffer_put_varint(out, zigzag(item->position.low - last.low));
-        last = item->position;
+        struct stored item = {.number = run->partitions[items[i].partition].stored->number,
+                              .vshard = (uint8_t)items[i].vshard,
+                              .position = items[i].position};
+        put_stored(out, &item, &last);
     }
 }
 
@@ -48,18 +73,30 @@ bool applied_decode(const struct run *run, strid_bytes value, struct applied_bat
     struct cursor at = cursor_of(value);
     strid_position last = {0, 0};
     while (at.at < at.end && !at.failed) {
-        uint64_t number = cursor_varint(&at);
-        struct applied_item item = {.vshard = cursor_u8(&at)};
-        last.high += unzigzag(cursor_varint(&at));
-        last.low += unzigzag(cursor_varint(&at));
-        item.position = last;
+        struct stored stored = next_stored(&at, &last);
+        struct applied_item item = {.position = stored.position, .vshard = stored.vshard};
         for (uint32_t p = 0; p < run->partition_count && !at.failed; p++) {
-            if (run->partitions[p].stored->number != number)
+            if (run->partitions[p].stored->number != stored.number)
                 continue;
             item.partition = p;
             buffer_put(&batch->items, &item, sizeof item);
             break;
         }
+    }
+    return !at.failed;
+}
+
+bool applied_leave_out(strid_bytes value, uint32_t partition, strid_position from,
+                       struct buffer *out, uint32_t *gone)
+{
+    struct cursor at = cursor_of(value);
+    strid_position last = {0, 0}, last_left = {0, 0};
+    while (at.at < at.end && !at.failed) {
+        struct stored item = next_stored(&at, &last);
+        bool goes = item.number == partition && strid_position_compare(item.position, from) >= 0;
+        *gone += goes && !at.failed;
+        if (!goes && !at.failed)
+            put_stored(out, &item, &last_left);
     }
     return !at.failed;
 }

@@ -61,6 +61,10 @@ void applied_encode(const struct run *run, const struct applied_batch *batch, st
 /* Adds the items of an entry; those of a partition that the run does not have are passed over.
  * false: the entry is damaged. */
 bool applied_decode(const struct run *run, strid_bytes value, struct applied_batch *batch);
+/* The value of an entry without the positions of a partition, by its number in the directory, from
+ * `from` on: what is left goes to `out`, how many went is added to `gone`. false: as above. */
+bool applied_leave_out(strid_bytes value, uint32_t partition, strid_position from,
+                       struct buffer *out, uint32_t *gone);
 
 /* Positions, by open addressing. A zeroed struct is an empty set. */
 struct applied_set {

@@ -320,3 +320,47 @@ Test(applied, batch_reads_back_and_damage_is_seen)
     applied_batch_destroy(batch);
     applied_batch_destroy(again);
 }
+
+/* Of partition 1, from 5-0 on. */
+Test(applied, positions_from_a_place_on_are_left_out)
+{
+    runtime_case_start(&at);
+    static const struct {
+        uint32_t partition;
+        strid_position position;
+        bool goes;
+    } items[] = {{1, {4, UINT64_MAX}, false}, {1, {5, 0}, true},  {0, {6, 0}, false},
+                 {1, {9, 3}, true},           {1, {0, 7}, false}, {0, {5, 1}, false}};
+    struct applied_batch *batch = applied_batch_create(2), *again = applied_batch_create(2);
+    for (uint32_t i = 0; i < 6; i++)
+        buffer_put(&batch->items,
+                   &(struct applied_item){
+                       .position = items[i].position, .partition = items[i].partition, .vshard = i},
+                   sizeof(struct applied_item));
+    struct buffer value = {0}, left = {0}, nothing = {0};
+    uint32_t gone = 1, number = at.run->partitions[1].stored->number;
+    applied_encode(at.run, batch, &value);
+    cr_assert(applied_leave_out(buffer_bytes(&value), number, id(5, 0), &left, &gone));
+    cr_assert_eq(gone, 3u, "it is added to");
+    cr_assert(applied_decode(at.run, buffer_bytes(&left), again));
+    cr_assert_eq(applied_batch_count(again), 4u);
+    for (uint32_t i = 0, k = 0; i < 6; i++) {
+        if (items[i].goes)
+            continue;
+        const struct applied_item *item = &applied_batch_items(again)[k++];
+        cr_assert_eq(strid_position_compare(item->position, items[i].position), 0);
+        cr_assert_eq(item->partition, items[i].partition);
+        cr_assert_eq(item->vshard, i);
+    }
+    gone = 0;
+    cr_assert(applied_leave_out(buffer_bytes(&value), number + 7, id(0, 0), &nothing, &gone));
+    cr_assert_eq(gone, 0u, "there is no such partition");
+    cr_assert(strid_bytes_equal(buffer_bytes(&nothing), buffer_bytes(&value)));
+    value.len--;
+    cr_assert(!applied_leave_out(buffer_bytes(&value), number, id(0, 0), &left, &gone));
+    buffer_fini(&value);
+    buffer_fini(&left);
+    buffer_fini(&nothing);
+    applied_batch_destroy(batch);
+    applied_batch_destroy(again);
+}
