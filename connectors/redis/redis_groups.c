@@ -6,6 +6,7 @@
 #include "redis_command.h"
 #include "redis_connection.h"
 #include "redis_id.h"
+#include "redis_info.h"
 
 #include <hiredis/hiredis.h>
 
@@ -47,35 +48,6 @@ static strid_status ask(struct listing *listing, const char *const *words,
                       listing->address.shown);
 }
 
-static const struct redisReply *member(const struct redisReply *reply, const char *name)
-{
-    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2)
-        if (strid_bytes_equal(redis_reply_bytes(reply->element[i]), strid_bytes_of_text(name)))
-            return reply->element[i + 1];
-    return NULL;
-}
-
-static uint64_t number_of(const struct redisReply *reply, const char *name)
-{
-    const struct redisReply *found = member(reply, name);
-    return found == NULL || found->type != REDIS_REPLY_INTEGER || found->integer < 0
-               ? STRID_UNKNOWN
-               : (uint64_t)found->integer;
-}
-
-static bool position_of(const struct redisReply *reply, const char *name, strid_position *out)
-{
-    const struct redisReply *found = member(reply, name);
-    *out = (strid_position){0, 0};
-    return found != NULL && redis_id_parse(redis_reply_bytes(found), out);
-}
-
-static const char *text_of(const struct redisReply *reply, const char *name)
-{
-    const struct redisReply *found = member(reply, name);
-    return found == NULL || found->type != REDIS_REPLY_STRING ? "" : found->str;
-}
-
 /* A server's lag is null after deletions, and in some versions wrong after them. So it is told
  * where it follows from the stream, or cannot contradict it. */
 static uint64_t lag_of(const struct stream *stream, const struct redisReply *group,
@@ -85,8 +57,8 @@ static uint64_t lag_of(const struct stream *stream, const struct redisReply *gro
         return 0; /* what was added last was delivered */
     if (strid_position_compare(current, stream->first) < 0)
         return stream->length; /* none of those that are there was */
-    uint64_t lag = number_of(group, "lag");
-    uint64_t read = number_of(group, "entries-read");
+    uint64_t lag = redis_info_number(group, "lag");
+    uint64_t read = redis_info_number(group, "entries-read");
     if (lag == STRID_UNKNOWN || read == STRID_UNKNOWN || stream->added == STRID_UNKNOWN)
         return STRID_UNKNOWN;
     bool fits =
@@ -129,9 +101,9 @@ static strid_status list_consumers(struct listing *listing, const strid_group_in
                                  .lag = STRID_UNKNOWN,
                                  .length = STRID_UNKNOWN,
                                  .dead_letters = STRID_UNKNOWN,
-                                 .pending = number_of(consumer, "pending"),
-                                 .idle_ms = number_of(consumer, "idle"),
-                                 .consumer = text_of(consumer, "name")};
+                                 .pending = redis_info_number(consumer, "pending"),
+                                 .idle_ms = redis_info_number(consumer, "idle"),
+                                 .consumer = redis_info_text(consumer, "name")};
         listing->stopped = !listing->group_fn(listing->user, &info);
     }
     redis_reply_free(reply);
@@ -141,18 +113,18 @@ static strid_status list_consumers(struct listing *listing, const strid_group_in
 static strid_status list_group(struct listing *listing, const struct stream *stream,
                                const struct redisReply *group, strid_error *err)
 {
-    strid_group_info info = {.group = text_of(group, "name"),
+    strid_group_info info = {.group = redis_info_text(group, "name"),
                              .topic = stream->name,
                              .is_pair = true,
                              .has_end = true,
                              .end = stream->last,
                              .length = stream->length,
-                             .pending = number_of(group, "pending"),
+                             .pending = redis_info_number(group, "pending"),
                              .idle_ms = STRID_UNKNOWN};
     const char *wanted = listing->options->group;
     if (wanted != NULL && strcmp(wanted, info.group) != 0)
         return STRID_OK;
-    info.has_current = position_of(group, "last-delivered-id", &info.current);
+    info.has_current = redis_info_position(group, "last-delivered-id", &info.current);
     info.lag = info.has_current ? lag_of(stream, group, info.current) : STRID_UNKNOWN;
     info.dead_letters = dead_letters_of(listing, stream, info.group);
     STRID_TRY(redis_connection_open(&listing->connection, err));
@@ -168,14 +140,14 @@ static strid_status list_stream(struct listing *listing, const char *name, strid
     strid_status status =
         ask(listing, (const char *const[]){"XINFO", "STREAM", name, NULL}, &stream.info, err);
     if (status == STRID_OK) {
-        stream.length = number_of(stream.info, "length");
-        stream.added = number_of(stream.info, "entries-added");
-        stream.groups = number_of(stream.info, "groups");
-        (void)position_of(stream.info, "last-generated-id", &stream.last);
-        const struct redisReply *first = member(stream.info, "first-entry");
+        stream.length = redis_info_number(stream.info, "length");
+        stream.added = redis_info_number(stream.info, "entries-added");
+        stream.groups = redis_info_number(stream.info, "groups");
+        (void)redis_info_position(stream.info, "last-generated-id", &stream.last);
+        const struct redisReply *first = redis_info_member(stream.info, "first-entry");
         if (first != NULL && first->type == REDIS_REPLY_ARRAY && first->elements > 0)
             (void)redis_id_parse(redis_reply_bytes(first->element[0]), &stream.first);
-        stream.is_whole = position_of(stream.info, "max-deleted-entry-id", &deleted) &&
+        stream.is_whole = redis_info_position(stream.info, "max-deleted-entry-id", &deleted) &&
                           deleted.high == 0 && deleted.low == 0;
     }
     if (status == STRID_OK && listing->topic_fn != NULL)

@@ -7,6 +7,7 @@
 #include "redis_command.h"
 #include "redis_connection.h"
 #include "redis_id.h"
+#include "redis_info.h"
 #include "redis_record.h"
 
 #include <hiredis/hiredis.h>
@@ -51,14 +52,6 @@ static strid_status ask(struct redis_reading *reading, const char *what, const c
     return STRID_OK;
 }
 
-static strid_bytes member(const struct redisReply *reply, const char *name)
-{
-    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2)
-        if (strid_bytes_equal(redis_reply_bytes(reply->element[i]), strid_bytes_of_text(name)))
-            return redis_reply_bytes(reply->element[i + 1]);
-    return strid_bytes_of(NULL, 0);
-}
-
 static strid_status missing(const struct redis_reading *reading, const char *stream,
                             strid_error *err)
 {
@@ -78,7 +71,7 @@ static strid_status start_at_end(struct redis_reading *reading, const char *stre
     if (!redis_reply_is_error(reply, "ERR")) /* no such key: what comes is behind its end */
         status = redis_reply_check(reply, "XINFO STREAM", err);
     if (status == STRID_OK)
-        (void)redis_id_parse(member(reply, "last-generated-id"), last);
+        (void)redis_info_position(reply, "last-generated-id", last);
     redis_reply_free(reply);
     return status;
 }
@@ -96,8 +89,8 @@ static strid_status start_as_stored(struct redis_reading *reading, const char *s
     strid_status status = ask(reading, "XINFO GROUPS", stream, &reply, err);
     bool found = false;
     for (size_t i = 0; status == STRID_OK && i < reply->elements; i++)
-        if (strid_bytes_equal(member(reply->element[i], "name"), strid_bytes_of_text(group)))
-            found = redis_id_parse(member(reply->element[i], "last-delivered-id"), last);
+        if (strcmp(redis_info_text(reply->element[i], "name"), group) == 0)
+            found = redis_info_position(reply->element[i], "last-delivered-id", last);
     redis_reply_free(reply);
     if (status == STRID_OK && !found)
         status = error_set(err, STRID_ENOTFOUND, COMPONENT, "stream %s of %s has no group %s",
