@@ -8,6 +8,7 @@
 
 #include "file_config.h"
 #include "file_list.h"
+#include "file_locate.h"
 #include "file_reader.h"
 
 #include <stdio.h>
@@ -94,6 +95,17 @@ static strid_status source_dlq_url(strid_source *self, char *out, size_t size)
     return used >= 0 && (size_t)used < size ? STRID_OK : STRID_ELIMIT;
 }
 
+static strid_status source_locate(strid_source *self, const strid_place *to,
+                                  strid_relocation *partitions, uint32_t count, strid_error *err)
+{
+    const struct file_list *list = &of(self)->list;
+    for (uint32_t i = 0; i < count; i++) {
+        STRID_ASSERT(partitions[i].partition < list->count);
+        STRID_TRY(file_locate(&list->entries[partitions[i].partition], to, &partitions[i], err));
+    }
+    return STRID_OK;
+}
+
 const strid_source_ops file_source_ops = {
     .abi_version = STRID_SOURCE_ABI_VERSION,
     .flags =
@@ -111,4 +123,5 @@ const strid_source_ops file_source_ops = {
     .poll = source_poll,
     .close = source_close,
     .dlq_url = source_dlq_url,
+    .locate = source_locate,
 };

@@ -12,6 +12,7 @@
 #include "kafka_inspect.h"
 #include "kafka_place.h"
 #include "kafka_record.h"
+#include "kafka_reset.h"
 #include "kafka_session.h"
 
 #include <inttypes.h>
@@ -268,6 +269,26 @@ static strid_status source_dlq_url(strid_source *self, char *out, size_t size)
 
 static bool source_changed(strid_source *self) { return kafka_control_changed(of(self)->control); }
 
+static struct kafka_reset reset_of(const struct kafka_source *source)
+{
+    return (struct kafka_reset){
+        .session = source->session, .brokers = source->target.brokers, .options = source->options};
+}
+
+static strid_status source_locate(strid_source *self, const strid_place *to,
+                                  strid_relocation *partitions, uint32_t count, strid_error *err)
+{
+    const struct kafka_reset reset = reset_of(of(self));
+    return kafka_reset_locate(&reset, to, partitions, count, err);
+}
+
+static strid_status source_move_group(strid_source *self, const strid_relocation *partitions,
+                                      uint32_t count, strid_error *err)
+{
+    const struct kafka_reset reset = reset_of(of(self));
+    return kafka_reset_move(&reset, partitions, count, err);
+}
+
 const strid_source_ops kafka_source_ops = {
     .abi_version = STRID_SOURCE_ABI_VERSION,
     .flags = STRID_SOURCE_REPLAYABLE | STRID_SOURCE_BOUNDED | STRID_SOURCE_BUFFERED,
@@ -287,4 +308,6 @@ const strid_source_ops kafka_source_ops = {
     .close = source_close,
     .dlq_url = source_dlq_url,
     .changed = source_changed,
+    .locate = source_locate,
+    .move_group = source_move_group,
 };

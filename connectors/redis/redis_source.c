@@ -8,6 +8,7 @@
 
 #include "redis_hand_back.h"
 #include "redis_inspect.h"
+#include "redis_reset.h"
 #include "redis_stream.h"
 
 #include <inttypes.h>
@@ -191,6 +192,18 @@ static strid_status source_hand_back(strid_source *self, const strid_connector_a
     return redis_hand_back(&of(self)->address, of(self)->options, dlq, fn, user, result, err);
 }
 
+static strid_status source_locate(strid_source *self, const strid_place *to,
+                                  strid_relocation *partitions, uint32_t count, strid_error *err)
+{
+    return redis_reset_locate(&of(self)->address, of(self)->options, to, partitions, count, err);
+}
+
+static strid_status source_move_group(strid_source *self, const strid_relocation *partitions,
+                                      uint32_t count, strid_error *err)
+{
+    return redis_reset_move(&of(self)->address, of(self)->options, partitions, count, err);
+}
+
 static void put_encoded(struct buffer *out, const char *text)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
@@ -263,7 +276,7 @@ static strid_status source_dlq_url(strid_source *self, char *out, size_t size)
         .assign = source_assign, .fingerprint = source_fingerprint, .poll = source_poll,           \
         .close = source_close, .dlq_url = source_dlq_url, .ack_many = source_ack_many,             \
         .acked = source_acked, .pump = source_pump, .hand_back = source_hand_back,                 \
-        .inspect = &(inspects)                                                                     \
+        .inspect = &(inspects), .locate = source_locate, .move_group = source_move_group           \
     }
 
 const strid_source_ops redis_source_ops =

@@ -200,9 +200,9 @@ def mode_random(args, rng, folder):
     print(f"{counted} counting kills, {rounds} rounds, no finding")
 
 
-# What only `strid dlq` reaches, tests/integration/cli/cli_dlq.py kills it at each of them; and what
-# counts as a crash of the record in hand, test_crash_poison kills there.
-OF_OTHERS = ("dlq_", "deferred_", "suspect_")
+# What only `strid dlq` and `strid reset` reach: cli_dlq_replay, cli_reset and redis_reset kill them
+# there; and what counts as a crash of the record in hand, test_crash_poison kills there.
+OF_OTHERS = ("dlq_", "deferred_", "reset_", "suspect_")
 
 
 def crash_points(source):

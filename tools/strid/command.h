@@ -41,6 +41,7 @@ struct command_call {
     const char *offset[2]; /* start and end, as given */
     int64_t count;         /* 0: all */
     bool exit_at_end;
+    const char *to, *to_time, *by, *topic, *partition; /* reset.h */
 };
 
 struct command {

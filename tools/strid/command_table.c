@@ -9,6 +9,7 @@
 #include "groups.h"
 #include "help.h"
 #include "produce.h"
+#include "reset.h"
 #include "run.h"
 #include "state.h"
 #include "status.h"
@@ -95,6 +96,22 @@ static const strid_option replay_flags[] = {
     SWITCH("again", again, "Also those that were handed back before."),
     SWITCH("yes", yes, "Really: without it nothing is handed back."),
     SWITCH("dry-run", dry_run, "List what would be handed back, and hand nothing back."),
+    {0}};
+
+static const strid_option reset_flags[] = {
+    FILTER(
+        "to", to,
+        "Where to go on: earliest, latest, or a position, which is the first that is read then."),
+    FILTER("to-time", to_time,
+           "Where to go on: with the first record of this time or later, given as --since of `dlq "
+           "list` is; behind the last one where all are older."),
+    FILTER("by", by,
+           "Where to go on: so many records later, or earlier (-100), but not beyond the ends. For "
+           "Kafka offsets are counted, from the node's place where there is one."),
+    FILTER("topic", topic, "Only this topic, stream or file."),
+    FILTER("partition", partition, "Only the partition of this number."),
+    SWITCH("yes", yes, "Really: without it nothing is moved."),
+    SWITCH("dry-run", dry_run, "Show where everything would go on, and move nothing."),
     {0}};
 
 static const strid_option produce_flags[] = {
@@ -199,6 +216,15 @@ const struct command command_table[] = {
     {"lag", "URL|FILE", 1, 1, no_flags, "Tell how far groups are behind.",
      "As `groups`, without the members. FILE is a pipeline file: its source, and its group.",
      "strid lag orders.yaml --json", groups_lag},
+    {"reset", "URL|FILE", 1, 1, reset_flags, "Move where a group and its node go on.",
+     "URL is one of a source with ?group=G: its group is moved. FILE is a pipeline file: the group "
+     "of its source is moved and with it the place of its node, which must not be running. One of "
+     "--to, --to-time and --by says where to. Prints where each partition stood (the group, the "
+     "node) and where it goes on; a position is always the first that is read. From there on every "
+     "record is handled, also one that was handled before: state keeps what it holds. Records that "
+     "wait for another attempt, and dead letters to be sent, stay and are handled. Other members "
+     "of the group have to be stopped. If it is interrupted, run it again.",
+     "strid reset orders.yaml --to earliest --dry-run", reset_run},
     {"state get", "URL", 1, 1, get_flags, "Print what a store holds for one key.",
      "Reads the state of a node that does not run. Exit 1 where the key is absent.",
      "strid state get rocksdb:./state --store orders --key a --json", state_get},

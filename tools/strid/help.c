@@ -34,7 +34,7 @@ static const char *const conventions =
     "anywhere behind the command; `--` ends them. Positions are byte offsets in files. The words "
     "of "
     "PSPF's pspfctl are taken, too: `dlq-inspect`, `dlq-purge`, `replay` (`dlq replay`), `inspect` "
-    "(`consume`), `status`, `groups`.";
+    "(`consume`), `status`, `groups`, `reset`.";
 
 /* "--workers N", "--log-level debug|info|warn|error". */
 static void flag_usage(char *out, size_t size, const strid_option *flag)

@@ -24,7 +24,7 @@ static bool parse_whole(const char *at, uint64_t *value)
     return end != NULL && *end == '\0';
 }
 
-static bool parse_position(const char *text, bool pair, strid_position *position)
+bool range_parse_position(const char *text, bool pair, strid_position *position)
 {
     *position = (strid_position){0};
     if (!pair)
@@ -81,7 +81,7 @@ static bool parse(struct range *range, const char *text, bool pair)
     if (parse_word(range, text))
         return true;
     range->start = RANGE_START_POSITION;
-    return parse_position(text, pair, &range->position);
+    return range_parse_position(text, pair, &range->position);
 }
 
 void range_init(struct range *range)

@@ -34,4 +34,7 @@ void range_init(struct range *range);
 STRID_NODISCARD strid_status range_parse(struct range *range, const char *text, bool pair,
                                          strid_error *err);
 
+/* false: it is none. HIGH alone means HIGH-0 where positions are pairs. */
+bool range_parse_position(const char *text, bool pair, strid_position *position);
+
 #endif

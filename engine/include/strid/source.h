@@ -161,6 +161,36 @@ typedef struct strid_inspect_ops {
                            strid_error *err);
 } strid_inspect_ops;
 
+/* Where a group, or the node that reads for it, is to go on. */
+typedef enum strid_place_kind {
+    STRID_PLACE_EARLIEST = 0, /* with the first record that is there */
+    STRID_PLACE_LATEST,       /* behind the last one */
+    STRID_PLACE_POSITION,     /* with the record at `position` */
+    STRID_PLACE_TIME,         /* with the first one of `time_ms` or later */
+    STRID_PLACE_SHIFT         /* so many records behind (or, negative, before) where it stands */
+} strid_place_kind;
+
+typedef struct strid_place {
+    strid_place_kind kind;
+    strid_position position;
+    int64_t time_ms; /* since 1970 */
+    int64_t shift;
+} strid_place;
+
+/* One partition on its way to another place. All positions are those that are read next. */
+typedef struct strid_relocation {
+    uint32_t partition;      /* within the source */
+    bool is_held;            /* in: the state of the node that reads is locked: it does not run */
+    bool has_node;           /* in: and says where it would go on */
+    strid_position node;     /* in */
+    strid_bytes fingerprint; /* in: what fingerprint() gave in its last run; may be empty */
+    const char *group;       /* out: lives as long as the source; NULL: there is none */
+    bool is_pair;            /* out: positions are HIGH-LOW */
+    bool has_current;        /* out */
+    strid_position current;  /* out: where the group stands */
+    strid_position wanted;   /* out: the place */
+} strid_relocation;
+
 /** What becomes of a dead letter that a tool looks at. */
 typedef enum strid_letter_fate {
     STRID_LETTER_STAYS = 0,
@@ -262,6 +292,18 @@ typedef struct strid_source_ops {
     strid_status (*hand_back)(strid_source *self, const strid_connector_args *dlq,
                               strid_letter_fate_fn fn, void *user,
                               struct strid_dlq_replayed *result, strid_error *err);
+
+    /** Finds the place in each of these partitions; changes nothing. STRID_EBUSY: members of the
+     * group are active, but for the node whose state is held. STRID_ENOTFOUND: no such group.
+     * STRID_EINVAL: no such position. The source is open and not assigned. Thread: control. May
+     * block: yes. NULL: not supported. */
+    strid_status (*locate)(strid_source *self, const strid_place *to, strid_relocation *partitions,
+                           uint32_t count, strid_error *err);
+
+    /** Moves the group to what locate() found; a repetition changes nothing more. Thread, blocking:
+     * as locate. On error: some partitions may have been moved. NULL: the source has no group. */
+    strid_status (*move_group)(strid_source *self, const strid_relocation *partitions,
+                               uint32_t count, strid_error *err);
 } strid_source_ops;
 
 #endif

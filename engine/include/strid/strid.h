@@ -12,6 +12,7 @@
 #include <strid/producer.h>
 #include <strid/reader.h>
 #include <strid/record.h>
+#include <strid/reset.h>
 #include <strid/sink.h>
 #include <strid/source.h>
 #include <strid/state.h>

@@ -1,6 +1,7 @@
 """`strid topics`, `strid groups` and `strid lag` on a real broker."""
 import json
 import os
+import signal
 import subprocess
 import unittest
 
@@ -54,6 +55,97 @@ class Groups(OnTheBroker):
         self.assertEqual(lines[2].split(), ["billing", "orders", "1", "6", "10", "4"])
         self.assertEqual(self.rows("lag", "orders", "?group=none"), [])
 
+    def state(self):
+        out = self.strid("state", "scan", "rocksdb:./state", "--store", "seen", "--json").stdout
+        return {row["key"]: row["value"] for row in map(json.loads, out.splitlines())}
+
+    def reset(self, *words, code=0):
+        done = self.strid("reset", *words, "--json", code=code)
+        return done, [(row["partition"], row.get("current"), row.get("node"), row["new"])
+                      for row in map(json.loads, done.stdout.splitlines())]
+
+    def test_reset_of_a_group(self):
+        self.prepare("moved")
+        url = self.url("moved", "?group=billing")
+        for words, new in ((("--to", "earliest"), 0), (("--to", "latest"), 10), (("--to", "3"), 3),
+                           (("--by", "-2"), 4), (("--by", "3"), 9), (("--by", "-100"), 0),
+                           (("--by", "100"), 10), (("--to-time", "0"), 0),
+                           (("--to-time", "2099-01-01"), 10)):
+            _, rows = self.reset(url, *words, "--dry-run")
+            self.assertEqual(rows, [(p, 6, None, new) for p in (0, 1)], words)
+        self.assertEqual(self.committed("billing", "moved"), {0: 6, 1: 6}, "nothing was moved")
+        _, rows = self.reset(url, "--to", "2", "--partition", "1", "--yes")
+        self.assertEqual(rows, [(1, 6, None, 2)])
+        self.assertEqual(self.committed("billing", "moved"), {0: 6, 1: 2})
+        done = self.strid("reset", url, "--to", "earliest", "--yes")
+        self.assertEqual([line.split() for line in done.stdout.splitlines()],
+                         [["GROUP", "TOPIC", "PARTITION", "CURRENT-OFFSET", "NODE-OFFSET",
+                           "NEW-OFFSET"], ["billing", "moved", "0", "6", "-", "0"],
+                          ["billing", "moved", "1", "2", "-", "0"]])
+        self.assertIn("moved: the group, 2 partitions", done.stderr)
+        self.assertEqual(self.committed("billing", "moved"), {0: 0, 1: 0})
+        for words, said, code in ((("--to", "11"), "holds offsets 0 to before 10", 2),
+                                  (("--to", "5-5"), "(a number)", 2),
+                                  (("--to", "latest", "--partition", "2"), "no partition 2", 1),
+                                  (("--to", "latest", "--topic", "x"), 'does not read "x"', 1)):
+            done, _ = self.reset(url, *words, "--yes", code=code)
+            self.assertIn(said, done.stderr)
+        done, _ = self.reset(self.url("moved", "?group=none"), "--to", "latest", "--yes", code=1)
+        self.assertIn("group none has committed nothing", done.stderr)
+        done, _ = self.reset(self.url("moved"), "--to", "latest", "--yes", code=1)
+        self.assertIn("names no group", done.stderr)
+        self.strid("reset", "kafka://127.0.0.1:1/t?group=g", "--to", "latest", "--yes", code=3)
+        self.assertEqual(self.committed("billing", "moved"), {0: 0, 1: 0})
+
+    def test_reset_of_a_node(self):
+        self.prepare("again")
+        self.assertEqual(self.state(), {"k": 12})
+        _, rows = self.reset("p.yaml", "--to", "earliest", "--partition", "0", "--yes")
+        self.assertEqual(rows, [(0, 6, 6, 0)])
+        self.assertEqual(self.committed("billing", "again"), {0: 0, 1: 6})
+        self.run_ok("p.yaml")
+        self.assertEqual(self.state(), {"k": 12 + 10 + 4})
+        _, rows = self.reset("p.yaml", "--by", "-3", "--yes")
+        self.assertEqual(rows, [(p, 10, 10, 7) for p in (0, 1)])
+        self.run_ok("p.yaml")
+        self.assertEqual(self.state(), {"k": 26 + 6})
+        self.assertEqual(self.committed("billing", "again"), {0: 10, 1: 10})
+        self.reset("p.yaml", "--to", "0", "--yes")
+        self.reset("p.yaml", "--to", "latest", "--yes")
+        self.run_ok("p.yaml")
+        self.assertEqual(self.state(), {"k": 32}, "what lies between is not read")
+
+    def test_reset_that_is_killed_is_completed_by_another(self):
+        self.prepare("killed")
+        for point in ("reset_begun", "reset_group_moved", "reset_written", "reset_synced"):
+            self.run_ok("p.yaml")
+            seen = self.state()["k"]
+            done = subprocess.run([os.environ["STRID_TEST_COMMAND"], "reset", "p.yaml", "--to",
+                                   "earliest", "--yes"], cwd=self.folder, check=False,
+                                  capture_output=True, timeout=DEADLINE_S,
+                                  env=dict(os.environ, STRID_CRASH_POINT=point + ":1"))
+            self.assertEqual(done.returncode, -signal.SIGKILL, point + done.stderr.decode())
+            if point == "reset_group_moved":  # the node goes on where it was, and says so again
+                self.assertEqual(self.committed("billing", "killed"), {0: 0, 1: 0})
+                self.run_ok("p.yaml")
+                self.assertEqual(self.state()["k"], seen)
+            self.reset("p.yaml", "--to", "earliest", "--yes")
+            self.run_ok("p.yaml")
+            self.assertEqual(self.state()["k"], seen + 20, point)
+
+    def test_reset_of_what_others_forgot(self):
+        """A topic that was made anew, and a group that has committed nothing."""
+        self.prepare("anew")
+        self.tool("delete", "anew")
+        self.tool("create", "anew", 2)
+        self.tool("produce", "anew", lines=["0\tother\t{}"])
+        self.write("p.yaml", PIPELINE.replace("TOPIC", "anew").replace("billing", "second"))
+        done, rows = self.reset("p.yaml", "--to", "earliest", "--yes")
+        self.assertEqual(rows, [(p, None, 6, 0) for p in (0, 1)], done.stderr)
+        self.assertEqual(self.committed("second", "anew"), {0: 0, 1: 0})
+        self.run_ok("p.yaml")
+        self.assertEqual(self.state(), {"k": 12, "other": 1})
+
     def test_members(self):
         self.tool("create", "live", 2)
         process = subprocess.Popen(
@@ -69,6 +161,8 @@ class Groups(OnTheBroker):
             self.assertEqual((row["group"], row["state"]), ("team", "Stable"))
             self.assertIn("desk", row["consumer"])
             self.assertIn("127.0.0.1", row["host"])
+        done, _ = self.reset(self.url("live", "?group=team"), "--to", "latest", "--yes", code=1)
+        self.assertIn("is in use: it is Stable with 1 member, one of them desk", done.stderr)
 
     def test_topics(self):
         self.prepare("counted")
