@@ -15,14 +15,13 @@
 #include "rocksdb_failure.h"
 #include "rocksdb_lock.h"
 #include "rocksdb_note.h"
+#include "rocksdb_place.h"
 #include "rocksdb_tuning.h"
 
 #include <rocksdb/c.h>
 
 #include <dirent.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fnmatch.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -59,80 +58,6 @@ struct store {
     bool read_only;
     bool locks_made;
 };
-
-static strid_status sync_parent(const char *path, strid_error *err)
-{
-    char parent[PATH_MAX];
-    (void)snprintf(parent, sizeof parent, "%s", path);
-    size_t len = strlen(parent);
-    while (len > 1 && parent[len - 1] == '/')
-        parent[--len] = '\0';
-    char *slash = strrchr(parent, '/');
-    const char *directory = slash == NULL ? "." : (slash == parent ? "/" : parent);
-    if (slash != NULL && slash != parent)
-        *slash = '\0';
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return error_set_errno(err, errno, COMPONENT, "cannot open %s", directory);
-    int reason = fsync(fd) == 0 ? 0 : errno;
-    (void)close(fd);
-    /* Some file systems cannot sync a directory; then there is nothing to wait for. */
-    if (reason != 0 && reason != EINVAL)
-        return error_set_errno(err, reason, COMPONENT, "cannot sync %s", directory);
-    return STRID_OK;
-}
-
-/* A directory in which somebody else keeps files is not made a database of: RocksDB removes what
- * looks like its own. A crash while one was made leaves a few of RocksDB's names. */
-static strid_status check_foreign(const char *path, strid_error *err)
-{
-    static const char *const ours[] = {"LOG*",    "LOCK",   "IDENTITY", "MANIFEST-*", "OPTIONS-*",
-                                       "*.dbtmp", "ingest", ".",        ".."};
-    DIR *directory = opendir(path);
-    if (directory == NULL)
-        return error_set_errno(err, errno, COMPONENT,
-                               "%s cannot be a state directory; name another one", path);
-    strid_status status = STRID_OK;
-    const struct dirent *entry;
-    while (status == STRID_OK && (entry = readdir(directory)) != NULL) {
-        bool known = false;
-        for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
-            known = known || fnmatch(ours[i], entry->d_name, 0) == 0;
-        if (!known)
-            status = error_set(err, STRID_ESTATE, COMPONENT,
-                               "%s holds no state of strid, but other files (%s); name a directory "
-                               "of its own for the state",
-                               path, entry->d_name);
-    }
-    (void)closedir(directory);
-    return status;
-}
-
-/* Makes the directory where it is missing and may be made; *made: this call made it. */
-static strid_status prepare_directory(const struct store_config *config, bool *made,
-                                      strid_error *err)
-{
-    char current[PATH_MAX];
-    if (snprintf(current, sizeof current, "%s/CURRENT", config->path) >= (int)sizeof current)
-        return error_set(err, STRID_EIO, COMPONENT, "the path %s is too long", config->path);
-    if (access(current, F_OK) == 0)
-        return STRID_OK;
-    if (!config->create || config->read_only) {
-        if (errno == ENOENT)
-            return error_set(err, STRID_ENOTFOUND, COMPONENT,
-                             "there is no state in %s; a run of the pipeline makes it",
-                             config->path);
-        return error_set_errno(err, errno, COMPONENT, "cannot read %s", config->path);
-    }
-    if (mkdir(config->path, 0700) != 0) {
-        if (errno == EEXIST)
-            return check_foreign(config->path, err);
-        return error_set_errno(err, errno, COMPONENT, "cannot make the state directory %s",
-                               config->path);
-    }
-    *made = true;
-    return sync_parent(config->path, err);
-}
 
 static strid_status open_database(struct store *store, const struct store_config *config,
                                   strid_error *err)
@@ -223,7 +148,7 @@ static strid_status store_open(const struct store_config *config, struct store *
         return error_set(err, STRID_EINVAL, COMPONENT,
                          "the URL names no directory; write rocksdb:DIR");
     bool made = false;
-    strid_status status = prepare_directory(config, &made, err);
+    strid_status status = rocksdb_place_prepare(config, &made, err);
     if (status != STRID_OK)
         return status;
     struct store *store = make_store(config);

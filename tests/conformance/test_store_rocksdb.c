@@ -253,6 +253,25 @@ Test(store_rocksdb, damage_is_reported_as_damage)
     cr_assert_eq(access(current, F_OK), 0, "what was there before stays");
 }
 
+/* Not "no state": a run would be told to make one. */
+Test(store_rocksdb, directory_without_its_file_current_is_damaged)
+{
+    char current[SUPPORT_PATH_MAX + 16];
+    store_case_put(&at, "k", "v");
+    close_store();
+    (void)snprintf(current, sizeof current, "%s/CURRENT", at.path);
+    cr_assert_eq(unlink(current), 0);
+    for (int mode = 0; mode < 3; mode++) { /* a run, a tool that writes, one that reads */
+        strid_error err = STRID_ERROR_INIT;
+        uint64_t before = fingerprint(at.path);
+        cr_assert_eq(try_open(at.path, mode == 0, mode == 2, &at.store, &err), STRID_ECORRUPT, "%s",
+                     err.message);
+        cr_assert_not_null(strstr(err.message, "CURRENT is missing; restore a backup"), "%s",
+                           err.message);
+        cr_assert_eq(fingerprint(at.path), before, "nothing was made");
+    }
+}
+
 enum { LARGE_VALUES = 256, LARGE_BYTES = 1 << 20 };
 
 /* Gives LARGE_VALUES values that do not compress, each under its number. */
