@@ -1,6 +1,8 @@
 #include "units.h"
 
+#include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Keeps mantissa times the largest factor within 64 bits wherever the result fits. */
@@ -94,3 +96,24 @@ bool units_parse_duration_ms(const char *text, int64_t *out)
 }
 
 bool units_parse_size(const char *text, uint64_t *out) { return parse(text, size_units, out); }
+
+void units_format_size(uint64_t bytes, char out[UNITS_TEXT_MAX])
+{
+    static const char *const names[] = {"", "KiB", "MiB", "GiB", "TiB"};
+    size_t unit = 0;
+    while (bytes != 0 && bytes % 1024 == 0 && unit + 1 < sizeof names / sizeof names[0]) {
+        bytes /= 1024;
+        unit++;
+    }
+    (void)snprintf(out, UNITS_TEXT_MAX, "%" PRIu64 "%s", bytes, names[unit]);
+}
+
+void units_format_duration(int64_t duration_ms, char out[UNITS_TEXT_MAX])
+{
+    const struct unit *unit = duration_units;
+    for (const struct unit *at = unit; at->name != NULL; at++)
+        if (duration_ms != 0 && duration_ms % (int64_t)at->factor == 0)
+            unit = at;
+    (void)snprintf(out, UNITS_TEXT_MAX, "%" PRId64 "%s", duration_ms / (int64_t)unit->factor,
+                   duration_ms == 0 ? "" : unit->name);
+}

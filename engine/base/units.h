@@ -12,6 +12,12 @@ bool units_parse_duration_ms(const char *text, int64_t *out);
  */
 bool units_parse_size(const char *text, uint64_t *out);
 
+enum { UNITS_TEXT_MAX = 24 };
+
+/* The other way round, in the largest unit that gives a whole number: "40MiB", "1d", "0". */
+void units_format_size(uint64_t bytes, char out[UNITS_TEXT_MAX]);
+void units_format_duration(int64_t duration_ms, char out[UNITS_TEXT_MAX]);
+
 /* The end of a noun behind that number. */
 static inline const char *units_plural(uint64_t count) { return count == 1 ? "" : "s"; }
 

@@ -108,18 +108,27 @@ static strid_status refuse_type(const strid_option *option, const char *value, s
                      options_expected(option->type), secret ? "***" : value);
 }
 
-/* Bounds are written the way the option is: durations in milliseconds, sizes in bytes. */
+/* As the option is written: a size, a duration or a number. */
+static void put_bound(const strid_option *option, int64_t bound, char out[UNITS_TEXT_MAX])
+{
+    if (option->type == STRID_OPTION_SIZE)
+        units_format_size((uint64_t)bound, out);
+    else if (option->type == STRID_OPTION_DURATION)
+        units_format_duration(bound, out);
+    else
+        (void)snprintf(out, UNITS_TEXT_MAX, "%" PRId64, bound);
+}
+
 static strid_status check_bounds(const strid_option *option, const char *value, int64_t number,
                                  strid_error *err)
 {
-    static const char *const units[] = {
-        [STRID_OPTION_SIZE] = " bytes", [STRID_OPTION_DURATION] = " ms"};
+    char least[UNITS_TEXT_MAX], most[UNITS_TEXT_MAX];
     if ((option->min == 0 && option->max == 0) || (number >= option->min && number <= option->max))
         return STRID_OK;
-    const char *unit = option->type == STRID_OPTION_INT ? "" : units[option->type];
-    return error_set(err, STRID_ECONFIG, "config",
-                     "\"%s\": %s is out of bounds, expected %" PRId64 " to %" PRId64 "%s",
-                     option->name, value, option->min, option->max, unit);
+    put_bound(option, option->min, least);
+    put_bound(option, option->max, most);
+    return error_set(err, STRID_ECONFIG, "config", "\"%s\": %s is out of bounds, expected %s to %s",
+                     option->name, value, least, most);
 }
 
 static bool parse_int(const char *text, int64_t *out)

@@ -71,6 +71,23 @@ static bool kind_fits(const strid_option *option, enum yaml_kind kind)
     return false;
 }
 
+/* The section that has a key of exactly this name; NULL: none, or only this one. */
+static const struct layout *find_owner(const struct layout *layout, const char *name)
+{
+    for (const struct layout *const *other = layout_sections; *other != NULL; other++) {
+        if (*other == layout)
+            continue;
+        for (const strid_option *option = (*other)->options; option != NULL && option->name != NULL;
+             option++)
+            if (strcmp(option->name, name) == 0)
+                return *other;
+        for (const struct layout_key *key = (*other)->keys; key->name != NULL; key++)
+            if (strcmp(key->name, name) == 0)
+                return *other;
+    }
+    return NULL;
+}
+
 static strid_status refuse_unknown(const struct yaml_file *file, const struct yaml_pair *pair,
                                    const struct layout *layout, struct options *const *sets,
                                    uint32_t count, strid_error *err)
@@ -81,7 +98,13 @@ static strid_status refuse_unknown(const struct yaml_file *file, const struct ya
         options_add_names(sets[i]->table, &known);
     for (const struct layout_key *key = layout->keys; key->name != NULL; key++)
         spelling_add(&known, key->name);
-    (void)spelling_hint(&known, pair->name, hint, sizeof hint);
+    const struct layout *owner = find_owner(layout, pair->name);
+    if (owner == NULL)
+        (void)spelling_hint(&known, pair->name, hint, sizeof hint);
+    else if (owner->name == NULL)
+        (void)snprintf(hint, sizeof hint, "it belongs to the file itself, in no section");
+    else
+        (void)snprintf(hint, sizeof hint, "it belongs in \"%s\"", owner->name);
     bool nested = layout->name != NULL;
     return yaml_refuse(file, pair->line, pair->column, err, "unknown key \"%s\"%s%s%s; %s",
                        pair->name, nested ? " in \"" : "", nested ? layout->name : "",

@@ -96,13 +96,13 @@ Test(definition_retry, bad_retries_are_refused)
          "4:19: a backoff from 2000 ms to 1000 ms: expected min to be at least 1ms and at most "
          "max, and max at most 1d"},
         {WHOLE "retry: { backoff: { min: 0 } }\n",
-         "4:26: \"min\": 0 is out of bounds, expected 1 to 86400000 ms"},
+         "4:26: \"min\": 0 is out of bounds, expected 1ms to 1d"},
         {WHOLE "retry: { backoff: { mni: 1s } }\n",
          "4:21: unknown key \"mni\" in \"backoff\"; did you mean \"min\"?"},
         {WHOLE "retry: { max_parked: 0 }\n",
          "4:22: \"max_parked\": 0 is out of bounds, expected 1 to 1099511627776"},
         {WHOLE "retry: { max_parked_bytes: 0 }\n",
-         "4:28: \"max_parked_bytes\": 0 is out of bounds, expected 1 to 70368744177664 bytes"},
+         "4:28: \"max_parked_bytes\": 0 is out of bounds, expected 1 to 64TiB"},
     };
     CHECK_REFUSED(refusals);
 }

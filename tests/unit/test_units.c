@@ -76,3 +76,38 @@ Test(units, sizes)
         cr_assert(!units_parse_size(bad[i], &bytes) && bytes == 77, "%s", bad[i]);
     }
 }
+
+Test(units, are_written_so_that_they_read_back)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } sizes[] = {{0, "0"},
+                 {1, "1"},
+                 {1000, "1000"},
+                 {1024, "1KiB"},
+                 {40 << 20, "40MiB"},
+                 {1536 << 20, "1536MiB"},
+                 {UINT64_C(1) << 46, "64TiB"},
+                 {UINT64_MAX, "18446744073709551615"}};
+    static const struct {
+        int64_t duration_ms;
+        const char *text;
+    } durations[] = {{0, "0"},       {1, "1ms"},      {999, "999ms"},   {60000, "1m"},
+                     {90000, "90s"}, {7200000, "2h"}, {86400000, "1d"}, {INT64_MAX, NULL}};
+    char text[UNITS_TEXT_MAX];
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        uint64_t bytes = 7;
+        units_format_size(sizes[i].bytes, text);
+        cr_assert_str_eq(text, sizes[i].text);
+        cr_assert(units_parse_size(text, &bytes) && bytes == sizes[i].bytes);
+    }
+    for (size_t i = 0; i < sizeof durations / sizeof durations[0]; i++) {
+        int64_t duration_ms = 7;
+        units_format_duration(durations[i].duration_ms, text);
+        if (durations[i].text != NULL)
+            cr_assert_str_eq(text, durations[i].text);
+        cr_assert(units_parse_duration_ms(text, &duration_ms));
+        cr_assert_eq(duration_ms, durations[i].duration_ms);
+    }
+}
