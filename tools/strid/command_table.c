@@ -225,23 +225,27 @@ const struct command command_table[] = {
      "wait for another attempt, and dead letters to be sent, stay and are handled. Other members "
      "of the group have to be stopped. If it is interrupted, run it again.",
      "strid reset orders.yaml --to earliest --dry-run", reset_run},
-    {"state get", "URL", 1, 1, get_flags, "Print what a store holds for one key.",
-     "Reads the state of a node that does not run. Exit 1 where the key is absent.",
+    {"state get", "URL|FILE", 1, 1, get_flags, "Print what a store holds for one key.",
+     "Reads the state of a node that does not run: rocksdb:DIR, or that of a pipeline file. Exit 1 "
+     "where the key is absent.",
      "strid state get rocksdb:./state --store orders --key a --json", state_get},
-    {"state scan", "URL", 1, 1, scan_flags, "Print all entries of a store.",
-     "Reads the state of a node that does not run, each key once, in no meaningful order. "
+    {"state scan", "URL|FILE", 1, 1, scan_flags, "Print all entries of a store.",
+     "Reads the state of a node that does not run: rocksdb:DIR, or that of a pipeline file. Each "
+     "key once, in no meaningful order. "
      "Bytes that are no UTF-8 are printed as base64 (`key_base64`, `value_base64`).",
      "strid state scan rocksdb:./state --store orders --json", state_scan},
-    {"state export", "URL", 1, 1, scan_flags, "Print state as JSON lines, to keep or to move.",
-     "Reads the state of a node that does not run. One object a line, each key once, of one store "
+    {"state export", "URL|FILE", 1, 1, scan_flags, "Print state as JSON lines, to keep or to move.",
+     "Reads the state of a node that does not run: rocksdb:DIR, or that of a pipeline file. One "
+     "object a line, each key once, of one store "
      "or "
      "of all: `store`, `key` (or `key_base64`; neither for the state of records without a key), "
      "`kind` (bytes, integer, double), `value` (or `value_base64`), and `expires_ms` where there "
      "is "
      "a time to live.",
      "strid state export rocksdb:./state > state.jsonl", state_export},
-    {"state stats", "URL", 1, 1, no_flags, "Print figures of a state directory.",
-     "Stores with their keys and bytes, where each partition goes on, blocks that still wait to be "
+    {"state stats", "URL|FILE", 1, 1, no_flags, "Print figures of a state directory.",
+     "Of rocksdb:DIR, or of a pipeline file: stores with their keys and bytes, where each "
+     "partition goes on, blocks that still wait to be "
      "materialised, files by level. Counts by a whole scan.",
      "strid state stats rocksdb:./state", state_stats},
     {"dlq list", "FILE", 1, 1, dlq_flags, "List the dead letters of a pipeline.",

@@ -9,12 +9,40 @@
 #include "base/units.h"
 
 #include "output.h"
+#include "run.h"
 #include "talk.h"
 
 static enum command_exit failed(const strid_error *err)
 {
     talk_error("%s", err->message);
     return command_exit_of(err->status);
+}
+
+/* "rocksdb:DIR", or the state of a pipeline file. NULL: it was said why. */
+static strid_state_reader *open_reader(const struct command_call *call, enum command_exit *code)
+{
+    const char *what = call->arguments[0];
+    const char *url = what;
+    strid_error err = STRID_ERROR_INIT;
+    strid_pipeline *pipeline = NULL;
+    strid_state_reader *reader = NULL;
+    if (what[strcspn(what, ":/")] != ':') { /* no scheme */
+        strid_pipeline_info info = {.struct_size = sizeof info};
+        pipeline = run_load(call, code);
+        if (pipeline == NULL)
+            return NULL;
+        strid_pipeline_get_info(pipeline, &info);
+        url = info.state;
+    }
+    if (url == NULL || (pipeline != NULL && strncmp(url, "memory:", 7) == 0)) {
+        talk_error("%s keeps no state on disk; `state: { url: \"rocksdb:DIR\" }` would", what);
+        *code = COMMAND_FAILED;
+    } else {
+        reader = strid_state_reader_open(url, &err);
+        *code = reader == NULL ? failed(&err) : COMMAND_FINE;
+    }
+    strid_pipeline_destroy(pipeline);
+    return reader;
 }
 
 static void put_expiry(const strid_state_entry *entry)
@@ -52,15 +80,15 @@ static void put_entry(const strid_state_entry *entry, bool with_store, bool json
 enum command_exit state_get(const struct command_call *call)
 {
     strid_error err = STRID_ERROR_INIT;
-    strid_state_reader *reader = strid_state_reader_open(call->arguments[0], &err);
+    enum command_exit code = COMMAND_FINE;
+    strid_state_reader *reader = open_reader(call, &code);
     if (reader == NULL)
-        return failed(&err);
+        return code;
     strid_state_entry entry;
     strid_bytes subkey =
         call->subkey == NULL ? strid_bytes_of(NULL, 0) : strid_bytes_of_text(call->subkey);
     strid_status status = strid_state_reader_get_sub(
         reader, call->store, strid_bytes_of_text(call->key), subkey, &entry, &err);
-    enum command_exit code = COMMAND_FINE;
     if (status == STRID_OK)
         put_entry(&entry, false, call->json);
     else
@@ -79,12 +107,13 @@ static bool scan_entry(void *user, const strid_state_entry *entry)
 enum command_exit state_scan(const struct command_call *call)
 {
     strid_error err = STRID_ERROR_INIT;
-    strid_state_reader *reader = strid_state_reader_open(call->arguments[0], &err);
+    enum command_exit code = COMMAND_FINE;
+    strid_state_reader *reader = open_reader(call, &code);
     if (reader == NULL)
-        return failed(&err);
+        return code;
     struct command_call copy = *call;
     strid_status status = strid_state_reader_scan(reader, call->store, scan_entry, &copy, &err);
-    enum command_exit code = status == STRID_OK ? COMMAND_FINE : failed(&err);
+    code = status == STRID_OK ? COMMAND_FINE : failed(&err);
     strid_state_reader_close(reader);
     return code;
 }
@@ -123,11 +152,12 @@ static bool export_entry(void *user, const strid_state_entry *entry)
 enum command_exit state_export(const struct command_call *call)
 {
     strid_error err = STRID_ERROR_INIT;
-    strid_state_reader *reader = strid_state_reader_open(call->arguments[0], &err);
+    enum command_exit code = COMMAND_FINE;
+    strid_state_reader *reader = open_reader(call, &code);
     if (reader == NULL)
-        return failed(&err);
+        return code;
     strid_status status = strid_state_reader_scan(reader, call->store, export_entry, NULL, &err);
-    enum command_exit code = status == STRID_OK ? COMMAND_FINE : failed(&err);
+    code = status == STRID_OK ? COMMAND_FINE : failed(&err);
     strid_state_reader_close(reader);
     return code;
 }
@@ -257,12 +287,12 @@ static void put_stats_text(const strid_state_stats *stats)
 enum command_exit state_stats(const struct command_call *call)
 {
     strid_error err = STRID_ERROR_INIT;
-    strid_state_reader *reader = strid_state_reader_open(call->arguments[0], &err);
+    enum command_exit code = COMMAND_FINE;
+    strid_state_reader *reader = open_reader(call, &code);
     if (reader == NULL)
-        return failed(&err);
+        return code;
     strid_state_stats stats;
     strid_status status = strid_state_reader_stats(reader, &stats, &err);
-    enum command_exit code = COMMAND_FINE;
     if (status != STRID_OK)
         code = failed(&err);
     else if (call->json)

@@ -52,6 +52,19 @@ class State(CommandCase):
         self.assertEqual({row["store"]: "expires_ms" in row for row in self.export()},
                          {"orders": True, "spent": False})
 
+    def test_a_pipeline_file_stands_for_its_state(self):
+        self.run_with("ttl: 30d")
+        for words in (("get", "--store", "orders", "--key", "a"), ("scan",), ("export",),
+                      ("stats",)):
+            by_url = self.strid("state", words[0], "rocksdb:./state", *words[1:], "--json").out
+            by_file = self.strid("state", words[0], "totals.yaml", *words[1:], "--json").out
+            self.assertEqual(by_file, by_url)
+            self.assertIn("}", by_url)
+        self.write("none.yaml", TOTALS.replace('state: { url: "rocksdb:./state" }\n', ""))
+        self.assertIn("keeps no state on disk",
+                      self.strid("state", "stats", "none.yaml", code=1).err)
+        self.assertIn("absent.yaml", self.strid("state", "stats", "absent.yaml", code=2).err)
+
     def test_what_has_expired_is_not_there(self):
         self.run_with("stores: { spent: { ttl: 1ms } }")
         end = time.monotonic() + 10

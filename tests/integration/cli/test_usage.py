@@ -58,7 +58,7 @@ class Usage(CommandCase):
             self.assertIn(name, text)
         self.assertEqual(self.strid("--help").out, text)
         one = self.strid("help", "state", "get").out
-        self.assertIn("strid state get URL --store STORE --key KEY", one)
+        self.assertIn("strid state get URL|FILE --store STORE --key KEY", one)
         self.assertEqual(self.strid("state", "get", "--help").out, one)
         self.assertIn("state stats", self.strid("help", "state").out)
         self.strid("help", "nothing", code=2)
