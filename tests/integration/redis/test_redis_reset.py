@@ -109,6 +109,9 @@ class Group(ResetCase):
         for flag in ("--yes", "--dry-run"):
             self.assertIn("consumer anna was heard of",
                           self.reset("--to", "earliest", flag, code=1).err)
+        self.assertIn("consumer anna was heard of",  # only the state of a node says that it is down
+                      self.reset("--to", "earliest", "--yes", more="&group=g&consumer=anna",
+                                 code=1).err)
         self.assertEqual(self.delivered(), ("7000-0", 3))
         end = time.monotonic() + DEADLINE_S
         done = None
