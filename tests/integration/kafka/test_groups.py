@@ -94,7 +94,6 @@ class Groups(OnTheBroker):
         self.assertIn("group none has committed nothing", done.stderr)
         done, _ = self.reset(self.url("moved"), "--to", "latest", "--yes", code=1)
         self.assertIn("names no group", done.stderr)
-        self.strid("reset", "kafka://127.0.0.1:1/t?group=g", "--to", "latest", "--yes", code=3)
         self.assertEqual(self.committed("billing", "moved"), {0: 0, 1: 0})
 
     def test_reset_of_a_node(self):
