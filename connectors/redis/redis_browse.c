@@ -66,46 +66,22 @@ static strid_status drop_chosen(struct redis_pages *pages, strid_error *err)
     return status;
 }
 
-static strid_status list(const char *scheme, const strid_connector_args *args,
-                         struct browse *browse, strid_error *err)
-{
-    struct redis_pages pages = {.see = show, .user = browse};
-    return redis_pages_walk(&pages, scheme, args, err);
-}
-
-static strid_status purge(const char *scheme, const strid_connector_args *args,
-                          struct browse *browse, strid_error *err)
-{
-    struct redis_pages pages = {.see = choose, .end = drop_chosen, .user = browse};
-    strid_status status = redis_pages_walk(&pages, scheme, args, err);
-    buffer_fini(&browse->chosen);
-    return status;
-}
-
 strid_status redis_browse(const strid_connector_args *args,
                           bool (*fn)(void *user, const strid_output *letter), void *user,
                           strid_error *err)
 {
-    return list("redis", args, &(struct browse){.fn = fn, .user = user}, err);
-}
-
-strid_status redis_browse_tls(const strid_connector_args *args,
-                              bool (*fn)(void *user, const strid_output *letter), void *user,
-                              strid_error *err)
-{
-    return list("rediss", args, &(struct browse){.fn = fn, .user = user}, err);
+    struct browse browse = {.fn = fn, .user = user};
+    struct redis_pages pages = {.see = show, .user = &browse};
+    return redis_pages_walk(&pages, args, err);
 }
 
 strid_status redis_purge(const strid_connector_args *args,
                          bool (*fn)(void *user, const strid_output *letter), void *user,
                          strid_error *err)
 {
-    return purge("redis", args, &(struct browse){.fn = fn, .user = user}, err);
-}
-
-strid_status redis_purge_tls(const strid_connector_args *args,
-                             bool (*fn)(void *user, const strid_output *letter), void *user,
-                             strid_error *err)
-{
-    return purge("rediss", args, &(struct browse){.fn = fn, .user = user}, err);
+    struct browse browse = {.fn = fn, .user = user};
+    struct redis_pages pages = {.see = choose, .end = drop_chosen, .user = &browse};
+    strid_status status = redis_pages_walk(&pages, args, err);
+    buffer_fini(&browse.chosen);
+    return status;
 }

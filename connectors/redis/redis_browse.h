@@ -7,16 +7,10 @@
 strid_status redis_browse(const strid_connector_args *args,
                           bool (*fn)(void *user, const strid_output *letter), void *user,
                           strid_error *err);
-strid_status redis_browse_tls(const strid_connector_args *args,
-                              bool (*fn)(void *user, const strid_output *letter), void *user,
-                              strid_error *err);
 
 /* strid_sink_ops.purge: those for which `fn` returns true go. Also while nodes write. */
 strid_status redis_purge(const strid_connector_args *args,
                          bool (*fn)(void *user, const strid_output *letter), void *user,
                          strid_error *err);
-strid_status redis_purge_tls(const strid_connector_args *args,
-                             bool (*fn)(void *user, const strid_output *letter), void *user,
-                             strid_error *err);
 
 #endif

@@ -53,6 +53,15 @@
          .type = STRID_OPTION_STRING,                                                              \
          .offset = SERVER(options, key),                                                           \
          .doc = "rediss: a file with the private key of the client's certificate."},               \
+        {.name = "sentinel_user",                                                                  \
+         .type = STRID_OPTION_STRING,                                                              \
+         .offset = SERVER(options, sentinel_user),                                                 \
+         .doc = "redis+sentinel: the user to log in as at the sentinels."},                        \
+        {.name = "sentinel_password",                                                              \
+         .type = STRID_OPTION_STRING,                                                              \
+         .offset = SERVER(options, sentinel_password),                                             \
+         .flags = STRID_OPTION_SECRET | STRID_OPTION_SCALAR,                                       \
+         .doc = "redis+sentinel: the password at the sentinels; none without it. Shown nowhere."}, \
     {                                                                                              \
         .name = "verify", .type = STRID_OPTION_BOOL, .fallback = "true",                           \
         .offset = SERVER(options, verify),                                                         \
@@ -191,6 +200,15 @@ const strid_option redis_source_config[] = {
         .offset = SOURCE(claim_idle_ms),
         .doc = "Entries that another consumer has held for so long are claimed and handled; 0: "
                "none are. Longer than any pause of a node that lives.",
+    },
+    {
+        .name = "max_deliveries",
+        .type = STRID_OPTION_INT,
+        .fallback = "5",
+        .max = 1000000,
+        .offset = SOURCE(max_deliveries),
+        .doc = "An entry that was given to so many consumers, one after the other, and never "
+               "acknowledged is dead-lettered instead of being handled once more; 0: never.",
     },
     {
         .name = "attempts",

@@ -15,6 +15,8 @@ struct redis_server_config {
     const char *ca;
     const char *cert;
     const char *key;
+    const char *sentinel_user;
+    const char *sentinel_password;
     int64_t database;
     int64_t timeout_ms;
     uint64_t max_reply;
@@ -45,6 +47,7 @@ struct redis_source_options {
     int64_t count;
     int64_t block_ms;
     int64_t claim_idle_ms;
+    int64_t max_deliveries; /* 0: any number */
     int64_t attempts;
     int64_t attempt_delay_ms;
     int64_t trim_ms;         /* 0: never */

@@ -98,6 +98,8 @@ static strid_status broken(struct redis_connection *connection, strid_status sta
     if (err == NULL)
         kept.status = status;
     else {
+        if (connection->master.shown[0] != '\0')
+            (void)error_wrap(err, status, "%s", connection->master.shown);
         (void)error_wrap(err, status, "%s", connection->address->shown);
         kept = *err;
     }
@@ -220,6 +222,8 @@ static strid_status log_in(struct redis_connection *connection, strid_error *err
         explicit_bzero(out->data, out->capacity);
         STRID_TRY(status);
     }
+    if (address->is_sentinel)
+        return STRID_OK;
     if (address->config->database != 0) {
         redis_command_begin(out, 2);
         redis_command_text(out, "SELECT");
@@ -228,6 +232,43 @@ static strid_status log_in(struct redis_connection *connection, strid_error *err
     }
     redis_command_put(out, (const char *const[]){"CLIENT", "SETNAME", connection->name, NULL});
     return ask(connection, false, "CLIENT SETNAME", err);
+}
+
+/* A sentinel that was away may name a server that is the master no longer. */
+static strid_status check_role(struct redis_connection *connection, strid_error *err)
+{
+    struct redisReply *reply = NULL;
+    if (connection->address->master == NULL)
+        return STRID_OK;
+    redis_command_put(&connection->out, (const char *const[]){"ROLE", NULL});
+    STRID_TRY(next_reply(connection, &reply, err));
+    strid_status status = redis_reply_check(reply, "ROLE", err);
+    if (status == STRID_OK &&
+        (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0 ||
+         !strid_bytes_equal(redis_reply_bytes(reply->element[0]), strid_bytes_of_text("master")))) {
+        redis_sentinel_doubt(connection->address, &connection->master);
+        status = error_set(err, STRID_EUNREACHABLE, COMPONENT,
+                           "it is no master, though a sentinel says so; they are asked again");
+        err->flags |= STRID_ERROR_RETRIABLE;
+    }
+    redis_reply_free(reply);
+    return status;
+}
+
+static strid_status open_socket(struct redis_connection *connection, strid_error *err)
+{
+    struct redis_address server = *connection->address; /* borrowed: what it points to stays */
+    if (server.master == NULL)
+        return redis_socket_open(&connection->socket, &server, err);
+    connection->master.shown[0] = '\0';
+    strid_status status = redis_sentinel_find(connection->address, &connection->master, err);
+    if (status == STRID_OK) {
+        server.host = connection->master.host;
+        server.port = connection->master.port;
+        server.shown = connection->master.shown;
+        status = redis_socket_open(&connection->socket, &server, err);
+    }
+    return status == STRID_OK ? status : error_wrap(err, status, "%s", connection->address->shown);
 }
 
 strid_status redis_connection_open(struct redis_connection *connection, strid_error *err)
@@ -241,7 +282,7 @@ strid_status redis_connection_open(struct redis_connection *connection, strid_er
     }
     strid_error own = STRID_ERROR_INIT;
     strid_error *told = err == NULL ? &own : err;
-    strid_status status = redis_socket_open(&connection->socket, connection->address, told);
+    strid_status status = open_socket(connection, told);
     if (status != STRID_OK) {
         plan_retry(connection, told);
         return status;
@@ -250,6 +291,8 @@ strid_status redis_connection_open(struct redis_connection *connection, strid_er
     connection->is_open = true;
     connection->retry.opened_ns = clock_monotonic_ns(&clock_system);
     status = log_in(connection, told);
+    if (status == STRID_OK)
+        status = check_role(connection, told);
     return status == STRID_OK ? STRID_OK : broken(connection, status, told);
 }
 

@@ -1,7 +1,8 @@
 /* One connection to a server, on which commands are pipelined: put into `out`, sent as the socket
  * takes them, answered in order. It logs in, and comes back with backoff and jitter. Any failure
  * closes it, since nobody knows then which reply belongs to what; what was under way may or may not
- * have happened. @thread the owner */
+ * have happened. Where the address names sentinels they are asked for the master each time that it
+ * is opened, and the server has to call itself one. @thread the owner */
 #ifndef REDIS_CONNECTION_H
 #define REDIS_CONNECTION_H
 
@@ -9,11 +10,13 @@
 
 #include "redis_address.h"
 #include "redis_reply.h"
+#include "redis_sentinel.h"
 #include "redis_socket.h"
 
 struct redis_connection {
     const struct redis_address *address;
-    char *name; /* for CLIENT SETNAME */
+    char *name;                          /* for CLIENT SETNAME */
+    struct redis_sentinel_master master; /* where it was found last, if there are sentinels */
     struct redis_socket socket;
     struct redis_replies replies;
     struct buffer out; /* commands, of which `sent` bytes have gone */

@@ -95,6 +95,26 @@ static strid_status find_start(struct redis_stream *stream, bool was_read, char 
     return STRID_OK;
 }
 
+/* A server without memory refuses to make a group even where there is one, which can be read on all
+ * the same: what is read and trimmed is what frees memory. */
+static strid_status ensure_group(struct redis_stream *stream, const char *from, bool *made,
+                                 strid_error *err)
+{
+    strid_error full = STRID_ERROR_INIT;
+    strid_status created = create(stream, from, made, &full);
+    if (created != STRID_OK && created != STRID_ENOSPC) {
+        *err = full;
+        return created;
+    }
+    stream->has_group = stream->has_group || created == STRID_OK;
+    strid_status status = redis_mark_prepare(stream, !*made, err);
+    if (status == STRID_AGAIN && created == STRID_ENOSPC) { /* there is none */
+        *err = full;
+        return created;
+    }
+    return status;
+}
+
 strid_status redis_group_prepare(struct redis_stream *stream, strid_error *err)
 {
     for (int attempt = 1;; attempt++) {
@@ -103,11 +123,9 @@ strid_status redis_group_prepare(struct redis_stream *stream, strid_error *err)
         char from[REDIS_ID_MAX];
         bool made = false;
         STRID_TRY(find_start(stream, was_read, from, err));
-        STRID_TRY(create(stream, from, &made, err));
-        stream->has_group = true;
+        strid_status status = ensure_group(stream, from, &made, err);
         if (made && was_there)
             tell_made_again(stream, from);
-        strid_status status = redis_mark_prepare(stream, !made, err);
         if (status != STRID_AGAIN)
             return status;
         if (attempt == ATTEMPTS)

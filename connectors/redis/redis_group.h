@@ -5,7 +5,8 @@
 
 #include "redis_stream.h"
 
-/* On a connection that was just opened; waits for the answers. Tells what was lost. */
+/* On a connection that was just opened; waits for the answers. `err` is not NULL. Tells what was
+ * lost. */
 strid_status redis_group_prepare(struct redis_stream *stream, strid_error *err);
 
 #endif

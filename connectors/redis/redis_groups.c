@@ -227,22 +227,25 @@ static strid_status list_streams(struct listing *listing, strid_error *err)
 }
 
 /* A URL that names no stream means all of them. */
-static char *complete(const char *target)
+static char *complete(const strid_connector_args *args)
 {
+    const char *target = args->target;
     const char *path = strncmp(target, "//", 2) == 0 ? strchrnul(target + 2, '/') : "x";
+    if (redis_address_has_sentinels(args->scheme) && *path == '/') /* the master's name */
+        path = strchrnul(path + 1, '/');
     struct buffer text = {0};
     buffer_printf(&text, "%s%s", target, *path == '\0' ? "/*" : path[1] == '\0' ? "*" : "");
     buffer_put_u8(&text, 0);
     return (char *)text.data;
 }
 
-static strid_status list(struct listing *listing, const char *scheme,
-                         const strid_connector_args *args, strid_error *err)
+static strid_status list(struct listing *listing, const strid_connector_args *args,
+                         strid_error *err)
 {
-    char *target = complete(args->target);
+    char *target = complete(args);
     listing->options = args->options;
-    strid_status status =
-        redis_address_parse(&listing->address, scheme, target, &listing->options->server, err);
+    strid_status status = redis_address_parse(&listing->address, args->scheme, target,
+                                              &listing->options->server, err);
     if (status == STRID_OK) {
         redis_connection_init(&listing->connection, &listing->address, args->pipeline);
         status = list_streams(listing, err);
@@ -257,14 +260,14 @@ static strid_status list(struct listing *listing, const char *scheme,
     return status;
 }
 
-strid_status redis_groups_topics(const char *scheme, const strid_connector_args *args,
-                                 strid_topic_fn fn, void *user, strid_error *err)
+strid_status redis_groups_topics(const strid_connector_args *args, strid_topic_fn fn, void *user,
+                                 strid_error *err)
 {
-    return list(&(struct listing){.topic_fn = fn, .user = user}, scheme, args, err);
+    return list(&(struct listing){.topic_fn = fn, .user = user}, args, err);
 }
 
-strid_status redis_groups_list(const char *scheme, const strid_connector_args *args,
-                               strid_group_fn fn, void *user, strid_error *err)
+strid_status redis_groups_list(const strid_connector_args *args, strid_group_fn fn, void *user,
+                               strid_error *err)
 {
-    return list(&(struct listing){.group_fn = fn, .user = user}, scheme, args, err);
+    return list(&(struct listing){.group_fn = fn, .user = user}, args, err);
 }

@@ -95,13 +95,13 @@ static strid_status see(struct redis_pages *pages, const struct redisReply *entr
     return STRID_OK;
 }
 
-static strid_status check_server(const struct redis_address *source, const char *scheme,
+static strid_status check_server(const struct redis_address *source,
                                  const strid_connector_args *dlq, strid_error *err)
 {
     struct redis_address letters;
     const struct redis_sink_options *options = dlq->options;
-    STRID_TRY(redis_address_parse(&letters, scheme, dlq->target, &options->server, err));
-    bool is_same = strcmp(letters.shown, source->shown) == 0 &&
+    STRID_TRY(redis_address_parse(&letters, dlq->scheme, dlq->target, &options->server, err));
+    bool is_same = strcmp(letters.identity, source->identity) == 0 &&
                    letters.config->database == source->config->database;
     strid_status status =
         is_same ? STRID_OK
@@ -119,12 +119,11 @@ strid_status redis_hand_back(const struct redis_address *source,
                              const strid_connector_args *dlq, strid_letter_fate_fn fn, void *user,
                              struct strid_dlq_replayed *result, strid_error *err)
 {
-    const char *scheme = source->is_tls ? "rediss" : "redis";
     struct hand_back hand_back = {
         .source = source, .options = options, .fn = fn, .user = user, .result = result};
     struct redis_pages pages = {.see = see, .user = &hand_back};
-    STRID_TRY(check_server(source, scheme, dlq, err));
-    strid_status status = redis_pages_walk(&pages, scheme, dlq, err);
+    STRID_TRY(check_server(source, dlq, err));
+    strid_status status = redis_pages_walk(&pages, dlq, err);
     redis_fields_fini(&hand_back.fields);
     return status;
 }

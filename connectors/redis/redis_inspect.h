@@ -5,6 +5,5 @@
 #include <strid/source.h>
 
 extern const strid_inspect_ops redis_inspect_ops;
-extern const strid_inspect_ops redis_inspect_tls_ops;
 
 #endif

@@ -54,10 +54,10 @@ static strid_status walk_page(struct redis_pages *pages, strid_error *err)
     return status;
 }
 
-strid_status redis_pages_walk(struct redis_pages *pages, const char *scheme,
-                              const strid_connector_args *args, strid_error *err)
+strid_status redis_pages_walk(struct redis_pages *pages, const strid_connector_args *args,
+                              strid_error *err)
 {
-    STRID_TRY(redis_address_parse(&pages->address, scheme, args->target,
+    STRID_TRY(redis_address_parse(&pages->address, args->scheme, args->target,
                                   &((const struct redis_sink_options *)args->options)->server,
                                   err));
     redis_connection_init(&pages->connection, &pages->address, args->pipeline);

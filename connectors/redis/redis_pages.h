@@ -28,7 +28,7 @@ struct redis_pages {
 };
 
 /* `args` are a sink's. All but see, end and user is the call's own, zeroed before. */
-strid_status redis_pages_walk(struct redis_pages *pages, const char *scheme,
-                              const strid_connector_args *args, strid_error *err);
+strid_status redis_pages_walk(struct redis_pages *pages, const strid_connector_args *args,
+                              strid_error *err);
 
 #endif

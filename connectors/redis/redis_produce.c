@@ -44,9 +44,12 @@ static void produce_close(strid_sink *self)
     buffer_fini(&produce->numbers);
 }
 
-static strid_status open_scheme(struct redis_produce *produce, const char *scheme,
-                                const strid_connector_args *args, strid_error *err)
+static strid_status produce_open(strid_sink *self, const strid_connector_args *args,
+                                 strid_refused_fn refused, void *user, strid_error *err)
 {
+    struct redis_produce *produce = of(self);
+    produce->refused = refused;
+    produce->user = user;
     produce->options = args->options;
     produce->move_at = SEND_BYTES;
     if (produce->options->mode != REDIS_MODE_STREAM)
@@ -54,7 +57,7 @@ static strid_status open_scheme(struct redis_produce *produce, const char *schem
                          "records go to a stream: take mode=reply away");
     if (produce->options->field[0] == '\0')
         return error_set(err, STRID_ECONFIG, COMPONENT, "\"field\" is empty: name a field");
-    STRID_TRY(redis_address_parse(&produce->address, scheme, args->target,
+    STRID_TRY(redis_address_parse(&produce->address, args->scheme, args->target,
                                   &produce->options->server, err));
     redis_connection_init(&produce->connection, &produce->address, args->pipeline);
     strid_status status = STRID_OK;
@@ -64,24 +67,8 @@ static strid_status open_scheme(struct redis_produce *produce, const char *schem
     if (status == STRID_OK)
         status = redis_connection_open(&produce->connection, err);
     if (status != STRID_OK)
-        produce_close((strid_sink *)produce);
+        produce_close(self);
     return status;
-}
-
-static strid_status produce_open(strid_sink *self, const strid_connector_args *args,
-                                 strid_refused_fn refused, void *user, strid_error *err)
-{
-    of(self)->refused = refused;
-    of(self)->user = user;
-    return open_scheme(of(self), "redis", args, err);
-}
-
-static strid_status produce_open_tls(strid_sink *self, const strid_connector_args *args,
-                                     strid_refused_fn refused, void *user, strid_error *err)
-{
-    of(self)->refused = refused;
-    of(self)->user = user;
-    return open_scheme(of(self), "rediss", args, err);
 }
 
 static void take_answer(struct redis_produce *produce, const struct redisReply *reply,
@@ -201,14 +188,6 @@ static strid_status produce_send(strid_sink *self, const strid_output *output, u
 const strid_produce_ops redis_produce_ops = {
     .instance_size = sizeof(struct redis_produce),
     .open = produce_open,
-    .send = produce_send,
-    .settle = produce_settle,
-    .close = produce_close,
-};
-
-const strid_produce_ops redis_produce_tls_ops = {
-    .instance_size = sizeof(struct redis_produce),
-    .open = produce_open_tls,
     .send = produce_send,
     .settle = produce_settle,
     .close = produce_close,

@@ -5,6 +5,5 @@
 #include <strid/sink.h>
 
 extern const strid_produce_ops redis_produce_ops;
-extern const strid_produce_ops redis_produce_tls_ops;
 
 #endif

@@ -304,9 +304,8 @@ static strid_status read_streams(struct redis_reading *reading, strid_error *err
     return read_on(reading, err);
 }
 
-strid_status redis_read(const char *scheme, const strid_connector_args *args,
-                        const strid_read_range *range, strid_read_fn fn, void *user,
-                        strid_error *err)
+strid_status redis_read(const strid_connector_args *args, const strid_read_range *range,
+                        strid_read_fn fn, void *user, strid_error *err)
 {
     struct redis_reading reading = {.options = args->options,
                                     .range = range,
@@ -314,8 +313,8 @@ strid_status redis_read(const char *scheme, const strid_connector_args *args,
                                     .user = user,
                                     .follow = range->follow &&
                                               range->end_ms > clock_wall_ms(&clock_system)};
-    STRID_TRY(
-        redis_address_parse(&reading.address, scheme, args->target, &reading.options->server, err));
+    STRID_TRY(redis_address_parse(&reading.address, args->scheme, args->target,
+                                  &reading.options->server, err));
     reading.streams = memory_alloc_zeroed(reading.address.stream_count * sizeof *reading.streams);
     redis_connection_init(&reading.connection, &reading.address, args->pipeline);
     strid_status status = read_streams(&reading, err);

@@ -4,8 +4,7 @@
 
 #include <strid/source.h>
 
-strid_status redis_read(const char *scheme, const strid_connector_args *args,
-                        const strid_read_range *range, strid_read_fn fn, void *user,
-                        strid_error *err);
+strid_status redis_read(const strid_connector_args *args, const strid_read_range *range,
+                        strid_read_fn fn, void *user, strid_error *err);
 
 #endif

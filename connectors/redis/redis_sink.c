@@ -60,14 +60,14 @@ static strid_status check_options(const struct redis_sink_options *options, stri
     return STRID_OK;
 }
 
-static strid_status open_scheme(struct redis_sink *sink, const char *scheme,
-                                const strid_connector_args *args, strid_error *err)
+static strid_status sink_open(strid_sink *self, const strid_connector_args *args, strid_error *err)
 {
+    struct redis_sink *sink = of(self);
     sink->options = args->options;
     sink->log = args->log;
     STRID_TRY(check_options(sink->options, err));
-    STRID_TRY(
-        redis_address_parse(&sink->address, scheme, args->target, &sink->options->server, err));
+    STRID_TRY(redis_address_parse(&sink->address, args->scheme, args->target,
+                                  &sink->options->server, err));
     if (sink->address.stream_count > 1) {
         redis_address_fini(&sink->address);
         return error_set(err, STRID_ECONFIG, COMPONENT,
@@ -76,19 +76,8 @@ static strid_status open_scheme(struct redis_sink *sink, const char *scheme,
     redis_connection_init(&sink->connection, &sink->address, args->pipeline);
     strid_status status = redis_connection_open(&sink->connection, err);
     if (status != STRID_OK)
-        sink_close((strid_sink *)sink);
+        sink_close(self);
     return status;
-}
-
-static strid_status sink_open(strid_sink *self, const strid_connector_args *args, strid_error *err)
-{
-    return open_scheme(of(self), "redis", args, err);
-}
-
-static strid_status sink_open_tls(strid_sink *self, const strid_connector_args *args,
-                                  strid_error *err)
-{
-    return open_scheme(of(self), "rediss", args, err);
 }
 
 /* The first one says why, and where it goes on. */
@@ -177,36 +166,19 @@ static strid_status sink_flush(strid_sink *self, strid_error *err)
     return status;
 }
 
-const strid_sink_ops redis_sink_ops = {
-    .abi_version = STRID_SINK_ABI_VERSION,
-    .flags = 0,
-    .name = "redis",
-    .summary = "Adds entries to a stream of Redis or Valkey",
-    .options = redis_sink_config,
-    .options_size = sizeof(struct redis_sink_options),
-    .instance_size = sizeof(struct redis_sink),
-    .open = sink_open,
-    .write = sink_write,
-    .flush = sink_flush,
-    .close = sink_close,
-    .browse = redis_browse,
-    .purge = redis_purge,
-    .produce = &redis_produce_ops,
-};
+#define REDIS_SINK_OPS(scheme, how)                                                                \
+    {                                                                                              \
+        .abi_version = STRID_SINK_ABI_VERSION, .flags = 0, .name = scheme,                         \
+        .summary = "Adds entries to a stream of Redis or Valkey" how,                              \
+        .options = redis_sink_config, .options_size = sizeof(struct redis_sink_options),           \
+        .instance_size = sizeof(struct redis_sink), .open = sink_open, .write = sink_write,        \
+        .flush = sink_flush, .close = sink_close, .browse = redis_browse, .purge = redis_purge,    \
+        .produce = &redis_produce_ops                                                              \
+    }
 
-const strid_sink_ops redis_sink_tls_ops = {
-    .abi_version = STRID_SINK_ABI_VERSION,
-    .flags = 0,
-    .name = "rediss",
-    .summary = "Adds entries to a stream of Redis or Valkey, over TLS",
-    .options = redis_sink_config,
-    .options_size = sizeof(struct redis_sink_options),
-    .instance_size = sizeof(struct redis_sink),
-    .open = sink_open_tls,
-    .write = sink_write,
-    .flush = sink_flush,
-    .close = sink_close,
-    .browse = redis_browse_tls,
-    .purge = redis_purge_tls,
-    .produce = &redis_produce_tls_ops,
-};
+const strid_sink_ops redis_sink_ops = REDIS_SINK_OPS("redis", "");
+const strid_sink_ops redis_sink_tls_ops = REDIS_SINK_OPS("rediss", ", over TLS");
+const strid_sink_ops redis_sink_sentinel_ops =
+    REDIS_SINK_OPS("redis+sentinel", ", at the master that sentinels name");
+const strid_sink_ops redis_sink_sentinel_tls_ops =
+    REDIS_SINK_OPS("rediss+sentinel", ", at the master that sentinels name, over TLS");

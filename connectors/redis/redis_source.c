@@ -70,7 +70,7 @@ static strid_status check_options(const struct redis_source_options *options, st
 static char *make_identity(const struct redis_source *source, const char *stream)
 {
     struct buffer text = {0};
-    buffer_printf(&text, "%s/%" PRId64 "/%s group %s", source->address.shown,
+    buffer_printf(&text, "%s/%" PRId64 "/%s group %s", source->address.identity,
                   source->options->server.database, stream, source->options->group);
     buffer_put_u8(&text, 0);
     char *identity = memory_copy_text((const char *)text.data);
@@ -97,14 +97,15 @@ static strid_status make_consumer(struct redis_source *source, strid_error *err)
     return STRID_OK;
 }
 
-static strid_status open_scheme(struct redis_source *source, const char *scheme,
-                                const strid_connector_args *args, strid_error *err)
+static strid_status source_open(strid_source *self, const strid_connector_args *args,
+                                strid_error *err)
 {
+    struct redis_source *source = of(self);
     source->options = args->options;
     STRID_TRY(check_options(source->options, err));
     STRID_TRY(make_consumer(source, err));
-    STRID_TRY(
-        redis_address_parse(&source->address, scheme, args->target, &source->options->server, err));
+    STRID_TRY(redis_address_parse(&source->address, args->scheme, args->target,
+                                  &source->options->server, err));
     uint32_t count = source->address.stream_count;
     source->streams = memory_alloc_zeroed(count * sizeof *source->streams);
     source->identities = memory_alloc_zeroed(count * sizeof *source->identities);
@@ -114,18 +115,6 @@ static strid_status open_scheme(struct redis_source *source, const char *scheme,
                           source->options, args->pipeline, args->log);
     }
     return STRID_OK;
-}
-
-static strid_status source_open(strid_source *self, const strid_connector_args *args,
-                                strid_error *err)
-{
-    return open_scheme(of(self), "redis", args, err);
-}
-
-static strid_status source_open_tls(strid_source *self, const strid_connector_args *args,
-                                    strid_error *err)
-{
-    return open_scheme(of(self), "rediss", args, err);
 }
 
 static uint32_t source_partition_count(strid_source *self)
@@ -232,29 +221,57 @@ static void put_login(struct buffer *out, const struct redis_address *address)
     buffer_put_u8(out, '@');
 }
 
+static void put_host(struct buffer *out, const struct redis_address *address)
+{
+    const bool is_numeric = strchr(address->host, ':') != NULL; /* IPv6 */
+    buffer_printf(out, is_numeric ? "[%s]:%s" : "%s:%s", address->host, address->port);
+}
+
+/* Scheme, login and where the server is, up to the stream. */
+static void put_server(struct buffer *out, const struct redis_address *address)
+{
+    buffer_printf(out, "%s://", address->scheme);
+    put_login(out, address);
+    for (uint32_t i = 0; i < address->sentinel_count; i++) {
+        if (i > 0)
+            buffer_put_u8(out, ',');
+        put_host(out, &address->sentinels[i]);
+    }
+    if (address->sentinel_count == 0)
+        put_host(out, address);
+    buffer_put_u8(out, '/');
+    if (address->sentinel_count == 0)
+        return;
+    put_encoded(out, address->master);
+    buffer_put_u8(out, '/');
+}
+
+static void put_server_options(struct buffer *out, const struct redis_server_config *config)
+{
+    char database[24], timeout[24];
+    (void)snprintf(database, sizeof database, "%" PRId64, config->database);
+    (void)snprintf(timeout, sizeof timeout, "%" PRId64 "ms", config->timeout_ms);
+    put_option(out, "database", database);
+    put_option(out, "timeout", timeout);
+    put_option(out, "socket", config->socket);
+    put_option(out, "client", config->client);
+    put_option(out, "ca", config->ca);
+    put_option(out, "cert", config->cert);
+    put_option(out, "key", config->key);
+    put_option(out, "verify", config->verify ? "true" : "false");
+    put_option(out, "sentinel_user", config->sentinel_user);
+    put_option(out, "sentinel_password", config->sentinel_password);
+}
+
 /* "STREAM-dlq" beside the stream, "GROUP-dlq" where there are several; reached as they are. */
 static strid_status source_dlq_url(strid_source *self, char *out, size_t size)
 {
     const struct redis_address *address = &of(self)->address;
-    const struct redis_server_config *config = address->config;
     struct buffer text = {0};
-    char database[24], timeout[24];
-    (void)snprintf(database, sizeof database, "%" PRId64, config->database);
-    (void)snprintf(timeout, sizeof timeout, "%" PRId64 "ms", config->timeout_ms);
-    buffer_printf(&text, "%s://", address->is_tls ? "rediss" : "redis");
-    put_login(&text, address);
-    bool is_numeric = strchr(address->host, ':') != NULL; /* IPv6 */
-    buffer_printf(&text, is_numeric ? "[%s]:%s/" : "%s:%s/", address->host, address->port);
+    put_server(&text, address);
     put_encoded(&text, address->stream_count == 1 ? address->stream : of(self)->options->group);
     buffer_printf(&text, "-dlq");
-    put_option(&text, "database", database);
-    put_option(&text, "timeout", timeout);
-    put_option(&text, "socket", config->socket);
-    put_option(&text, "client", config->client);
-    put_option(&text, "ca", config->ca);
-    put_option(&text, "cert", config->cert);
-    put_option(&text, "key", config->key);
-    put_option(&text, "verify", config->verify ? "true" : "false");
+    put_server_options(&text, address->config);
     strid_status status = text.len < size ? STRID_OK : STRID_ELIMIT;
     if (status == STRID_OK) {
         memcpy(out, text.data, text.len);
@@ -265,21 +282,23 @@ static strid_status source_dlq_url(strid_source *self, char *out, size_t size)
     return status;
 }
 
-#define REDIS_SOURCE_OPS(scheme, how, opens, inspects)                                             \
+#define REDIS_SOURCE_OPS(scheme, how)                                                              \
     {                                                                                              \
         .abi_version = STRID_SOURCE_ABI_VERSION,                                                   \
         .flags = STRID_SOURCE_UNORDERED | STRID_SOURCE_PADDED, .name = scheme,                     \
         .summary = "Reads streams of Redis or Valkey as a consumer of a group" how,                \
         .options = redis_source_config, .options_size = sizeof(struct redis_source_options),       \
-        .instance_size = sizeof(struct redis_source), .open = opens,                               \
+        .instance_size = sizeof(struct redis_source), .open = source_open,                         \
         .partition_count = source_partition_count, .describe = source_describe,                    \
         .assign = source_assign, .fingerprint = source_fingerprint, .poll = source_poll,           \
         .close = source_close, .dlq_url = source_dlq_url, .ack_many = source_ack_many,             \
         .acked = source_acked, .pump = source_pump, .hand_back = source_hand_back,                 \
-        .inspect = &(inspects), .locate = source_locate, .move_group = source_move_group           \
+        .inspect = &redis_inspect_ops, .locate = source_locate, .move_group = source_move_group    \
     }
 
-const strid_source_ops redis_source_ops =
-    REDIS_SOURCE_OPS("redis", "", source_open, redis_inspect_ops);
-const strid_source_ops redis_source_tls_ops =
-    REDIS_SOURCE_OPS("rediss", ", over TLS", source_open_tls, redis_inspect_tls_ops);
+const strid_source_ops redis_source_ops = REDIS_SOURCE_OPS("redis", "");
+const strid_source_ops redis_source_tls_ops = REDIS_SOURCE_OPS("rediss", ", over TLS");
+const strid_source_ops redis_source_sentinel_ops =
+    REDIS_SOURCE_OPS("redis+sentinel", ", at the master that sentinels name");
+const strid_source_ops redis_source_sentinel_tls_ops =
+    REDIS_SOURCE_OPS("rediss+sentinel", ", at the master that sentinels name, over TLS");

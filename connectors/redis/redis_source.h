@@ -5,7 +5,9 @@
 
 #include <strid/source.h>
 
-extern const strid_source_ops redis_source_ops;     /* redis: */
-extern const strid_source_ops redis_source_tls_ops; /* rediss: */
+extern const strid_source_ops redis_source_ops;              /* redis: */
+extern const strid_source_ops redis_source_tls_ops;          /* rediss: */
+extern const strid_source_ops redis_source_sentinel_ops;     /* redis+sentinel: */
+extern const strid_source_ops redis_source_sentinel_tls_ops; /* rediss+sentinel: */
 
 #endif

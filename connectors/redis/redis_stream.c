@@ -6,8 +6,10 @@
 #include "base/memory.h"
 
 #include "redis_ack.h"
+#include "redis_answer.h"
 #include "redis_claim.h"
 #include "redis_command.h"
+#include "redis_delivery.h"
 #include "redis_group.h"
 #include "redis_id.h"
 #include "redis_mark.h"
@@ -47,6 +49,7 @@ void redis_stream_fini(struct redis_stream *stream)
     redis_entries_fini(&stream->entries);
     redis_record_fini(&stream->record);
     buffer_fini(&stream->acks);
+    buffer_fini(&stream->delivery.condemned);
     buffer_fini(&stream->told.positions);
     pthread_mutex_destroy(&stream->told.lock);
     stream->name = NULL;
@@ -92,6 +95,7 @@ static void begin_connection(struct redis_stream *stream)
     stream->is_history = true;
     stream->has_more = false;
     stream->history_from = (strid_position){0, 0};
+    redis_delivery_restart(stream);
     redis_claim_restart(stream);
     redis_mark_restart(stream);
     redis_trim_restart(stream);
@@ -151,6 +155,7 @@ strid_status redis_stream_assign(struct redis_stream *stream, const char *consum
     stream->has_mark = stream->has_mark || stream->highest.high != 0 || stream->highest.low != 0;
     stream->is_ending = stream->is_told = stream->is_look_due = stream->is_mark_told = false;
     stream->answered = stream->in_hand = 0;
+    stream->delivery.is_claim_unknown = true;
     stream->acks_answered_at = stream->acks_sent_at = 0;
     buffer_clear(&stream->acks);
     buffer_clear(&stream->told.positions);
@@ -215,9 +220,14 @@ static int64_t block_ms(const struct redis_stream *stream)
 /* Reads are sent only here, from a poll: there is room for what they bring. */
 static void plan_reads(struct redis_stream *stream)
 {
-    if (stream->is_history || !stream->has_more) {
+    if (stream->is_history) {
+        if (stream->reads == 0 && redis_delivery_plan(stream))
+            put_read(stream, 0);
+        return;
+    }
+    if (!stream->has_more) {
         if (stream->reads == 0 && redis_stream_has_room(stream))
-            put_read(stream, stream->is_history ? 0 : block_ms(stream));
+            put_read(stream, block_ms(stream));
         return;
     }
     while (stream->reads < READS_MAX && redis_stream_has_room(stream))
@@ -247,142 +257,24 @@ static bool hand_over(struct redis_stream *stream, strid_intake *intake, uint32_
     while (redis_entries_peek(&stream->entries, &head, &fields)) {
         if (head.is_gone) {
             redis_ack_gone(stream, head.id);
+            redis_claim_settle(stream, &head.id, 1);
             redis_entries_take(&stream->entries);
             continue;
         }
         if (*left == 0)
             return false;
         redis_record_make(&stream->record, stream->options, &head, fields);
+        redis_delivery_judge(stream, &stream->record.raw);
         if (strid_intake_add(intake, &stream->record.raw) != STRID_OK)
             return false;
         redis_entries_take(&stream->entries);
+        redis_delivery_forget(stream, head.id);
         stream->in_hand++;
         --*left;
         if (stream->staged == REDIS_EXPECTED_NEW)
             see_new(stream, head.id);
     }
     return true;
-}
-
-static void take_read(struct redis_stream *stream, enum redis_expected_kind kind, bool is_nil)
-{
-    uint32_t count = is_nil ? 0 : stream->entries.count;
-    stream->reads--;
-    stream->staged = kind;
-    if (kind == REDIS_EXPECTED_NEW) {
-        stream->has_more = count >= stream->options->count;
-        return;
-    }
-    stream->is_history = count > 0;
-    stream->history_from = stream->entries.last;
-}
-
-/* The group, or the stream with it, is gone: the connection is made anew, and the group with it. */
-static bool is_group_gone(enum redis_expected_kind kind, const struct redisReply *reply)
-{
-    if (kind == REDIS_EXPECTED_LOOK || kind == REDIS_EXPECTED_MARK)
-        return redis_mark_has_no_group(reply);
-    return redis_reply_is_error(reply, "NOGROUP") || redis_reply_is_error(reply, "UNBLOCKED");
-}
-
-static strid_status take_answer(struct redis_stream *stream, const struct redis_expected *expected,
-                                const struct redisReply *reply, strid_error *err)
-{
-    static const char *const verbs[] = {"XREADGROUP", "XREADGROUP",      "XACK",
-                                        "XACK",       "XAUTOCLAIM",      "XPENDING",
-                                        "XCLAIM",     "XINFO CONSUMERS", "XGROUP CREATECONSUMER",
-                                        "trimming"};
-    strid_status status = redis_reply_check(reply, verbs[expected->kind], err);
-    if (status != STRID_OK)
-        return status;
-    if (stream->entries.is_broken)
-        return error_set(err, STRID_EIO, COMPONENT, "an entry has an ID that is none");
-    switch (expected->kind) {
-    case REDIS_EXPECTED_HISTORY:
-    case REDIS_EXPECTED_NEW:
-        take_read(stream, expected->kind, reply != &redis_reply_taken);
-        break;
-    case REDIS_EXPECTED_ACK:
-        stream->acks_sent--;
-        stream->acks_answered_at += expected->count * sizeof(strid_position);
-        stream->answered += expected->count;
-        break;
-    case REDIS_EXPECTED_CLAIM:
-        stream->staged = REDIS_EXPECTED_CLAIM;
-        redis_claim_take_page(stream);
-        break;
-    case REDIS_EXPECTED_PENDING:
-        redis_claim_take_pending(stream, reply);
-        break;
-    case REDIS_EXPECTED_LOOK:
-        redis_mark_take(stream, reply);
-        break;
-    case REDIS_EXPECTED_TRIM:
-        redis_trim_take(stream, reply);
-        break;
-    case REDIS_EXPECTED_ACK_GONE:
-    case REDIS_EXPECTED_REFRESH:
-    case REDIS_EXPECTED_MARK:
-        break;
-    }
-    return STRID_OK;
-}
-
-/* A connection that is half open never fails by itself: answers that stay away for the configured
- * time do. What moved was seen first, so a process that stood still does not count its own silence.
- */
-static strid_status check_silence(struct redis_stream *stream, strid_error *err)
-{
-    const struct redis_connection *connection = &stream->connection;
-    const int64_t now = clock_monotonic_ns(&clock_system);
-    if (stream->quiet.moves != connection->moves) {
-        stream->quiet.moves = connection->moves;
-        stream->quiet.since_ns = now;
-    }
-    if (stream->expected_count == 0)
-        stream->quiet.since_ns = now;
-    if (now - stream->quiet.since_ns <= stream->options->server.timeout_ms * INT64_C(1000000))
-        return STRID_AGAIN;
-    strid_status status =
-        error_set(err, STRID_EUNREACHABLE, COMPONENT, "%s has not answered for %" PRId64 " ms",
-                  connection->address->shown, stream->options->server.timeout_ms);
-    if (err != NULL)
-        err->flags |= STRID_ERROR_RETRIABLE;
-    return redis_connection_fail(&stream->connection, status, err);
-}
-
-/* One answer, where one is there and what came before it was handed over. STRID_AGAIN: none. A
- * failure that may pass leaves the connection closed. */
-static strid_status take_reply(struct redis_stream *stream, strid_error *err)
-{
-    struct redisReply *reply = NULL;
-    const struct redis_expected *expected = &stream->expected[stream->expected_head];
-    if (stream->expected_count > 0 && stream->entries.shape == REDIS_ENTRIES_NONE) {
-        enum redis_entries_shape shape = REDIS_ENTRIES_NONE;
-        if (expected->kind == REDIS_EXPECTED_CLAIM)
-            shape = REDIS_ENTRIES_CLAIM;
-        else if (expected->kind <= REDIS_EXPECTED_NEW)
-            shape = REDIS_ENTRIES_READ;
-        redis_entries_begin(&stream->entries, shape);
-    }
-    strid_status status = redis_connection_poll(&stream->connection, &reply, err);
-    if (status == STRID_AGAIN)
-        status = check_silence(stream, err);
-    if (status != STRID_OK)
-        return status;
-    redis_entries_end(&stream->entries);
-    STRID_ASSERT(stream->expected_count > 0);
-    struct redis_expected answered = *expected;
-    stream->expected_head = (stream->expected_head + 1) % REDIS_STREAM_EXPECTED;
-    stream->expected_count--;
-    if (is_group_gone(answered.kind, reply))
-        redis_connection_close(&stream->connection);
-    else
-        status = take_answer(stream, &answered, reply, err);
-    redis_reply_free(reply);
-    if (status != STRID_OK)
-        (void)redis_connection_fail(&stream->connection, status, err);
-    return status;
 }
 
 /* What passes is no failure of the run. */
@@ -432,9 +324,9 @@ strid_status redis_stream_poll(struct redis_stream *stream, strid_intake *intake
         redis_mark_plan(stream, clock_monotonic_ns(&clock_system));
         redis_trim_plan(stream, clock_monotonic_ns(&clock_system));
         plan_reads(stream);
-        strid_status status = take_reply(stream, &own);
+        strid_status status = redis_answer_take(stream, &own);
         if (status == STRID_AGAIN && left == records_max && is_idle && wait_a_moment(stream))
-            status = take_reply(stream, &own);
+            status = redis_answer_take(stream, &own);
         stream->is_idle = status == STRID_AGAIN && left == records_max;
         if (status != STRID_OK)
             return judge(stream, status, &own, err);
@@ -487,7 +379,7 @@ strid_status redis_stream_pump(struct redis_stream *stream, bool ending, strid_e
     redis_ack_plan(stream);
     look_a_last_time(stream);
     for (int i = 0; i < REPLIES_MAX && redis_entries_is_empty(&stream->entries); i++) {
-        status = take_reply(stream, &own);
+        status = redis_answer_take(stream, &own);
         if (status != STRID_OK)
             return judge(stream, status, &own, err);
         if (!stream->connection.is_open)

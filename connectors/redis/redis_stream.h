@@ -28,10 +28,13 @@ enum { REDIS_STREAM_NAME_MAX = STRID_FINGERPRINT_MAX, REDIS_STREAM_EXPECTED = 64
 enum redis_expected_kind {
     REDIS_EXPECTED_HISTORY,
     REDIS_EXPECTED_NEW,
-    REDIS_EXPECTED_ACK,      /* of what the engine told */
-    REDIS_EXPECTED_ACK_GONE, /* of what is gone */
+    REDIS_EXPECTED_ACK,        /* of what the engine told */
+    REDIS_EXPECTED_ACK_GONE,   /* of what is gone */
+    REDIS_EXPECTED_CANDIDATES, /* for a claim */
     REDIS_EXPECTED_CLAIM,
-    REDIS_EXPECTED_PENDING,
+    REDIS_EXPECTED_COUNTS, /* how often own entries were delivered */
+    REDIS_EXPECTED_RESTORE,
+    REDIS_EXPECTED_PENDING, /* own ones that are idle */
     REDIS_EXPECTED_REFRESH,
     REDIS_EXPECTED_LOOK, /* for the mark */
     REDIS_EXPECTED_MARK,
@@ -81,6 +84,17 @@ struct redis_stream {
         bool is_under_way;
         bool is_told; /* that a group is missing */
     } trim;
+    struct {
+        strid_position next; /* the next page of candidates begins there, unless it ends earlier */
+        strid_position alone;
+        bool is_asked; /* XAUTOCLAIM has no answer yet */
+        bool
+            is_alone; /* `alone` was claimed and has to be acknowledged before others are claimed */
+    } claim;
+    struct {
+        struct buffer condemned; /* strid_position: delivered too often to be handled */
+        bool is_claim_unknown;   /* what was claimed before may not have been counted */
+    } delivery;
     struct buffer acks; /* strid_position: told by the engine, [answered, sent, ...) */
     size_t acks_answered_at, acks_sent_at;
     uint64_t answered; /* since assign */

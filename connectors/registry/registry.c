@@ -19,9 +19,18 @@ const strid_source_ops *const registry_sources[] = {
     &memory_source_ops,
     &redis_source_ops,
     &redis_source_tls_ops,
+    &redis_source_sentinel_ops,
+    &redis_source_sentinel_tls_ops,
     NULL,
 };
 
 const strid_sink_ops *const registry_sinks[] = {
-    &file_sink_ops, &kafka_sink_ops, &memory_sink_ops, &redis_sink_ops, &redis_sink_tls_ops, NULL,
+    &file_sink_ops,
+    &kafka_sink_ops,
+    &memory_sink_ops,
+    &redis_sink_ops,
+    &redis_sink_tls_ops,
+    &redis_sink_sentinel_ops,
+    &redis_sink_sentinel_tls_ops,
+    NULL,
 };

@@ -23,6 +23,7 @@ strid_status dlq_find(strid_pipeline *pipeline, struct sink_instance *instance, 
     const struct sink_definition *dlq = instance->definition;
     if (status != STRID_OK || dlq == NULL)
         return status;
+    instance->args.scheme = dlq->ops->name;
     instance->args.url = dlq->url;
     instance->args.target = dlq->target;
     instance->args.options = dlq->options;

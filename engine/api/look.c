@@ -47,6 +47,7 @@ strid_status look_begin(struct look *look, const strid_reader_options *options, 
     else
         status = find(look, options->url, err);
     look->args = (strid_connector_args){.struct_size = sizeof look->args,
+                                        .scheme = look->ops == NULL ? NULL : look->ops->name,
                                         .url = look->url,
                                         .target = look->target,
                                         .options = look->values,

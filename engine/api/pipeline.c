@@ -261,6 +261,7 @@ strid_status pipeline_open_source(strid_pipeline *pipeline, strid_error *err)
         return STRID_OK;
     const struct source_definition *definition = &pipeline->definition->source;
     strid_connector_args args = {.struct_size = sizeof args,
+                                 .scheme = definition->ops->name,
                                  .url = definition->url,
                                  .target = definition->target,
                                  .options = definition->options,

@@ -24,6 +24,7 @@ static strid_status open_sink(strid_producer *producer, const strid_producer_opt
 {
     const strid_produce_ops *produce = producer->definition.ops->produce;
     producer->args = (strid_connector_args){.struct_size = sizeof producer->args,
+                                            .scheme = producer->definition.ops->name,
                                             .url = producer->definition.url,
                                             .target = producer->definition.target,
                                             .options = producer->definition.options,

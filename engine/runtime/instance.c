@@ -9,6 +9,7 @@ strid_status sink_instance_open(struct sink_instance *instance, strid_error *err
     const struct sink_definition *definition = instance->definition;
     strid_sink *sink = memory_alloc_zeroed(definition->ops->instance_size);
     instance->args.struct_size = sizeof instance->args;
+    instance->args.scheme = definition->ops->name;
     instance->args.url = definition->url;
     instance->args.target = definition->target;
     instance->args.options = definition->options;

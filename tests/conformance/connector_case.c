@@ -9,9 +9,11 @@
 static strid_status finish(struct endpoint *endpoint, const strid_option *table, struct opened *at,
                            const struct log *log, strid_error *err)
 {
+    const char *scheme = endpoint->source != NULL ? endpoint->source->name : endpoint->sink->name;
     at->table = table;
     strid_status status = endpoint_finish(endpoint, &at->url, &at->target, &at->options, err);
     at->args = (strid_connector_args){.struct_size = sizeof at->args,
+                                      .scheme = scheme,
                                       .url = at->url,
                                       .target = at->target,
                                       .options = at->options,

@@ -14,11 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SINK_CASES = 3, FILE_SINK = 0, MEMORY_SINK = 1, REDIS_SINK = 2 };
+enum { SINK_CASES = 4, FILE_SINK = 0, MEMORY_SINK = 1, REDIS_SINK = 2, REDIS_TLS_SINK = 3 };
 
 struct sink_case {
     struct support_directory directory;
-    struct redis_server redis; /* of REDIS_SINK */
+    struct redis_server redis; /* of REDIS_SINK and REDIS_TLS_SINK */
     struct opened_sink sink;
     strid_error err;
     int index;
@@ -26,7 +26,7 @@ struct sink_case {
     char url[SUPPORT_PATH_MAX + 64];
 };
 
-static int indexes[SINK_CASES] = {FILE_SINK, MEMORY_SINK, REDIS_SINK};
+static int indexes[SINK_CASES] = {FILE_SINK, MEMORY_SINK, REDIS_SINK, REDIS_TLS_SINK};
 
 static void open_case(struct sink_case *at, int index)
 {
@@ -36,6 +36,10 @@ static void open_case(struct sink_case *at, int index)
     if (index == REDIS_SINK) {
         redis_server_start(&at->redis, &(struct redis_server_options){0});
         (void)snprintf(at->url, sizeof at->url, "redis:///out?socket=%s", at->redis.socket);
+    } else if (index == REDIS_TLS_SINK) {
+        redis_server_start(&at->redis, &(struct redis_server_options){.has_tls = true});
+        (void)snprintf(at->url, sizeof at->url, "rediss://localhost:%u/out?ca=%s",
+                       (unsigned)at->redis.tls_port, at->redis.cert);
     } else {
         (void)snprintf(at->url, sizeof at->url,
                        index == FILE_SINK ? "file:%s?format=value" : "memory:%s", at->path);
@@ -109,7 +113,7 @@ static char *arrived(struct sink_case *at)
     }
     struct buffer text = {0};
     strid_output output;
-    if (at->index == REDIS_SINK)
+    if (at->index == REDIS_SINK || at->index == REDIS_TLS_SINK)
         put_entries(&at->redis, &text);
     while (at->index == MEMORY_SINK && at->sink.ops->take(at->sink.self, &output) == STRID_OK) {
         buffer_put_bytes(&text, output.value);

@@ -3,7 +3,9 @@
 handled or was taken away by the round itself, none stays pending, a node applies none twice, nodes
 together only what was claimed, and dead letters are exact.
 
-    redis_rounds.py --strid PATH [--rounds N] [--seed N] [--only FAULT]
+    redis_rounds.py --strid PATH --proxy PATH [--rounds N] [--seed N] [--only FAULT]
+
+`--proxy` is fault_proxy_tool, through which the nodes reach the server.
 """
 import argparse
 import json
@@ -22,12 +24,18 @@ import time
 DEADLINE_S = 60
 ENTRIES, BATCH, BROKEN_ONE_IN = 20000, 1000, 50
 NODES = ("a", "b", "c")
-FAULTS = ("kill_node", "kill_server", "stop_node", "cut_connections", "flush", "delete", "trim",
-          "destroy_group", "kill_two_nodes", "kill_node_and_server")
+# What the proxy does, in milliseconds until it stops, and what it is told.
+CUTS = {"hold": (1500, "hold"), "half_open": (0, "half_open"), "reset": (300, "reset_at"),
+        "pieces": (300, "pieces 1")}
+FAULTS = ("kill_node", "kill_server", "stop_node", "hold", "half_open", "reset", "pieces", "flush",
+          "delete", "trim", "destroy_group", "kill_two_nodes", "kill_node_and_server")
+NODE_FAULTS = ("kill_node", "kill_two_nodes", "kill_node_and_server")
+VICTIMS = {"kill_two_nodes": 2, "hold": 2, "half_open": 2, "reset": 2, "pieces": 2}  # else one
+CATCHES, CAUGHT = 30, 50
 PIPELINE = """\
 name: rounds
-source: { url: "redis:///s?group=g&socket=SOCKET&consumer=NODE&claim_idle=1s&block=50ms",
-          count: 100, format: jsonl, key: n }
+source: { url: "redis://127.0.0.1:PORT/s?group=g&consumer=NODE&claim_idle=1s&block=50ms",
+          timeout: 700ms, count: 100, format: jsonl, key: n }
 state: { url: "rocksdb:NODE.state" }
 workers: 2
 memory: 128MiB
@@ -51,10 +59,35 @@ def require(holds, what):
         raise Fault(what)
 
 
+class Proxy:
+    """A running fault_proxy_tool."""
+
+    def __init__(self, tool, target):
+        self.process = subprocess.Popen([tool, str(target)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True, bufsize=1)
+        self.port = int(self.process.stdout.readline())
+
+    def do(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        require(self.process.stdout.readline() == "ok\n", f"the proxy did not take: {line}")
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]
+
+
 class Round:
-    def __init__(self, strid, fault, rng, folder):
-        self.strid, self.fault, self.rng, self.folder = strid, fault, rng, folder
-        self.socket = os.path.join(folder, "socket")
+    def __init__(self, tools, fault, rng, folder):
+        (self.strid, proxy), self.fault, self.rng, self.folder = tools, fault, rng, folder
+        self.socket, self.port = os.path.join(folder, "socket"), free_port()
+        self.proxy = Proxy(proxy, self.port)
         self.server, self.nodes = None, {}
         self.removed = set()  # numbers of entries that the round itself took away
         self.added = 0
@@ -80,14 +113,15 @@ class Round:
 
     def start_server(self):
         self.server = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "", "--dir",
-             self.folder, "--appendonly", "yes", "--appendfsync", "always"],
+            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket",
+             self.socket, "--save", "", "--dir", self.folder, "--appendonly", "yes",
+             "--appendfsync", "always"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.wait(lambda: self.redis("PING") == "PONG", "answer of the server")
 
     def start_node(self, name):
         with open(self.path(f"{name}.yaml"), "w", encoding="utf-8") as file:
-            file.write(PIPELINE.replace("SOCKET", self.socket).replace("NODE", name))
+            file.write(PIPELINE.replace("PORT", str(self.proxy.port)).replace("NODE", name))
         with open(self.path(f"{name}.log"), "ab") as log:
             self.nodes[name] = subprocess.Popen(
                 [self.strid, "run", f"{name}.yaml"], cwd=self.folder, stdout=log, stderr=log,
@@ -141,38 +175,73 @@ class Round:
         for name in NODES:
             self.nodes[name].send_signal(signal.SIGCONT)
 
-    def inject(self):
-        victims = self.rng.sample(NODES, 2)
-        if self.fault in ("kill_node", "kill_node_and_server"):
-            self.kill(self.nodes[victims[0]])
-        if self.fault == "kill_two_nodes":
-            for name in victims:
-                self.kill(self.nodes[name])
+    def pending(self, name):
+        """Of that consumer; no more than CAUGHT are counted."""
+        rows = self.redis("XPENDING", "s", "g", "-", "+", str(CAUGHT), name) or ""
+        return len(re.findall(r"^\d+-\d+$", rows, re.M))
+
+    def catch(self, names):
+        """Stops them while each has entries in hand: else a fault would meet nodes that wait."""
+        for _ in range(CATCHES):
+            if self.added < ENTRIES - 3 * BATCH:
+                self.add()
+            time.sleep(self.rng.random() / 50)
+            for name in names:
+                self.nodes[name].send_signal(signal.SIGSTOP)
+            if all(self.pending(name) >= CAUGHT for name in names):
+                return
+            for name in names:
+                self.nodes[name].send_signal(signal.SIGCONT)
+        for name in names:
+            self.nodes[name].send_signal(signal.SIGSTOP)
+
+    def strike(self, victims):
+        """Entries are added meanwhile, through no proxy."""
+        for name in victims if self.fault in NODE_FAULTS else ():
+            self.kill(self.nodes[name])
         if self.fault in ("kill_server", "kill_node_and_server"):
             self.kill(self.server)
             self.start_server()
-        if self.fault == "stop_node":
-            self.nodes[victims[0]].send_signal(signal.SIGSTOP)
-        if self.fault == "cut_connections":
-            self.redis("CLIENT", "KILL", "TYPE", "normal")
-        if self.fault == "flush":
-            self.removed |= set(range(self.added))
-            self.group_was_lost = self.redis("EVAL", FLUSH, "0") == "1"
-        if self.fault == "delete":
-            self.remove(victims[0], lambda: self.redis(
-                "XDEL", "s", *(f"{1000 + n}-0" for n in range(self.added - BATCH, self.added))))
-        if self.fault == "trim":
-            self.remove(victims[0], lambda: self.redis("XTRIM", "s", "MAXLEN", "150"))
+        if self.fault in CUTS:
+            milliseconds, line = CUTS[self.fault]
+            self.proxy.do(f"{line} {self.rng.randrange(1, 20000)}" if line == "reset_at" else line)
+            self.resume(victims)
+            time.sleep(milliseconds / 1000)
+            self.proxy.do("flow")
         if self.fault == "destroy_group":
             self.wait(lambda: self.redis("XGROUP", "DESTROY", "s", "g") == "1", "group")
             self.group_was_lost = True
+
+    def resume(self, names):
+        for name in names:
+            if self.nodes[name].poll() is None:
+                self.nodes[name].send_signal(signal.SIGCONT)
+
+    def inject(self):
+        victims = self.rng.sample(NODES, VICTIMS.get(self.fault, 1))
+        if self.fault == "flush":
+            self.removed |= set(range(self.added))
+            self.group_was_lost = self.redis("EVAL", FLUSH, "0") == "1"
+        elif self.fault == "delete":
+            self.remove(victims[0], lambda: self.redis(
+                "XDEL", "s", *(f"{1000 + n}-0" for n in range(self.added - BATCH, self.added))))
+        elif self.fault == "trim":
+            self.remove(victims[0], lambda: self.redis("XTRIM", "s", "MAXLEN", "150"))
+        else:
+            self.catch(victims)
+            adder = threading.Thread(target=self.add_until, args=(self.added + 3 * BATCH,))
+            adder.start()
+            self.strike(victims)
+            if self.fault != "stop_node":
+                self.resume(victims)
+            adder.join()
         return victims
 
     def repair(self, victims):
         if self.fault == "stop_node":
             self.nodes[victims[0]].send_signal(signal.SIGCONT)
         for name in victims:
-            if self.nodes[name].poll() is not None:
+            if self.nodes[name].poll() is not None:  # killed
                 self.start_node(name)
                 self.restarted.add(name)
 
@@ -189,18 +258,13 @@ class Round:
         self.start_server()
         for name in NODES:
             self.start_node(name)
-        at = self.rng.randrange(3, ENTRIES // BATCH - 3) * BATCH
-        adder = threading.Thread(target=self.add_until, args=(at,))
-        adder.start()
-        if self.fault in ("delete", "trim", "flush"):  # what is there has to be known
-            adder.join()
-        self.wait(lambda: self.added >= at - 2 * BATCH, "entries")
-        time.sleep(self.rng.random() / 10)
+        at = self.rng.randrange(3, ENTRIES // BATCH - 6) * BATCH
+        self.add_until(at)
         victims = self.inject()
         since = time.monotonic()
-        adder.join()
         self.add_until(ENTRIES)
-        if self.fault == "stop_node":  # for longer than claim_idle
+        stays_away = self.fault in NODE_FAULTS and self.rng.random() < 0.5
+        if self.fault == "stop_node" or stays_away:  # for longer than claim_idle
             time.sleep(max(0, since + 2.5 - time.monotonic()))
         self.repair(victims)
         self.wait(self.is_done, "end: entries are unread or pending")
@@ -263,20 +327,22 @@ class Round:
         for process in (*self.nodes.values(), self.server):
             if process is not None and process.poll() is None:
                 self.kill(process)
+        self.proxy.close()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--strid", required=True)
+    parser.add_argument("--proxy", required=True)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=FAULTS)
     arguments = parser.parse_args()
-    arguments.strid = os.path.abspath(arguments.strid)
+    tools = os.path.abspath(arguments.strid), os.path.abspath(arguments.proxy)
     for number in range(arguments.rounds):
         fault = arguments.only or FAULTS[number % len(FAULTS)]
         folder = tempfile.mkdtemp(prefix="strid-rounds-", dir="/tmp")
-        at = Round(arguments.strid, fault, random.Random(arguments.seed + number), folder)
+        at = Round(tools, fault, random.Random(arguments.seed + number), folder)
         try:
             said = at.run()
         except Fault as failure:

@@ -87,11 +87,21 @@ static bool answers(void *user)
     return ok;
 }
 
+static void add_args(const char **args, const char *const *more)
+{
+    int count = 0;
+    while (args[count] != NULL)
+        count++;
+    for (int i = 0; more != NULL && more[i] != NULL && count < SERVER_ARGS_MAX; i++)
+        args[count++] = more[i];
+}
+
 static bool start(struct redis_server *redis)
 {
     static const char *const fsync[] = {"no", "everysec", "always"};
-    char port[TEXT_MAX];
+    char port[TEXT_MAX], tls_port[TEXT_MAX];
     (void)snprintf(port, sizeof port, "%u", redis->port);
+    (void)snprintf(tls_port, sizeof tls_port, "%u", redis->tls_port);
     const bool append = redis->options.append != REDIS_SERVER_APPEND_NO;
     const char *args[SERVER_ARGS_MAX + 1] = {"redis-server",
                                              "--port",
@@ -108,12 +118,11 @@ static bool start(struct redis_server *redis)
                                              append ? "yes" : "no",
                                              "--appendfsync",
                                              fsync[redis->options.append]};
-    int count = 0;
-    while (args[count] != NULL)
-        count++;
-    const char *const *more = redis->options.args;
-    for (int i = 0; more != NULL && more[i] != NULL && count < SERVER_ARGS_MAX; i++)
-        args[count++] = more[i];
+    if (redis->options.has_tls)
+        add_args(args, (const char *const[]){"--tls-port", tls_port, "--tls-cert-file", redis->cert,
+                                             "--tls-key-file", redis->key, "--tls-ca-cert-file",
+                                             redis->cert, "--tls-auth-clients", "no", NULL});
+    add_args(args, redis->options.args);
     server_start(&redis->process, args);
     return server_wait(&redis->process, answers, redis);
 }
@@ -127,14 +136,31 @@ static void give_up(struct redis_server *redis)
     exit(EXIT_FAILURE);
 }
 
+static void make_certificate(struct redis_server *redis)
+{
+    char command[2 * SUPPORT_PATH_MAX + 256];
+    support_path(&redis->directory, "cert.pem", redis->cert);
+    support_path(&redis->directory, "key.pem", redis->key);
+    (void)snprintf(command, sizeof command,
+                   "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+                   "-subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout %s -out %s "
+                   ">/dev/null 2>&1",
+                   redis->key, redis->cert);
+    if (system(command) != 0)
+        give_up(redis);
+}
+
 void redis_server_start(struct redis_server *redis, const struct redis_server_options *options)
 {
     *redis = (struct redis_server){.options = *options};
     support_directory_create(&redis->directory);
     support_path(&redis->directory, "redis.sock", redis->socket);
     support_path(&redis->directory, "redis.log", redis->process.log);
-    for (int i = 0; i < START_TRIES; i++) { /* its port may be taken meanwhile */
+    if (options->has_tls)
+        make_certificate(redis);
+    for (int i = 0; i < START_TRIES; i++) { /* its ports may be taken meanwhile */
         redis->port = server_free_port();
+        redis->tls_port = options->has_tls ? server_free_port() : 0;
         if (start(redis))
             return;
         server_kill(&redis->process);

@@ -15,6 +15,7 @@ typedef enum redis_server_append {
 
 struct redis_server_options {
     redis_server_append append;
+    bool has_tls;            /* on a port of its own, with a certificate for "localhost" */
     const char *const *args; /* further ones for redis-server, NULL at the end; may be NULL */
 };
 
@@ -24,6 +25,8 @@ struct redis_server {
     struct redis_server_options options;
     char socket[SUPPORT_PATH_MAX]; /* of Unix, without a password */
     uint16_t port;
+    uint16_t tls_port;                                  /* 0: none */
+    char cert[SUPPORT_PATH_MAX], key[SUPPORT_PATH_MAX]; /* signed by itself */
 };
 
 /* Starts one and waits until it answers; ends the program where it does not, with its log. */

@@ -50,6 +50,7 @@ typedef struct strid_option {
 /* What a connector is opened with. Everything lives until close() returned. */
 typedef struct strid_connector_args {
     uint32_t struct_size;
+    const char *scheme; /* the connector's name, for one that goes by several */
     const char *url;    /* as configured, without secrets; for messages */
     const char *target; /* what stands between "scheme:" and "?" */
     const void

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct redis_case redis_case;
@@ -17,14 +18,65 @@ static void take_line(void *user, strid_log_level level, const char *logger, con
         buffer_printf(&redis_case.logged, "%s: %s\n", logger, message);
 }
 
+bool redis_case_is(const char *kind)
+{
+    const char *wanted = getenv("STRID_REDIS_KIND");
+    return wanted != NULL && strcmp(wanted, kind) == 0;
+}
+
+static void choose_kind(struct redis_server_options *options)
+{
+    static const char *const user[] = {"--user",
+                                       "strid",
+                                       "on",
+                                       ">canary-1",
+                                       "~*",
+                                       "+xreadgroup",
+                                       "+xack",
+                                       "+xautoclaim",
+                                       "+xpending",
+                                       "+xclaim",
+                                       "+xgroup|create",
+                                       "+xgroup|createconsumer",
+                                       "+xinfo|stream",
+                                       "+xinfo|consumers",
+                                       "+client|setname",
+                                       "(~*-dlq +xadd)",
+                                       NULL};
+    if (redis_case_is("everysec"))
+        options->append = REDIS_SERVER_APPEND_EVERYSEC;
+    if (redis_case_is("always"))
+        options->append = REDIS_SERVER_APPEND_ALWAYS;
+    if (redis_case_is("acl"))
+        options->args = user;
+    options->has_tls = redis_case_is("tls");
+}
+
+static void make_base(void)
+{
+    const bool has_tls = redis_case.server.tls_port != 0;
+    (void)snprintf(redis_case.base, sizeof redis_case.base, "%s:%u/",
+                   has_tls                ? "rediss://localhost"
+                   : redis_case_is("acl") ? "redis://strid:canary-1@127.0.0.1"
+                                          : "redis://127.0.0.1",
+                   (unsigned)fault_proxy_port(redis_case.proxy));
+    if (has_tls)
+        (void)snprintf(redis_case.options, sizeof redis_case.options, "ca=%s",
+                       redis_case.server.cert);
+}
+
 void redis_case_start(const struct redis_server_options *options)
 {
+    struct redis_server_options kind = *options;
     redis_case = (struct redis_case){.err = STRID_ERROR_INIT};
     for (int i = 0; i < REDIS_CASE_SOURCES; i++)
         redis_case.intakes[i].is_unordered = true;
     log_init(&redis_case.log, take_line, NULL);
-    redis_server_start(&redis_case.server, options);
-    redis_case.proxy = fault_proxy_start(redis_case.server.port);
+    choose_kind(&kind);
+    redis_server_start(&redis_case.server, &kind);
+    redis_case.proxy =
+        fault_proxy_start(kind.has_tls ? redis_case.server.tls_port : redis_case.server.port);
+    make_base();
 }
 
 void redis_case_stop(void)
@@ -41,9 +93,13 @@ void redis_case_stop(void)
 
 strid_status redis_case_try_open(int index, const char *rest)
 {
-    char url[512];
-    (void)snprintf(url, sizeof url, "redis://127.0.0.1:%u/%s",
-                   (unsigned)fault_proxy_port(redis_case.proxy), rest);
+    char url[SUPPORT_PATH_MAX + 512];
+    const bool has_options = redis_case.options[0] != '\0';
+    (void)snprintf(url, sizeof url, "%s%s%s%s", redis_case.base, rest,
+                   !has_options                ? ""
+                   : strchr(rest, '?') == NULL ? "?"
+                                               : "&",
+                   redis_case.options);
     return source_open_logged(&redis_case.sources[index], url, &redis_case.log, &redis_case.err);
 }
 
@@ -140,8 +196,9 @@ static bool has_all(void *user)
 void redis_case_poll_all(int index, size_t count)
 {
     struct wanted wanted = {.index = index, .count = count};
-    cr_assert(support_wait(has_all, &wanted, REDIS_CASE_DEADLINE_MS), "v%zu is missing",
-              redis_case_missing(index, count));
+    cr_assert(support_wait(has_all, &wanted, REDIS_CASE_DEADLINE_MS), "v%zu is missing: %.*s",
+              redis_case_missing(index, count), (int)redis_case.logged.len,
+              (const char *)redis_case.logged.data);
 }
 
 void redis_case_ack(int index, size_t first)
@@ -181,11 +238,20 @@ void redis_case_drain(int index)
     cr_assert(support_wait(is_drained, &index, REDIS_CASE_DEADLINE_MS));
 }
 
-bool redis_case_has_logged(const char *text)
+size_t redis_case_count_logged(const char *text)
 {
     const struct buffer *logged = &redis_case.logged;
-    return logged->len > 0 && memmem(logged->data, logged->len, text, strlen(text)) != NULL;
+    size_t count = 0;
+    for (size_t at = 0; at < logged->len; count++) {
+        const uint8_t *found = memmem(logged->data + at, logged->len - at, text, strlen(text));
+        if (found == NULL)
+            break;
+        at = (size_t)(found - logged->data) + strlen(text);
+    }
+    return count;
 }
+
+bool redis_case_has_logged(const char *text) { return redis_case_count_logged(text) > 0; }
 
 static bool has_logged(void *user)
 {

@@ -11,6 +11,7 @@ enum { REDIS_CASE_SOURCES = 3, REDIS_CASE_DEADLINE_MS = 20000 };
 
 struct redis_case {
     struct redis_server server;
+    char base[128], options[SUPPORT_PATH_MAX + 16]; /* of the URL, around what a test gives */
     struct fault_proxy *proxy;
     struct opened_source sources[REDIS_CASE_SOURCES];
     struct strid_intake intakes[REDIS_CASE_SOURCES];
@@ -21,10 +22,15 @@ struct redis_case {
 
 extern struct redis_case redis_case;
 
+/* The environment's STRID_REDIS_KIND may ask for another kind of server or login: "everysec" or
+ * "always" (append-only file), "tls", "acl" (a user with the rights that the page names, no more).
+ */
 void redis_case_start(const struct redis_server_options *options);
+/* Whether it is that kind. */
+bool redis_case_is(const char *kind);
 void redis_case_stop(void);
 
-/* Source `index` of "redis://PROXY/REST". */
+/* Source `index` of "redis://PROXY/REST", or of what the kind of server makes of it. */
 strid_status redis_case_try_open(int index, const char *rest);
 void redis_case_open(int index, const char *rest); /* and assigned from the beginning */
 void redis_case_assign(int index, const strid_position *position);
@@ -49,6 +55,7 @@ void redis_case_confirm(int index, uint64_t count);
 void redis_case_drain(int index);
 
 bool redis_case_has_logged(const char *text);
+size_t redis_case_count_logged(const char *text);
 /* Polls until it was logged. */
 void redis_case_poll_logged(int index, const char *text);
 

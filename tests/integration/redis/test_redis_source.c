@@ -249,24 +249,21 @@ Test(redis_source, replies_that_come_a_byte_at_a_time_lose_nothing)
     survive(&(struct fault_proxy_rules){.piece_bytes = 1}, FAULT_PROXY_CUT_CLOSE);
 }
 
-static bool is_told_as_a_replica(void *user)
+/* Whatever the server kept of what it had: what is added behind the restart is handled. */
+Test(redis_source, entries_behind_a_restart_of_the_server_come)
 {
-    (void)user;
-    redis_case_poll(0);
-    return redis_case_has_logged("READONLY");
-}
-
-/* A server that became a replica refuses what writes, and a read of a group does. */
-Test(redis_source, server_that_is_a_replica_for_a_while_is_waited_for)
-{
-    redis_case_add("s", 0, 10);
+    const bool keeps = redis_case.server.options.append == REDIS_SERVER_APPEND_ALWAYS;
+    redis_case_add("s", 0, 50);
     redis_case_open(0, "s?group=g&field=value&block=10ms&timeout=2s");
-    redis_case_poll_until(0, 10);
-    (void)ASK("REPLICAOF", "127.0.0.1", "1"); /* nobody is there */
-    cr_assert(support_wait(is_told_as_a_replica, NULL, REDIS_CASE_DEADLINE_MS));
-    (void)ASK("REPLICAOF", "NO", "ONE");
-    redis_case_add("s", 10, 10);
-    redis_case_poll_all(0, 20);
+    redis_case_poll_until(0, 50);
+    server_kill(&redis_case.server.process);
+    redis_server_restart(&redis_case.server);
+    redis_case_add("s", 50, 20);
+    redis_case_poll_all(0, 70);
+    cr_assert(!keeps || !redis_case_has_logged("ran backwards"));
+    cr_assert(!keeps || !redis_case_has_logged("is made again"));
+    if (redis_case.server.options.append == REDIS_SERVER_APPEND_NO)
+        cr_assert(redis_case_has_logged("is made again"));
 }
 
 /* D17: asked for seldom, and for much at a time. */

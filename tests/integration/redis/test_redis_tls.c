@@ -7,41 +7,21 @@
 #include <hiredis/hiredis.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "support/fault_proxy.h"
 #include "support/redis_server.h"
 
-static struct support_directory directory;
 static struct redis_server redis;
 static struct redis_server_config config;
 static struct redis_address address;
 static struct redis_connection connection;
 static strid_error err = STRID_ERROR_INIT;
-static char cert[SUPPORT_PATH_MAX], key[SUPPORT_PATH_MAX];
-static char port[8];
-static uint16_t tls_port;
 
 static void start(void)
 {
-    char command[2 * SUPPORT_PATH_MAX + 256];
-    support_directory_create(&directory);
-    support_path(&directory, "cert.pem", cert);
-    support_path(&directory, "key.pem", key);
-    (void)snprintf(command, sizeof command,
-                   "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
-                   "-subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout %s -out %s "
-                   ">/dev/null 2>&1",
-                   key, cert);
-    cr_assert_eq(system(command), 0, "no certificate was made");
-    tls_port = server_free_port();
-    (void)snprintf(port, sizeof port, "%u", (unsigned)tls_port);
-    static const char *args[] = {
-        "--tls-port",     port, "--tls-cert-file",    cert, //
-        "--tls-key-file", key,  "--tls-ca-cert-file", cert, "--tls-auth-clients", "no", NULL};
-    redis_server_start(&redis, &(struct redis_server_options){.args = args});
+    redis_server_start(&redis, &(struct redis_server_options){.has_tls = true});
     config = (struct redis_server_config){
-        .timeout_ms = 20000, .max_reply = 1 << 20, .ca = cert, .verify = true};
+        .timeout_ms = 20000, .max_reply = 1 << 20, .ca = redis.cert, .verify = true};
 }
 
 static void stop(void)
@@ -49,7 +29,6 @@ static void stop(void)
     redis_connection_fini(&connection);
     redis_address_fini(&address);
     redis_server_remove(&redis);
-    support_directory_remove(&directory);
 }
 
 TestSuite(redis_tls, .init = start, .fini = stop);
@@ -77,20 +56,20 @@ static void expect_pongs(int count)
 
 Test(redis_tls, trusted_server_is_spoken_to)
 {
-    STRID_CHECK_OK(try_connect("localhost", tls_port), err);
+    STRID_CHECK_OK(try_connect("localhost", redis.tls_port), err);
     expect_pongs(50000);
 }
 
 Test(redis_tls, certificate_for_another_name_is_refused)
 {
-    cr_assert_eq(try_connect("127.0.0.1", tls_port), STRID_ECONFIG);
+    cr_assert_eq(try_connect("127.0.0.1", redis.tls_port), STRID_ECONFIG);
     cr_assert(strstr(err.message, "not trusted") != NULL, "%s", err.message);
 }
 
 Test(redis_tls, unknown_authority_is_refused)
 {
     config.ca = NULL;
-    cr_assert_eq(try_connect("localhost", tls_port), STRID_ECONFIG);
+    cr_assert_eq(try_connect("localhost", redis.tls_port), STRID_ECONFIG);
     cr_assert(strstr(err.message, "self-signed certificate") != NULL, "%s", err.message);
     cr_assert(!connection.is_open);
 }
@@ -99,14 +78,14 @@ Test(redis_tls, checks_can_be_turned_off)
 {
     config.ca = NULL;
     config.verify = false;
-    STRID_CHECK_OK(try_connect("127.0.0.1", tls_port), err);
+    STRID_CHECK_OK(try_connect("127.0.0.1", redis.tls_port), err);
     expect_pongs(1);
 }
 
 Test(redis_tls, missing_files_are_refused)
 {
     config.ca = "/nowhere/ca.pem";
-    cr_assert_eq(try_connect("localhost", tls_port), STRID_ECONFIG);
+    cr_assert_eq(try_connect("localhost", redis.tls_port), STRID_ECONFIG);
     cr_assert(strstr(err.message, "\"ca\"") != NULL, "%s", err.message);
 }
 
@@ -119,7 +98,7 @@ Test(redis_tls, server_without_tls_is_no_endless_wait)
 
 Test(redis_tls, reset_raises_no_signal_and_is_told)
 {
-    struct fault_proxy *proxy = fault_proxy_start(tls_port);
+    struct fault_proxy *proxy = fault_proxy_start(redis.tls_port);
     STRID_CHECK_OK(try_connect("localhost", fault_proxy_port(proxy)), err);
     expect_pongs(1);
     fault_proxy_cut_all(proxy, FAULT_PROXY_CUT_RESET);

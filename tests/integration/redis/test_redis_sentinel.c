@@ -1,0 +1,229 @@
+/* A master that sentinels name, and that is another one after a failover: real servers, a real
+ * sentinel. */
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "connectors/redis/redis_connection.h"
+#include "support/sentinel_server.h"
+
+#include "redis_case.h"
+
+static struct sentinel_server sentinel;
+static struct redis_server other; /* the master's replica, or a server of its own */
+
+static void name_sentinels(const char *login)
+{
+    (void)snprintf(redis_case.base, sizeof redis_case.base,
+                   "redis+sentinel://%s127.0.0.1:%u,127.0.0.1:%u/main/", login,
+                   (unsigned)server_free_port(), (unsigned)sentinel.port);
+}
+
+/* The first sentinel that is named is always one that is down. */
+static void start(void)
+{
+    static const char *const user[] = {"--user",
+                                       "strid",
+                                       "on",
+                                       ">canary-1",
+                                       "~*",
+                                       "+@all",
+                                       "--repl-diskless-sync-delay",
+                                       "0",
+                                       "--repl-ping-replica-period",
+                                       "1",
+                                       NULL};
+    redis_case_start(&(struct redis_server_options){.args = user});
+    sentinel_server_start(&sentinel, redis_case.server.port);
+    name_sentinels("");
+}
+
+static void stop(void)
+{
+    sentinel_server_remove(&sentinel);
+    redis_server_remove(&other);
+    redis_case_stop();
+}
+
+TestSuite(redis_sentinel, .init = start, .fini = stop);
+
+/* What the tests ask from now on is the other server. */
+static void swap_servers(void)
+{
+    struct redis_server kept = redis_case.server;
+    redis_case.server = other;
+    other = kept;
+}
+
+Test(redis_sentinel, master_is_named_by_the_next_sentinel_where_one_is_down)
+{
+    char url[512];
+    redis_case_add("s", 0, 20);
+    name_sentinels("strid:canary-1@");
+    redis_case_open(0, "s?group=g&field=value&sentinel_user=strid&sentinel_password=canary-s");
+    redis_case_poll_until(0, 20);
+    cr_assert(strstr(ASK("CLIENT", "LIST"), "user=strid") != NULL);
+    redis_case_ack(0, 0);
+    redis_case_confirm(0, 20);
+    STRID_CHECK_OK(redis_case.sources[0].ops->dlq_url(redis_case.sources[0].self, url, sizeof url),
+                   redis_case.err);
+    struct opened_sink sink = {0};
+    STRID_CHECK_OK(sink_open_url(&sink, url, &redis_case.err), redis_case.err);
+    cr_assert(strstr(sink.at.url, "canary") == NULL, "%s", sink.at.url);
+    strid_output output = {.value = strid_bytes_of_text("v")};
+    STRID_CHECK_OK(sink.ops->write(sink.self, &output, 1, &redis_case.err), redis_case.err);
+    STRID_CHECK_OK(sink.ops->flush(sink.self, &redis_case.err), redis_case.err);
+    sink_close(&sink);
+    cr_assert_str_eq(ASK("XLEN", "s-dlq"), ":1\r\n");
+}
+
+static strid_status try_assign(const char *rest)
+{
+    STRID_CHECK_OK(redis_case_try_open(0, rest), redis_case.err);
+    return source_assign_at(&redis_case.sources[0], 0, NULL, strid_bytes_of(NULL, 0),
+                            &redis_case.err);
+}
+
+Test(redis_sentinel, wrong_password_of_a_sentinel_is_told_without_it)
+{
+    const char *rest = "s?group=g&attempts=1&sentinel_user=strid&sentinel_password=canary-wrong";
+    cr_assert_eq(try_assign(rest), STRID_ECONFIG);
+    cr_assert(strstr(redis_case.err.message, "WRONGPASS") != NULL, "%s", redis_case.err.message);
+    cr_assert(strstr(redis_case.err.message, "canary") == NULL, "%s", redis_case.err.message);
+}
+
+Test(redis_sentinel, master_that_no_sentinel_knows_is_told)
+{
+    (void)snprintf(redis_case.base, sizeof redis_case.base, "redis+sentinel://127.0.0.1:%u/nobody/",
+                   (unsigned)sentinel.port);
+    cr_assert_eq(try_assign("s?group=g&attempts=2&attempt_delay=1ms"), STRID_EUNREACHABLE);
+    cr_assert(strstr(redis_case.err.message, "knows no master") != NULL, "%s",
+              redis_case.err.message);
+    cr_assert(strstr(redis_case.err.message, "nobody") != NULL, "%s", redis_case.err.message);
+}
+
+static void start_other(void)
+{
+    static const char *const delays[] = {"--repl-ping-replica-period", "1", NULL};
+    redis_server_start(&other, &(struct redis_server_options){.args = delays});
+}
+
+Test(redis_sentinel, server_that_is_no_master_is_not_used)
+{
+    start_other();
+    redis_case_add("s", 0, 10);
+    swap_servers();
+    (void)ASK("REPLICAOF", "127.0.0.1", "1"); /* nobody is there */
+    swap_servers();
+    sentinel_server_move(&sentinel, other.port);
+    cr_assert_eq(try_assign("s?group=g&field=value&attempts=3&attempt_delay=100ms"),
+                 STRID_EUNREACHABLE);
+    cr_assert(strstr(redis_case.err.message, "is no master") != NULL, "%s", redis_case.err.message);
+    sentinel_server_move(&sentinel, redis_case.server.port);
+    redis_case_assign(0, NULL);
+    redis_case_poll_until(0, 10);
+}
+
+static bool is_attached(void *user)
+{
+    (void)user;
+    return strcmp(ASK("WAIT", "1", "100"), ":1\r\n") == 0;
+}
+
+static bool is_seen(void *user)
+{
+    (void)user;
+    return sentinel_server_says(&sentinel, "master-link-status\nok",
+                                (const char *const[]){"SENTINEL", "REPLICAS", "main", NULL});
+}
+
+static bool is_promoted(void *user)
+{
+    redis_case_poll(0);
+    return sentinel_server_says(
+        &sentinel, user,
+        (const char *const[]){"SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main", NULL});
+}
+
+static void replicate(void)
+{
+    char port[16];
+    (void)snprintf(port, sizeof port, "%u", (unsigned)redis_case.server.port);
+    start_other();
+    swap_servers();
+    (void)ASK("REPLICAOF", "127.0.0.1", port);
+    swap_servers();
+    cr_assert(support_wait(is_attached, NULL, REDIS_CASE_DEADLINE_MS));
+    sentinel_server_move(&sentinel, redis_case.server.port); /* it looks at once, not in 10 s */
+    cr_assert(support_wait(is_seen, NULL, REDIS_CASE_DEADLINE_MS));
+}
+
+static void expect_other_is_master(void)
+{
+    char port[16];
+    (void)snprintf(port, sizeof port, "%u", (unsigned)other.port);
+    cr_assert(support_wait(is_promoted, port, REDIS_CASE_DEADLINE_MS));
+    swap_servers();
+}
+
+Test(redis_sentinel, master_that_is_killed_is_replaced_and_nothing_replicated_is_lost)
+{
+    redis_case_add("s", 0, 100);
+    redis_case_open(0, "s?group=g&field=value&count=50&block=10ms&timeout=2s");
+    redis_case_poll_until(0, 50);
+    replicate();
+    server_kill(&redis_case.server.process);
+    expect_other_is_master();
+    redis_case_add("s", 100, 50);
+    redis_case_poll_all(0, 150);
+    redis_case_ack(0, 0);
+    redis_case_confirm(0, redis_case.intakes[0].count);
+    cr_assert_not(redis_case_has_logged("ran backwards"));
+    cr_assert_not(redis_case_has_logged("is made again"));
+}
+
+static bool failover_begins(void *user)
+{
+    (void)user;
+    redis_case_poll(0);
+    return sentinel_server_says(&sentinel, "OK",
+                                (const char *const[]){"SENTINEL", "FAILOVER", "main", NULL});
+}
+
+/* The old master lives on as a replica, which refuses what writes. (The sentinel makes it one only
+ * after some ten seconds; the test does at once.) */
+Test(redis_sentinel, master_that_becomes_a_replica_is_left)
+{
+    char port[16];
+    redis_case_add("s", 0, 20);
+    redis_case_open(0, "s?group=g&field=value&block=10ms&timeout=2s");
+    redis_case_poll_until(0, 20);
+    replicate();
+    cr_assert(support_wait(failover_begins, NULL, REDIS_CASE_DEADLINE_MS));
+    (void)snprintf(port, sizeof port, "%u", (unsigned)other.port);
+    cr_assert(support_wait(is_promoted, port, REDIS_CASE_DEADLINE_MS));
+    (void)ASK("REPLICAOF", "127.0.0.1", port);
+    swap_servers();
+    redis_case_add("s", 20, 20);
+    redis_case_poll_all(0, 40);
+}
+
+/* As a failover to a replica that had not got the last writes: what it has lost is told. */
+Test(redis_sentinel, master_without_the_last_writes_is_told)
+{
+    start_other();
+    swap_servers();
+    (void)ASK("XGROUP", "CREATE", "s", "g", "0", "MKSTREAM");
+    redis_case_add("s", 0, 10);
+    swap_servers();
+    redis_case_add("s", 0, 30);
+    redis_case_open(0, "s?group=g&field=value&block=10ms&timeout=2s");
+    redis_case_poll_until(0, 30);
+    sentinel_server_move(&sentinel, other.port);
+    server_kill(&redis_case.server.process);
+    swap_servers();
+    redis_case_poll_logged(0, "ran backwards");
+    redis_case_add("s", 30, 10);
+    redis_case_poll_all(0, 40);
+}
