@@ -262,9 +262,9 @@ static inline bool may_have_to_wait(const struct worker *worker, const struct ch
     const struct waiting *waiting = &worker->retry.waiting;
     if (waiting->count == 0)
         return false;
-    /* A record without a key, or unreadable, waits for those of its partition. */
-    return waiting_may_have(waiting, slot->hash) || slot->record.key.data == NULL ||
-           slot->fault != NULL || worker->run->definition->retry.ordering != STRID_ORDERING_KEY;
+    /* The hash of a record without a key, or unreadable, is its partition's. */
+    return waiting_may_have(waiting, slot->hash) ||
+           worker->run->definition->retry.ordering != STRID_ORDERING_KEY;
 }
 
 /* false: a record could not be settled, or the run is halted. */

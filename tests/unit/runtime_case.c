@@ -11,6 +11,12 @@ static int64_t case_wall(void *user) { return *(int64_t *)user / 1000000; }
 
 void runtime_case_init(struct runtime_case *at, strid_handler handler, void *user)
 {
+    runtime_case_init_from(at, "memory:in", handler, user);
+}
+
+void runtime_case_init_from(struct runtime_case *at, const char *source_url, strid_handler handler,
+                            void *user)
+{
     *at = (struct runtime_case){.now_ns = 1000000000};
     strid_error err = STRID_ERROR_INIT;
     directory_case_init(&at->store);
@@ -20,7 +26,7 @@ void runtime_case_init(struct runtime_case *at, strid_handler handler, void *use
     struct definition *definition = at->definition;
     definition->workers = 1;
     definition->memory_bytes = 64u << 20;
-    cr_assert_eq(definition_set_source(definition, "memory:in", &err), STRID_OK, "%s", err.message);
+    cr_assert_eq(definition_set_source(definition, source_url, &err), STRID_OK, "%s", err.message);
     cr_assert_eq(definition_set_decode(definition, "raw", NULL, NULL, &err), STRID_OK, "%s",
                  err.message);
     cr_assert_eq(definition_add_store(definition, "counts", &at->counts, &err), STRID_OK);

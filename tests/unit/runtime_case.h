@@ -21,6 +21,9 @@ struct runtime_case {
 };
 
 void runtime_case_init(struct runtime_case *at, strid_handler handler, void *user);
+/* With another source, which is in memory, too. */
+void runtime_case_init_from(struct runtime_case *at, const char *source_url, strid_handler handler,
+                            void *user);
 void runtime_case_fini(struct runtime_case *at);
 
 void runtime_case_push(struct runtime_case *at, const char *key, const char *value);
