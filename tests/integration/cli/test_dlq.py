@@ -54,32 +54,33 @@ class Dlq(CommandCase):
         self.assertEqual(self.found("--limit", "3"), everything[:3])
 
     def date_letters(self):
-        """Failures an hour apart, the first of them at noon of a leap day."""
+        """Failures ten minutes apart, the first of them at noon of a leap day."""
         letters = [json.loads(line) for line in self.lines()]
         noon_ms = 1582977600000
         for number, letter in enumerate(letters):
             letter["first_failure"] = noon_ms - 5
-            letter["last_failure"] = noon_ms + number * 3600000
+            letter["last_failure"] = noon_ms + number * 600000
         self.write(self.file, "".join(json.dumps(letter) + "\n" for letter in letters))
         return noon_ms
 
     def test_times_are_those_of_the_last_failure(self):
         noon_ms = self.date_letters()
         names = ["not_json", "key_missing", "b", "c"]
-        for words, expected in ((("--since", "2020-02-29T13:00"), names[1:]),
-                                (("--since", "2020-02-29T13:00:01Z"), names[2:]),
-                                (("--until", "2020-02-29T13:00:00"), names[:1]),
-                                (("--until", "2020-02-29T13:00:01"), names[:2]),
+        for words, expected in ((("--since", "2020-02-29T12:10"), names[1:]),
+                                (("--since", "2020-02-29T12:15"), names[2:]),
+                                (("--since", "2020-02-29T12:10:01Z"), names[2:]),
+                                (("--until", "2020-02-29T12:10:00"), names[:1]),
+                                (("--until", "2020-02-29T12:10:01"), names[:2]),
                                 (("--since", "2020-02-29", "--until", "2020-03-01"), names),
                                 (("--since", "2020-03-01"), []), (("--since", "1h"), []),
                                 (("--until", "1h"), names),
-                                (("--since", str(noon_ms + 1), "--until", "2020-02-29T15:00Z"),
+                                (("--since", str(noon_ms + 1), "--until", "2020-02-29T12:30Z"),
                                  names[1:3])):
             self.assertEqual(self.found(*words), expected, words)
         self.assertRegex(self.strid("dlq", "show", "totals.yaml", "--key", "c").out,
                          r"first failure +2020-02-29 11:59:59 UTC\n"
-                         r"last failure +2020-02-29 15:00:00 UTC\n")
-        self.strid("dlq", "purge", "totals.yaml", "--until", "2020-02-29T14:00", "--yes")
+                         r"last failure +2020-02-29 12:30:00 UTC\n")
+        self.strid("dlq", "purge", "totals.yaml", "--until", "2020-02-29T12:20", "--yes")
         self.assertEqual(self.found(), names[2:])
 
     def test_filters_by_time(self):
