@@ -139,7 +139,8 @@ static strid_status fill(struct file_reader *reader, strid_error *err)
     if (size >= 0 && (uint64_t)size < offset)
         return error_set(err, STRID_EGAP, COMPONENT,
                          "%s was truncated to %" PRIu64 " bytes while it was read at byte %" PRIu64
-                         ": restore it, or use a new state directory",
+                         ": restore it, go on elsewhere with `strid reset`, or use a new state "
+                         "directory",
                          reader->path, (uint64_t)size, offset);
     reader->ended = true;
     return STRID_OK;
@@ -226,11 +227,10 @@ static strid_status hash_beginning(const struct file_reader *reader, uint64_t by
 
 static strid_status changed(const struct file_reader *reader, const char *how, strid_error *err)
 {
-    return error_set(
-        err, STRID_EGAP, COMPONENT,
-        "%s is not the file that was read before, %s: restore the file that was there, "
-        "or use a new state directory",
-        reader->path, how);
+    return error_set(err, STRID_EGAP, COMPONENT,
+                     "%s is not the file that was read before, %s: restore that file, go on "
+                     "elsewhere with `strid reset`, or use a new state directory",
+                     reader->path, how);
 }
 
 static strid_status check_resume(const struct file_reader *reader, const strid_resume *resume,

@@ -110,8 +110,8 @@ static void stop(struct kafka_partition *partition, const char *what, struct ext
 {
     (void)error_set(&partition->stop, STRID_EGAP, COMPONENT,
                     "%s [%" PRId32 "] %s: offset %" PRIu64 " is next, the log holds %" PRIu64
-                    " to before %" PRIu64 "; restore the topic, begin with a new state "
-                    "directory or, where records were deleted, pass them with `on_gap: skip`",
+                    " to before %" PRIu64 "; restore the topic, go on elsewhere with `strid reset` "
+                    "or, where records were deleted, pass them with `on_gap: skip`",
                     partition->topic->name, partition->number, what, partition->next, extent.low,
                     extent.high);
 }
