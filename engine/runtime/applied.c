@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "runtime/run.h"
 
-enum { SLOTS_MIN = 1024 };
+enum { SLOTS_MIN = 1024, GROW_AHEAD = 16 /* slots of which half are free */ };
 
 struct applied_batch *applied_batch_create(uint32_t partition_count)
 {
@@ -114,6 +114,13 @@ static size_t home_of(const struct applied_set *set, uint32_t partition, strid_p
     return (size_t)(mixed ^ (mixed >> 32)) & (set->slot_count - 1);
 }
 
+void applied_set_prefetch(const struct applied_set *set, uint32_t partition,
+                          strid_position position)
+{
+    if (set->slot_count > 0)
+        __builtin_prefetch(&set->slots[home_of(set, partition, position)], 1);
+}
+
 /* Where the position stands, or the free slot where it would. */
 static size_t find(const struct applied_set *set, uint32_t partition, strid_position position)
 {
@@ -132,9 +139,13 @@ static void grow(struct applied_set *set)
     set->slots = memory_alloc(set->slot_count * sizeof *set->slots);
     for (size_t i = 0; i < set->slot_count; i++)
         set->slots[i].vshard = UINT32_MAX;
-    for (size_t i = 0; i < old.slot_count; i++)
+    for (size_t i = 0; i < old.slot_count; i++) {
+        if (i + GROW_AHEAD < old.slot_count && old.slots[i + GROW_AHEAD].vshard != UINT32_MAX)
+            applied_set_prefetch(set, old.slots[i + GROW_AHEAD].partition,
+                                 old.slots[i + GROW_AHEAD].position);
         if (old.slots[i].vshard != UINT32_MAX)
             set->slots[find(set, old.slots[i].partition, old.slots[i].position)] = old.slots[i];
+    }
     memory_free(old.slots);
 }
 

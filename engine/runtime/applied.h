@@ -76,5 +76,10 @@ void applied_set_fini(struct applied_set *set);
 void applied_set_add(struct applied_set *set, const struct applied_item *item); /* idempotent */
 void applied_set_remove(struct applied_set *set, const struct applied_item *item);
 bool applied_set_has(const struct applied_set *set, uint32_t partition, strid_position position);
+/* Asks for the slot of a position that is about to be looked up, added or removed: the set is
+ * larger than the caches, and waiting for a slot takes longer than all else that is done with it.
+ */
+void applied_set_prefetch(const struct applied_set *set, uint32_t partition,
+                          strid_position position);
 
 #endif

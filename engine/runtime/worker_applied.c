@@ -7,6 +7,8 @@
 #include "runtime/committer.h"
 #include "runtime/worker_store.h"
 
+enum { FORGET_AHEAD = 8 };
+
 void worker_applied_init(struct worker *worker)
 {
     if (worker->run->acknowledger == NULL)
@@ -182,8 +184,12 @@ void worker_applied_seal(struct worker *worker) { close_batch(worker); }
 static void forget(struct worker *worker, struct applied_batch *batch)
 {
     const struct applied_item *items = applied_batch_items(batch);
-    for (uint32_t i = 0; i < applied_batch_count(batch); i++)
+    const uint32_t count = applied_batch_count(batch);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct applied_item *ahead = &items[i + FORGET_AHEAD < count ? i + FORGET_AHEAD : i];
+        applied_set_prefetch(&worker->applied.set, ahead->partition, ahead->position);
         applied_set_remove(&worker->applied.set, &items[i]);
+    }
     struct worker_store_key name = name_of(batch);
     worker_store_delete(worker, &name);
     applied_batch_destroy(batch);

@@ -11,8 +11,10 @@
 #include "runtime/worker_part.h"
 #include "runtime/worker_retry.h"
 
-/* Among what handlers said: one of them deferred its outcome. */
-enum { DEFERRED_TOO = 1u << 8 };
+enum {
+    DEFERRED_TOO = 1u << 8, /* among what handlers said: one of them deferred its outcome */
+    APPLIED_AHEAD = 8       /* records */
+};
 
 static void dead_letter(struct worker *worker, struct chunk_slot *slot, const char *reason,
                         uint32_t attempts)
@@ -276,6 +278,9 @@ static bool handle_records(struct worker *worker, struct chunk *chunk, uint32_t 
     const bool is_ordered = run->acknowledger == NULL;
     for (uint32_t i = from; i < to; i++) {
         struct chunk_slot *slot = &chunk->slots[i];
+        if (!is_ordered && i + APPLIED_AHEAD < to)
+            applied_set_prefetch(&worker->applied.set, partition->index,
+                                 slot[APPLIED_AHEAD].record.position);
         if (is_ordered ? is_replay(partition, slot)
                        : worker_applied_has(worker, partition->index, slot)) {
             worker->tally.replayed++;
