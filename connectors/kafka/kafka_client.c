@@ -14,7 +14,8 @@ enum {
     AGAIN_MS = 200,
     TRIES = 75,
     SYSLOG_WARNING = 4,
-    SYSLOG_ERROR = 3
+    SYSLOG_ERROR = 3,
+    SYSLOG_DEBUG = 7
 };
 
 static char *copy(const char *text, size_t len)
@@ -55,6 +56,8 @@ static void write_log(const rd_kafka_t *client, int level, const char *facility,
     const struct log *log = rd_kafka_opaque(client);
     if (log == NULL || strstr(text, "property auto.commit.enable is deprecated") != NULL)
         return; /* the one that turns off what a simple consumer would do by itself */
+    if (rd_kafka_type(client) == RD_KAFKA_CONSUMER && strstr(text, "topic does not exist") != NULL)
+        level = SYSLOG_DEBUG; /* each second, for ever; the source says it once */
     if (level <= SYSLOG_ERROR)
         log_error(log, COMPONENT, "%s: %s", facility, text);
     else if (level <= SYSLOG_WARNING)

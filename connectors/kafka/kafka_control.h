@@ -1,21 +1,25 @@
 /* The thread beside the readers: tells the group how far everything is durable, one commit in
- * flight; says what librdkafka reports; looks for new partitions; wakes librdkafka's fetching.
- * It alone polls the main queue. @thread control creates and ends it */
+ * flight; says what librdkafka reports; looks for new partitions; wakes librdkafka's fetching; is
+ * the member of the group that shares partitions out. It alone polls the main queues. @thread
+ * control creates and ends it */
 #ifndef KAFKA_CONTROL_H
 #define KAFKA_CONTROL_H
 
-#include "kafka_partition.h"
+#include "kafka_member.h"
 #include "kafka_source_config.h"
 
 struct log;
 struct kafka_control;
 
 struct kafka_control_args {
+    struct kafka_session *session; /* whose are the client, topics and partitions */
     rd_kafka_t *client;
     const char *brokers, *wanted;
     const struct kafka_source_options *options;
-    const struct kafka_topics *topics;
+    struct kafka_topics *topics;
     struct kafka_partition *partitions; /* topics->partitions of them */
+    struct kafka_member *member;        /* its thread is this one; NULL: static assignment */
+    rd_kafka_t *member_client;
     const struct log *log;
 };
 

@@ -2,16 +2,16 @@
 
 #include "base/assert.h"
 #include "base/error.h"
-#include "base/log.h"
 #include "base/memory.h"
+
+#include "kafka_end.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #define COMPONENT "kafka"
 
-enum { CLUSTER_MS = 10000, CLOSE_S = 15, IDENTITY_MAX = 512 };
+enum { CLUSTER_MS = 10000, IDENTITY_MAX = 512 };
 
 static strid_status name_partitions(struct kafka_session *session, const char *brokers,
                                     strid_error *err)
@@ -41,8 +41,14 @@ static strid_status name_partitions(struct kafka_session *session, const char *b
     return STRID_OK;
 }
 
-static void release(struct kafka_session *session)
+static void release(void *self)
 {
+    struct kafka_session *session = self;
+    if (session->member != NULL) {
+        rd_kafka_set_log_level(session->member, -1);    /* whatever becomes of it */
+        (void)rd_kafka_consumer_close(session->member); /* leaves the group */
+        rd_kafka_destroy(session->member);
+    }
     for (uint32_t p = 0; session->partitions != NULL && p < session->topics.partitions; p++) {
         kafka_session_stop(session, &session->partitions[p]);
         memory_free(session->partitions[p].identity);
@@ -86,32 +92,9 @@ strid_status kafka_session_open(rd_kafka_conf_t *conf, const struct kafka_target
     return status;
 }
 
-static void *close_main(void *session)
-{
-    pthread_setname_np(pthread_self(), "strid-kafka-end");
-    release(session);
-    return NULL;
-}
-
 void kafka_session_close(struct kafka_session *session, const struct log *log)
 {
-    pthread_t thread;
-    struct timespec until;
-    rd_kafka_t *client = session->client;
-    if (pthread_create(&thread, NULL, close_main, session) != 0) {
-        release(session);
-        return;
-    }
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += CLOSE_S;
-    if (pthread_timedjoin_np(thread, NULL, &until) == 0)
-        return;
-    /* The client is still there, for it is what does not end; its log will not be. */
-    rd_kafka_set_log_level(client, -1);
-    (void)pthread_detach(thread);
-    log_error(log, COMPONENT,
-              "librdkafka %s did not end within %d s and is given up; all progress is safe",
-              rd_kafka_version_str(), CLOSE_S);
+    kafka_end(release, session, session->client, log);
 }
 
 strid_status kafka_session_start(struct kafka_session *session, struct kafka_partition *partition,
@@ -142,6 +125,17 @@ void kafka_session_stop(struct kafka_session *session, struct kafka_partition *p
         lane->head = NULL;
     }
     pthread_mutex_unlock(&lane->lock);
+}
+
+bool kafka_session_is_done(struct kafka_session *session, struct kafka_partition *partition)
+{
+    struct kafka_lane *lane = kafka_session_lane(session, partition->index);
+    pthread_mutex_lock(&lane->lock);
+    bool any = partition->told && partition->next > partition->from;
+    uint64_t next = partition->next;
+    pthread_mutex_unlock(&lane->lock);
+    int64_t low = atomic_load_explicit(&partition->low, memory_order_acquire);
+    return !any || (low >= 0 && (uint64_t)low >= next);
 }
 
 struct kafka_partition *kafka_session_owner(struct kafka_session *session,

@@ -11,6 +11,7 @@ struct log;
 
 struct kafka_session {
     rd_kafka_t *client;
+    rd_kafka_t *member; /* of the group, fetches nothing; NULL: static assignment */
     struct kafka_topics topics;
     struct kafka_partition *partitions; /* topics.partitions of them */
     struct kafka_lane *lanes;           /* partition p is in lane p % lane_count */
@@ -33,6 +34,10 @@ static inline struct kafka_lane *kafka_session_lane(struct kafka_session *sessio
 strid_status kafka_session_start(struct kafka_session *session, struct kafka_partition *partition,
                                  strid_error *err);
 void kafka_session_stop(struct kafka_session *session, struct kafka_partition *partition);
+
+/* Whether all that was delivered of a partition since it is owned is done, and durable.
+ * @locks takes the lane's */
+bool kafka_session_is_done(struct kafka_session *session, struct kafka_partition *partition);
 
 /* The partition that a message is of; NULL: of none. @locks needs the lane's */
 struct kafka_partition *kafka_session_owner(struct kafka_session *session,

@@ -1,6 +1,7 @@
-/* The Kafka source: a simple consumer, all of whose partitions this node reads. Where a partition
- * begins is found by kafka_place; then librdkafka fetches it into the lane of the reader that polls
- * it, message by message into chunks; kafka_control tells the group.
+/* The Kafka source: a simple consumer, all of whose partitions this node reads, or those that its
+ * group gives it (kafka_member). Where a partition begins is found by kafka_place; then librdkafka
+ * fetches it into the lane of the reader that polls it, message by message into chunks;
+ * kafka_control tells the group.
  * @thread as the source contract says; readers meet only at a lane's lock */
 #include "kafka_source.h"
 
@@ -10,7 +11,7 @@
 
 #include "kafka_control.h"
 #include "kafka_inspect.h"
-#include "kafka_place.h"
+#include "kafka_member.h"
 #include "kafka_record.h"
 #include "kafka_reset.h"
 #include "kafka_session.h"
@@ -28,9 +29,10 @@ struct kafka_source {
     strid_connector_args args;
     const struct kafka_source_options *options;
     struct kafka_target target;
-    struct kafka_start start;
     struct kafka_prefetch prefetch;
+    struct kafka_place place;
     struct kafka_session *session;
+    struct kafka_member *member; /* NULL: static assignment */
     struct kafka_control *control;
 };
 
@@ -38,46 +40,70 @@ static struct kafka_source *of(strid_source *self) { return (struct kafka_source
 
 static strid_status start_control(struct kafka_source *source, strid_error *err)
 {
-    const struct kafka_session *session = source->session;
-    return kafka_control_create(&(struct kafka_control_args){.client = session->client,
+    struct kafka_session *session = source->session;
+    return kafka_control_create(&(struct kafka_control_args){.session = session,
+                                                             .client = session->client,
                                                              .brokers = source->target.brokers,
                                                              .wanted = source->target.topic,
                                                              .options = source->options,
                                                              .topics = &session->topics,
                                                              .partitions = session->partitions,
+                                                             .member = source->member,
+                                                             .member_client = session->member,
                                                              .log = source->args.log},
                                 &source->control, err);
 }
 
-static strid_status open_session(struct kafka_source *source, strid_error *err)
+static strid_status open_session(struct kafka_source *source, const char *client, strid_error *err)
 {
-    char client[CLIENT_MAX];
     rd_kafka_conf_t *conf = NULL;
     uint32_t lanes = source->args.readers == 0 ? 1 : source->args.readers;
     uint64_t memory = source->args.memory_bytes == 0 ? memory_default : source->args.memory_bytes;
     source->prefetch = kafka_source_config_divide(memory, lanes);
-    (void)snprintf(client, sizeof client, "strid-%s", source->args.pipeline);
     STRID_TRY(kafka_source_config_make(source->target.brokers, client, source->options,
                                        &source->prefetch, &conf, err));
-    return kafka_session_open(conf, &source->target, lanes, source->args.log, &source->session,
-                              err);
+    STRID_TRY(
+        kafka_session_open(conf, &source->target, lanes, source->args.log, &source->session, err));
+    source->place.client = source->session->client;
+    return STRID_OK;
+}
+
+/* Members of a group, if it shares the partitions out, and the thread beside the readers. */
+static strid_status begin(struct kafka_source *source, const char *client, strid_error *err)
+{
+    strid_status status = STRID_OK;
+    if (source->options->assign == KAFKA_ASSIGN_GROUP)
+        status = kafka_member_create(source->session, &source->place, client, &source->member, err);
+    if (status == STRID_OK)
+        status = start_control(source, err);
+    if (status != STRID_OK) {
+        kafka_member_destroy(source->member);
+        kafka_session_close(source->session, source->args.log);
+    }
+    return status;
 }
 
 static strid_status source_open(strid_source *self, const strid_connector_args *args,
                                 strid_error *err)
 {
     struct kafka_source *source = of(self);
+    char client[CLIENT_MAX];
     source->args = *args;
     source->options = args->options;
+    STRID_TRY(kafka_source_config_check(source->options, err));
     STRID_TRY(kafka_target_parse(args->target, &source->target, err));
-    strid_status status = kafka_source_config_start(source->options, &source->start, err);
+    source->place = (struct kafka_place){.brokers = source->target.brokers,
+                                         .log = args->log,
+                                         .options = source->options,
+                                         .prefetch = &source->prefetch,
+                                         .keeps_state = args->keeps_state,
+                                         .takes_fingerprints = true};
+    (void)snprintf(client, sizeof client, "strid-%s", args->pipeline);
+    strid_status status = kafka_source_config_start(source->options, &source->place.start, err);
     if (status == STRID_OK)
-        status = open_session(source, err);
-    if (status == STRID_OK) {
-        status = start_control(source, err);
-        if (status != STRID_OK)
-            kafka_session_close(source->session, args->log);
-    }
+        status = open_session(source, client, err);
+    if (status == STRID_OK)
+        status = begin(source, client, err);
     if (status != STRID_OK)
         kafka_target_fini(&source->target);
     return status;
@@ -98,22 +124,43 @@ static void source_describe(strid_source *self, uint32_t partition, strid_partit
     info->bytes_total = UINT64_MAX;
 }
 
+/* Partitions from `first` on begin to be fetched. */
+static strid_status assign_some(struct kafka_source *source, uint32_t first, uint32_t count,
+                                const strid_resume *resumes, strid_error *err)
+{
+    struct kafka_session *session = source->session;
+    struct kafka_partition **some = memory_alloc((count + 1) * sizeof(struct kafka_partition *));
+    for (uint32_t i = 0; i < count; i++) {
+        some[i] = &session->partitions[first + i];
+        kafka_session_stop(session, some[i]);
+        some[i]->told = some[i]->ended = false;
+        some[i]->owned = some[i]->tells = true;
+    }
+    strid_status status = kafka_place_find(&source->place, some, resumes, count, err);
+    for (uint32_t i = 0; i < count && status == STRID_OK; i++)
+        if (some[i]->stop.status == STRID_OK) /* else the first poll says so, and that one stops */
+            status = kafka_session_start(session, some[i], err);
+    memory_free(some);
+    return status;
+}
+
 static strid_status source_assign(strid_source *self, uint32_t partition,
                                   const strid_resume *resume, strid_error *err)
 {
     struct kafka_source *source = of(self);
-    struct kafka_partition *found = &source->session->partitions[partition];
-    const struct kafka_place place = {.client = source->session->client,
-                                      .brokers = source->target.brokers,
-                                      .log = source->args.log,
-                                      .options = source->options,
-                                      .start = source->start};
-    kafka_session_stop(source->session, found);
-    found->told = found->ended = false;
-    STRID_TRY(kafka_place_find(&place, found, resume, err));
-    if (found->stop.status != STRID_OK)
-        return STRID_OK; /* the first poll says so: this partition alone stops */
-    return kafka_session_start(source->session, found, err);
+    if (source->member != NULL)
+        return error_set(err, STRID_EINVAL, COMPONENT,
+                         "partitions of a group are assigned all together");
+    return assign_some(source, partition, 1, resume, err);
+}
+
+static strid_status source_assign_all(strid_source *self, const strid_resume *resumes,
+                                      strid_error *err)
+{
+    struct kafka_source *source = of(self);
+    if (source->member != NULL)
+        return kafka_member_assign(source->member, resumes, err);
+    return assign_some(source, 0, source->session->topics.partitions, resumes, err);
 }
 
 static size_t source_fingerprint(strid_source *self, uint32_t partition, uint8_t *out)
@@ -196,7 +243,7 @@ static strid_status poll_lane(struct kafka_source *source, struct kafka_lane *la
             return STRID_AGAIN;
         if (message->rkt != handle || message->partition != partition->number) {
             const struct kafka_partition *owner = kafka_session_owner(source->session, message);
-            if (owner != NULL && !owner->ended && owner->stop.status == STRID_OK) {
+            if (owner != NULL && owner->owned && !owner->ended && owner->stop.status == STRID_OK) {
                 kafka_lane_put_back(lane, message);
                 return STRID_AGAIN;
             }
@@ -215,14 +262,12 @@ static strid_status poll_lane(struct kafka_source *source, struct kafka_lane *la
     return STRID_OK;
 }
 
-static strid_status source_poll(strid_source *self, uint32_t index, strid_intake *out,
-                                uint32_t records_max, strid_error *err)
+/* @locks needs the lane's */
+static strid_status poll_owned(struct kafka_source *source, struct kafka_partition *partition,
+                               strid_intake *out, uint32_t records_max, strid_error *err)
 {
-    struct kafka_source *source = of(self);
-    struct kafka_partition *partition = &source->session->partitions[index];
-    struct kafka_lane *lane = kafka_session_lane(source->session, index);
+    struct kafka_lane *lane = kafka_session_lane(source->session, partition->index);
     strid_status status = STRID_EOF;
-    pthread_mutex_lock(&lane->lock);
     if (!partition->told && partition->stop.status == STRID_OK) {
         partition->told = true;
         strid_intake_skip(out, at(partition->next)); /* makes the place durable soon */
@@ -236,6 +281,21 @@ static strid_status source_poll(strid_source *self, uint32_t index, strid_intake
         *err = partition->stop;
         status = partition->stop.status;
     }
+    return status;
+}
+
+static strid_status source_poll(strid_source *self, uint32_t index, strid_intake *out,
+                                uint32_t records_max, strid_error *err)
+{
+    struct kafka_source *source = of(self);
+    struct kafka_partition *partition = &source->session->partitions[index];
+    struct kafka_lane *lane = kafka_session_lane(source->session, index);
+    strid_status status = STRID_AGAIN;
+    if (source->member != NULL)
+        STRID_TRY(kafka_member_failure(source->member, err));
+    pthread_mutex_lock(&lane->lock);
+    if (partition->owned)
+        status = poll_owned(source, partition, out, records_max, err);
     bool drained = kafka_lane_drained(lane, &source->prefetch);
     pthread_mutex_unlock(&lane->lock);
     if (drained)
@@ -256,6 +316,7 @@ static void source_close(strid_source *self)
 {
     struct kafka_source *source = of(self);
     kafka_control_destroy(source->control);
+    kafka_member_destroy(source->member);
     kafka_session_close(source->session, source->args.log);
     kafka_target_fini(&source->target);
 }
@@ -266,8 +327,6 @@ static strid_status source_dlq_url(strid_source *self, char *out, size_t size)
     return kafka_source_config_dlq(source->target.brokers, source->target.topic, source->options,
                                    out, size);
 }
-
-static bool source_changed(strid_source *self) { return kafka_control_changed(of(self)->control); }
 
 static struct kafka_reset reset_of(const struct kafka_source *source)
 {
@@ -289,11 +348,17 @@ static strid_status source_move_group(strid_source *self, const strid_relocation
     return kafka_reset_move(&reset, partitions, count, err);
 }
 
+static bool source_is_shared(strid_source *self) { return of(self)->member != NULL; }
+
+static bool source_changed(strid_source *self) { return kafka_control_changed(of(self)->control); }
+
 const strid_source_ops kafka_source_ops = {
     .abi_version = STRID_SOURCE_ABI_VERSION,
     .flags = STRID_SOURCE_REPLAYABLE | STRID_SOURCE_BOUNDED | STRID_SOURCE_BUFFERED,
     .name = "kafka",
     .inspect = &kafka_inspect_ops,
+    .assign_all = source_assign_all,
+    .is_shared = source_is_shared,
     .summary = "Records of Kafka topics",
     .options = kafka_source_config,
     .options_size = sizeof(struct kafka_source_options),

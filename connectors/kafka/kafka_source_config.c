@@ -14,6 +14,7 @@
 #define OPTION(member) offsetof(struct kafka_source_options, member)
 
 static const char *const gap_words[] = {"stop", "skip", NULL};
+static const char *const assign_words[] = {"static", "group", NULL};
 
 const strid_option kafka_source_config[] = {
     {
@@ -30,6 +31,26 @@ const strid_option kafka_source_config[] = {
         .doc = "Where reading begins while nothing was read: earliest, latest, group, or "
                "timestamp:MS, milliseconds since 1970. Without it: at the beginning; but if the "
                "group has been further, the state is missing, and nothing starts.",
+    },
+    {
+        .name = "assign",
+        .type = STRID_OPTION_ENUM,
+        .fallback = "static",
+        .choices = assign_words,
+        .offset = OPTION(assign),
+        .doc = "Who reads which partitions: static, this node reads all of them; or group, the "
+               "members of the group share them, which a pipeline that keeps state can only do "
+               "alone.",
+    },
+    {
+        .name = "hand_over",
+        .type = STRID_OPTION_DURATION,
+        .fallback = "30s",
+        .min = 100,
+        .max = 240000,
+        .offset = OPTION(hand_over_ms),
+        .doc = "With `assign: group`, how long a partition that goes to another node is kept until "
+               "all that was read of it is done.",
     },
     {
         .name = "follow",
@@ -113,6 +134,20 @@ strid_status kafka_source_config_start(const struct kafka_source_options *option
                      text);
 }
 
+strid_status kafka_source_config_check(const struct kafka_source_options *options, strid_error *err)
+{
+    if (options->assign == KAFKA_ASSIGN_STATIC)
+        return STRID_OK;
+    if (options->group == NULL)
+        return error_set(err, STRID_ECONFIG, COMPONENT,
+                         "\"assign\": group needs a \"group\": add ?group=NAME to the URL");
+    if (!options->follow)
+        return error_set(err, STRID_ECONFIG, COMPONENT,
+                         "\"follow\": false does not go with \"assign\": group: a share of a "
+                         "group's partitions has no end; leave one of them out");
+    return STRID_OK;
+}
+
 /* A message costs some 500 bytes beside what is in it. What one answer unpacks into comes on top of
  * a queue that is almost full, six times its bytes where messages are small. */
 struct kafka_prefetch kafka_source_config_divide(uint64_t memory_bytes, uint32_t queues)
@@ -128,10 +163,13 @@ struct kafka_prefetch kafka_source_config_divide(uint64_t memory_bytes, uint32_t
     return out;
 }
 
-strid_status kafka_source_config_make(const char *brokers, const char *client,
-                                      const struct kafka_source_options *options,
-                                      const struct kafka_prefetch *prefetch, rd_kafka_conf_t **out,
-                                      strid_error *err)
+enum { FIXED_MAX = 16 };
+
+/* `more` stands behind what is fixed for all. */
+static strid_status make(const char *brokers, const char *client,
+                         const struct kafka_source_options *options,
+                         const struct kafka_prefetch *prefetch, const struct kafka_setting *more,
+                         rd_kafka_conf_t **out, strid_error *err)
 {
     char fetch[32], kbytes[32], messages[32];
     (void)snprintf(fetch, sizeof fetch, "%" PRIu64, prefetch->fetch_bytes);
@@ -147,19 +185,50 @@ strid_status kafka_source_config_make(const char *brokers, const char *client,
         {"reconnect.backoff.max.ms", "2000"},
         {NULL, NULL},
     };
-    const struct kafka_setting fixed[] = {
-        {"check.crcs", "true"},
-        {"enable.auto.commit", "false"},
-        {"auto.commit.enable", "false"},
-        {"enable.auto.offset.store", "false"},
-        {"enable.partition.eof", "true"},
-        {"allow.auto.create.topics", "false"},
+    struct kafka_setting fixed[FIXED_MAX] = {
+        {"check.crcs", "true"},           {"enable.auto.commit", "false"},
+        {"auto.commit.enable", "false"},  {"enable.auto.offset.store", "false"},
+        {"enable.partition.eof", "true"}, {"allow.auto.create.topics", "false"},
         {"auto.offset.reset", "error"},
-        {options->group == NULL ? NULL : "group.id", options->group},
-        {NULL, NULL},
     };
-    STRID_TRY(kafka_config_make(brokers, defaults, options->properties, fixed, out, err));
+    size_t count = 7;
+    if (options->group != NULL)
+        fixed[count++] = (struct kafka_setting){"group.id", options->group};
+    for (; more->name != NULL && count + 1 < FIXED_MAX; more++)
+        fixed[count++] = *more;
+    return kafka_config_make(brokers, defaults, options->properties, fixed, out, err);
+}
+
+strid_status kafka_source_config_make(const char *brokers, const char *client,
+                                      const struct kafka_source_options *options,
+                                      const struct kafka_prefetch *prefetch, rd_kafka_conf_t **out,
+                                      strid_error *err)
+{
+    static const struct kafka_setting none[] = {{NULL, NULL}};
+    STRID_TRY(make(brokers, client, options, prefetch, none, out, err));
     rd_kafka_conf_set_events(*out, RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_OFFSET_COMMIT);
+    return STRID_OK;
+}
+
+strid_status kafka_source_config_make_probe(const char *brokers,
+                                            const struct kafka_source_options *options,
+                                            const struct kafka_prefetch *prefetch,
+                                            rd_kafka_conf_t **out, strid_error *err)
+{
+    static const struct kafka_setting little[] = {
+        {"fetch.wait.max.ms", "10"}, {"fetch.message.max.bytes", "65536"}, {NULL, NULL}};
+    return make(brokers, "strid-probe", options, prefetch, little, out, err);
+}
+
+strid_status kafka_source_config_make_member(const char *brokers, const char *client,
+                                             const struct kafka_source_options *options,
+                                             const struct kafka_prefetch *prefetch,
+                                             rd_kafka_conf_t **out, strid_error *err)
+{
+    static const struct kafka_setting none[] = {{NULL, NULL}};
+    STRID_TRY(make(brokers, client, options, prefetch, none, out, err));
+    rd_kafka_conf_set_events(*out, RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_OFFSET_COMMIT |
+                                       RD_KAFKA_EVENT_REBALANCE);
     return STRID_OK;
 }
 

@@ -6,12 +6,15 @@
 #include "kafka_config.h"
 
 enum kafka_gap { KAFKA_GAP_STOP = 0, KAFKA_GAP_SKIP };
+enum kafka_assign { KAFKA_ASSIGN_STATIC = 0, KAFKA_ASSIGN_GROUP };
 
 struct kafka_source_options {
     const char *group; /* NULL: nothing is told to the brokers */
     const char *start; /* NULL: nothing is said */
+    int32_t assign;    /* enum kafka_assign */
     bool follow;
     int32_t on_gap; /* enum kafka_gap */
+    int64_t hand_over_ms;
     int64_t commit_interval_ms;
     int64_t refresh_ms;
     strid_property *properties;
@@ -50,6 +53,20 @@ strid_status kafka_source_config_make(const char *brokers, const char *client,
                                       const struct kafka_source_options *options,
                                       const struct kafka_prefetch *prefetch, rd_kafka_conf_t **out,
                                       strid_error *err);
+
+/* The same for looking at single records, and for a member of the group that fetches nothing. */
+strid_status kafka_source_config_make_probe(const char *brokers,
+                                            const struct kafka_source_options *options,
+                                            const struct kafka_prefetch *prefetch,
+                                            rd_kafka_conf_t **out, strid_error *err);
+strid_status kafka_source_config_make_member(const char *brokers, const char *client,
+                                             const struct kafka_source_options *options,
+                                             const struct kafka_prefetch *prefetch,
+                                             rd_kafka_conf_t **out, strid_error *err);
+
+/* STRID_ECONFIG: options that do not go together. */
+strid_status kafka_source_config_check(const struct kafka_source_options *options,
+                                       strid_error *err);
 
 /* Where dead letters go unless something is said: "{topic}-dlq" on the same brokers, reached the
  * same way; to be listed are those of `topics`. STRID_ELIMIT: longer than `size`. */

@@ -166,6 +166,25 @@ void kafka_topics_fini(struct kafka_topics *topics)
     *topics = (struct kafka_topics){0};
 }
 
+strid_status kafka_topics_miss(rd_kafka_t *client, const char *brokers, struct kafka_topics *topics,
+                               const struct kafka_topics *now, strid_error *err)
+{
+    for (uint32_t i = 0; i < topics->count; i++) {
+        struct kafka_topic *topic = &topics->items[i];
+        const rd_kafka_metadata_t *metadata = NULL;
+        if (has_topic(now, topic->name)) {
+            topic->missed = 0;
+            continue;
+        }
+        STRID_TRY(kafka_client_metadata(client, brokers, topic->handle, &metadata, err));
+        bool is_gone = metadata->topic_cnt == 1 &&
+                       metadata->topics[0].err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        topic->missed = is_gone ? topic->missed + 1 : 0;
+        rd_kafka_metadata_destroy(metadata);
+    }
+    return STRID_OK;
+}
+
 bool kafka_topics_grown(const struct kafka_topics *topics, const struct kafka_topics *now)
 {
     for (uint32_t n = 0; n < now->count; n++) {

@@ -11,7 +11,11 @@ struct kafka_topic {
     uint32_t first;           /* number of its partition 0 among all */
     uint32_t partitions;
     int32_t *leaders; /* of each partition; -1: none at that time */
+    uint32_t missed;  /* times in a row; @thread who looks */
 };
+
+/* Missed as often it was deleted; once may be a broker that comes up and does not know all yet. */
+enum { KAFKA_TOPICS_GONE = 2 };
 
 struct kafka_topics {
     struct kafka_topic *items; /* by name */
@@ -31,6 +35,11 @@ strid_status kafka_topics_open(rd_kafka_t *client, const char *brokers, struct k
                                strid_error *err);
 /* The handles are destroyed, too. */
 void kafka_topics_fini(struct kafka_topics *topics);
+
+/* Counts in each topic of `topics` how often in a row it was not there: neither among `now`, nor
+ * when the brokers are asked for it by name. STRID_EUNREACHABLE: they do not answer. */
+strid_status kafka_topics_miss(rd_kafka_t *client, const char *brokers, struct kafka_topics *topics,
+                               const struct kafka_topics *now, strid_error *err);
 
 /* Whether `now` has topics or partitions that `topics` has not. */
 bool kafka_topics_grown(const struct kafka_topics *topics, const struct kafka_topics *now);

@@ -268,7 +268,8 @@ strid_status pipeline_open_source(strid_pipeline *pipeline, strid_error *err)
                                  .pipeline = pipeline->definition->name,
                                  .node = "",
                                  .log = &pipeline->log,
-                                 .readers = run_readers_max()};
+                                 .readers = run_readers_max(),
+                                 .keeps_state = pipeline->definition->store_count > 0};
     args.memory_bytes = budget_source(run_memory(pipeline->definition, args.readers));
     strid_source *source = memory_alloc_zeroed(definition->ops->instance_size);
     strid_status status = definition->ops->open(source, &args, err);

@@ -6,6 +6,7 @@
 #include "base/mutant.h"
 #include "runtime/acknowledger.h"
 #include "runtime/reader.h"
+#include "runtime/settlement.h"
 #include "runtime/storage.h"
 #include "runtime/worker.h"
 
@@ -48,6 +49,7 @@ struct committer {
     struct completions *completions; /* per worker */
     struct commit_partition *partitions;
     uint64_t lows_sent;
+    struct settlement *settlement; /* NULL: the source is this node's alone */
 };
 
 struct agent *committer_agent(struct committer *committer) { return &committer->agent; }
@@ -79,6 +81,7 @@ struct committer *committer_create(struct run *run)
         committer->partitions[p].message.partition = p;
         committer->partitions[p].acknowledged = !run->partitions[p].stored->has_low;
     }
+    committer->settlement = settlement_create(run);
     return committer;
 }
 
@@ -91,6 +94,7 @@ void committer_destroy(struct committer *committer)
         memory_free(committer->completions[w].items);
     }
     ring_destroy(committer->lows);
+    settlement_destroy(committer->settlement);
     memory_free(committer->from_workers);
     memory_free(committer->completions);
     memory_free(committer->partitions);
@@ -234,6 +238,28 @@ static void acknowledge(struct committer *committer, uint32_t index, strid_posit
              run->partitions[index].origin.topic, (long long)(backoff / 1000000), err.message);
 }
 
+/* `low` is synced. A source that others share hears of it once nothing before it waits, either. */
+static void acknowledge_settled(struct committer *committer, uint32_t index, strid_position low)
+{
+    if (committer->settlement == NULL)
+        acknowledge(committer, index, low);
+    else
+        settlement_add(committer->settlement, index, low);
+}
+
+static int take_settled(struct committer *committer)
+{
+    int work = 0;
+    uint32_t index;
+    strid_position low;
+    if (committer->settlement == NULL)
+        return 0;
+    settlement_look(committer->settlement);
+    for (; settlement_take(committer->settlement, &index, &low); work++)
+        acknowledge(committer, index, low);
+    return work;
+}
+
 static void acknowledge_again(struct committer *committer, uint32_t index)
 {
     const struct commit_partition *partition = &committer->partitions[index];
@@ -250,11 +276,11 @@ static int tell_low(struct committer *committer, uint32_t index)
             !MUTANT(MUTANT_ACK_BEFORE_SYNC))
             return 0;
         partition->low_sent = false;
-        acknowledge(committer, index, partition->message.position);
+        acknowledge_settled(committer, index, partition->message.position);
     } else if (!partition->acknowledged) {
         /* The run before may have ended between the sync and the acknowledgement. */
         partition->acknowledged = true;
-        acknowledge(committer, index, run->partitions[index].stored->low);
+        acknowledge_settled(committer, index, run->partitions[index].stored->low);
     }
     acknowledge_again(committer, index);
     if (!partition->low_moved)
@@ -312,6 +338,8 @@ static bool all_told(struct committer *committer)
     for (uint32_t w = 0; w < run->worker_count; w++)
         if (!outbox_is_settled(&run->workers[w]))
             return false;
+    if (committer->settlement != NULL && !settlement_is_done(committer->settlement))
+        return false;
     return run->acknowledger == NULL || acknowledger_is_done(run->acknowledger);
 }
 
@@ -328,6 +356,7 @@ int committer_do_work(void *self)
     int work = take_rounds(committer) + take_chunks(committer) + take_durable(committer);
     for (uint32_t p = 0; p < run->partition_count; p++)
         work += move_low(committer, p) + tell_low(committer, p);
+    work += take_settled(committer);
     if (run->acknowledger != NULL)
         work += acknowledger_do_work(run->acknowledger);
     if (ended && work == 0 && !run_failed(run) && all_told(committer) &&

@@ -41,6 +41,8 @@ void outbox_fini(struct outbox *outbox)
 static void show(struct outbox *outbox)
 {
     atomic_store_explicit(&outbox->bytes_shown, outbox->bytes, memory_order_relaxed);
+    atomic_store_explicit(&outbox->added_shown, outbox->sequence, memory_order_relaxed);
+    atomic_store_explicit(&outbox->deleted_shown, outbox->deleted, memory_order_relaxed);
     /* release: who sees the number sees `deleted_in` */
     atomic_store_explicit(&outbox->entries_shown, outbox->entries, memory_order_release);
 }
@@ -239,6 +241,7 @@ static void delete_letters(struct worker *worker, uint32_t count)
         struct worker_store_key key = key_of(outbox, outbox->delete_at, subkey);
         worker_store_delete(worker, &key);
         worker_store_count(worker, OUTBOX_STORE, ref.hash, -1);
+        outbox->deleted = ref.seq;
         outbox->delete_at = ref_end(outbox->delete_at, &ref);
         outbox->entries--;
         outbox->bytes -= ref.bytes;
@@ -356,6 +359,17 @@ bool outbox_is_full(struct worker *worker)
     /* Who syncs rarely must not keep the letters waiting now. */
     storage_want_sync(run->storage);
     return true;
+}
+
+uint64_t outbox_added(const struct outbox *outbox)
+{
+    return atomic_load_explicit(&outbox->added_shown, memory_order_relaxed);
+}
+
+bool outbox_is_past(const struct outbox *outbox, uint64_t sequence)
+{
+    return atomic_load_explicit(&outbox->entries_shown, memory_order_acquire) == 0 ||
+           atomic_load_explicit(&outbox->deleted_shown, memory_order_relaxed) >= sequence;
 }
 
 bool outbox_is_settled(struct worker *worker)

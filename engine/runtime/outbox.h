@@ -46,10 +46,13 @@ struct outbox {
     uint32_t next; /* of `lists`: the one that is lent next */
     struct ring *from_delivery;
     uint64_t sequence; /* of the last letter */
+    uint64_t deleted;  /* and of the last one that was deleted; they are in order */
     uint64_t entries, bytes;
     bool told_full;
     _Atomic bool loaded;                         /* release: what the run before left is counted */
     _Atomic uint64_t entries_shown, bytes_shown; /* release; pairs with outbox_is_settled() */
+    /* `sequence` and `deleted`, relaxed: what they are needed for is seen by another way */
+    _Atomic uint64_t added_shown, deleted_shown;
     _Atomic uint64_t deleted_in; /* sequence of the block that holds the last deletion */
 };
 
@@ -70,5 +73,10 @@ bool outbox_is_full(struct worker *worker);
 
 /* Whether every letter is delivered and its deletion durable. @thread committer */
 bool outbox_is_settled(struct worker *worker);
+
+/* How many letters there ever were, for who has seen what the worker did since; and whether so many
+ * were delivered. @thread committer */
+uint64_t outbox_added(const struct outbox *outbox);
+bool outbox_is_past(const struct outbox *outbox, uint64_t sequence);
 
 #endif

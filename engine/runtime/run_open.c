@@ -194,24 +194,42 @@ static bool is_fresh(const struct directory *directory)
     return directory->redo_blocks == 0;
 }
 
-/* Reading starts at the local low position, whatever the broker says. */
-static strid_status assign_partition(struct run *run, struct partition *partition, bool fresh,
-                                     strid_error *err)
+static strid_resume resume_of(const struct partition *partition, bool fresh)
 {
-    struct directory_partition *stored = partition->stored;
-    strid_resume resume = {.resumed = stored->has_low,
-                           .position = stored->low,
-                           .fingerprint =
-                               strid_bytes_of(stored->fingerprint, stored->fingerprint_len),
-                           .fresh = fresh};
-    strid_status status = run->source_ops->assign(run->source, partition->index, &resume, err);
-    if (status != STRID_OK)
-        return status;
-    if (run->source_ops->fingerprint != NULL)
-        stored->fingerprint_len =
-            run->source_ops->fingerprint(run->source, partition->index, stored->fingerprint);
-    STRID_ASSERT(stored->fingerprint_len <= STRID_FINGERPRINT_MAX);
+    const struct directory_partition *stored = partition->stored;
+    return (strid_resume){.resumed = stored->has_low,
+                          .position = stored->low,
+                          .fingerprint =
+                              strid_bytes_of(stored->fingerprint, stored->fingerprint_len),
+                          .fresh = fresh};
+}
+
+static strid_status assign_each(struct run *run, const strid_resume *resumes, strid_error *err)
+{
+    if (run->source_ops->assign_all != NULL)
+        return run->source_ops->assign_all(run->source, resumes, err);
+    for (uint32_t p = 0; p < run->partition_count; p++)
+        STRID_TRY(run->source_ops->assign(run->source, p, &resumes[p], err));
     return STRID_OK;
+}
+
+/* Reading starts at the local low position, whatever the broker says. */
+static strid_status assign_partitions(struct run *run, strid_error *err)
+{
+    bool fresh = is_fresh(run->directory);
+    strid_resume *resumes = memory_alloc((run->partition_count + 1) * sizeof *resumes);
+    for (uint32_t p = 0; p < run->partition_count; p++)
+        resumes[p] = resume_of(&run->partitions[p], fresh);
+    strid_status status = assign_each(run, resumes, err);
+    memory_free(resumes);
+    for (uint32_t p = 0; status == STRID_OK && p < run->partition_count; p++) {
+        struct directory_partition *stored = run->partitions[p].stored;
+        if (run->source_ops->fingerprint != NULL)
+            stored->fingerprint_len =
+                run->source_ops->fingerprint(run->source, p, stored->fingerprint);
+        STRID_ASSERT(stored->fingerprint_len <= STRID_FINGERPRINT_MAX);
+    }
+    return status;
 }
 
 /* The tables are complete once the run has begun. */
@@ -271,9 +289,8 @@ strid_status run_open(struct run *run, strid_error *err)
         set_up_partition(run, p);
     status = check_known(run, err);
     add_gone_partitions(run);
-    bool fresh = is_fresh(run->directory);
-    for (uint32_t p = 0; status == STRID_OK && p < run->partition_count; p++)
-        status = assign_partition(run, &run->partitions[p], fresh, err);
+    if (status == STRID_OK)
+        status = assign_partitions(run, err);
     for (uint32_t s = 1; status == STRID_OK && s <= definition->store_count; s++) {
         status =
             directory_store(run->directory, definition->stores[s], &run->store_numbers[s], err);

@@ -226,8 +226,9 @@ static int produce(const char *brokers, const char *command, const char *topic)
 {
     /* Without idempotence a batch that the broker refused, for a topic that is still being made, is
      * written behind the next one: the topic itself would not be in the order of the lines. */
-    static const char *const settings[] = {"enable.idempotence", "true",           "linger.ms", "5",
-                                           "partitioner",        "murmur2_random", NULL};
+    static const char *const settings[] = {
+        "enable.idempotence", "true",    "linger.ms", "5", "partitioner", "murmur2_random",
+        "message.max.bytes",  "4000000", NULL};
     static const char *const transactional[] = {"transactional.id", "kafka_tool", NULL};
     bool in_transaction = strcmp(command, "produce") != 0;
     rd_kafka_t *client =

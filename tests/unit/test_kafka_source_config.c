@@ -41,6 +41,21 @@ Test(kafka_source_config, start_is_a_word_or_a_time)
     cr_assert_not_null(strstr(err.message, "?group=NAME"), "%s", err.message);
 }
 
+Test(kafka_source_config, a_group_has_a_name_and_no_end)
+{
+    strid_error err = STRID_ERROR_INIT;
+    struct kafka_source_options options = {.assign = KAFKA_ASSIGN_GROUP, .follow = true};
+    cr_assert_eq(kafka_source_config_check(&options, &err), STRID_ECONFIG);
+    cr_assert_not_null(strstr(err.message, "?group=NAME"), "%s", err.message);
+    options.group = "g";
+    cr_assert_eq(kafka_source_config_check(&options, &err), STRID_OK);
+    options.follow = false;
+    cr_assert_eq(kafka_source_config_check(&options, &err), STRID_ECONFIG);
+    cr_assert_not_null(strstr(err.message, "\"follow\": false"), "%s", err.message);
+    options.assign = KAFKA_ASSIGN_STATIC;
+    cr_assert_eq(kafka_source_config_check(&options, &err), STRID_OK);
+}
+
 Test(kafka_source_config, memory_bounds_all_queues_together)
 {
     for (uint64_t memory = 8 * MIB; memory <= 256 * MIB; memory *= 2)

@@ -3,6 +3,7 @@
 #ifndef STRID_CONFIG_H
 #define STRID_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -60,6 +61,7 @@ typedef struct strid_connector_args {
     const void *log;       /* const struct log *, engine/base/log.h */
     uint64_t memory_bytes; /* a source's queues may take that much; 0: nothing is said */
     uint32_t readers;      /* partition p of a source is polled by thread p % readers; 0: unknown */
+    bool keeps_state;      /* handlers keep state under this node's directory */
 } strid_connector_args;
 
 #endif

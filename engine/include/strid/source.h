@@ -1,6 +1,6 @@
 /* The source contract: what a connector implements to be read from.
  *
- *   open -> for each partition: describe, assign -> poll ... poll -> close
+ *   open -> for each partition: describe, assign (or assign_all) -> poll ... poll -> close
  *
  * assign may come again for a partition (after a store error); it then starts over at the given
  * place. */
@@ -304,6 +304,16 @@ typedef struct strid_source_ops {
      * as locate. On error: some partitions may have been moved. NULL: the source has no group. */
     strid_status (*move_group)(strid_source *self, const strid_relocation *partitions,
                                uint32_t count, strid_error *err);
+
+    /** In place of assign, where a source can do better than partition by partition: all of them
+     * with one call, `resumes` has one for each. NULL: assign is called for each. Thread, blocking
+     * and errors as assign. */
+    strid_status (*assign_all)(strid_source *self, const strid_resume *resumes, strid_error *err);
+
+    /** Thread: control, after open. May block: no. true: what is acknowledged another node may go
+     * on behind; so ack is told no position before which a record waits, is parked or has a dead
+     * letter that was not delivered yet. NULL: no. */
+    bool (*is_shared)(strid_source *self);
 } strid_source_ops;
 
 #endif

@@ -1,7 +1,10 @@
 """The Kafka source on a real broker: where it begins, what it delivers, what it notices."""
+import contextlib
 import json
 import os
 import pathlib
+import random
+import re
 import signal
 import subprocess
 import tempfile
@@ -19,6 +22,13 @@ handlers:
 dlq: {{ url: "file:dead.jsonl" }}
 """
 ENDS = ", follow: false"
+LEAVING_S = 60  # 5 s for the group, 15 s for librdkafka, and a slow machine
+
+
+def catches(pid, number):
+    """Whether the process has a handler for that signal."""
+    text = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    return int(re.search(r"SigCgt:\s*(\w+)", text)[1], 16) >> (number - 1) & 1 == 1
 
 
 class Copying(kafka_case.OnTheBroker):
@@ -175,6 +185,23 @@ class Source(Copying):
         self.refused(self.copy("nowhere"), "topic nowhere on .* cannot be read: .*; create it")
         self.refused(self.copy("^(", group="g"), "no regular expression", 2)
 
+    def test_topic_that_is_deleted_stops_and_many_others_go_on(self):
+        topics = [f"many-{number}" for number in range(12)]
+        for topic in topics:
+            self.tool("create", topic, 2)
+        self.fill(topics[0], 0, 100)
+        process = self.start(self.copy("^many-", "", "many-topics"))
+        self.wait_until("the first records", lambda: len(self.seen()) == 100)
+        self.tool("delete", topics[0])
+        self.wait_until("the message", lambda: re.search(
+            r"many-0 \[\d\] was deleted while it was read, up to offset \d+", self.log()))
+        for number, topic in enumerate(topics[1:], 1):
+            self.fill(topic, 100 * number, 100)
+        self.wait_until("all others", lambda: len(self.seen()) == 1200)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(kafka_case.DEADLINE_S), 1, self.log())
+        self.assertEqual(sorted(self.seen()), list(range(1200)))
+
     def test_poison_is_dead_after_so_many_attempts_and_others_flow(self):
         self.tool("create", "poison", 2)
         self.tool("produce", "poison", lines=[
@@ -261,6 +288,49 @@ class BrokerThatDies(kafka_case.OnTheBroker):
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(kafka_case.DEADLINE_S), 0, self.log())
         self.assertEqual(sorted(self.seen()), list(range(2000)))
+
+    def test_leaving_does_not_hang_where_the_broker_does(self):
+        self.tool("create", "hangs", 2)
+        self.fill("hangs", 0, 100)
+        self.write("copy.yaml", PIPELINE.format(topic="hangs", group="hangs", more=""))
+        for number, what in enumerate(("stopped", "dead"), 1):
+            process = self.start("copy.yaml")
+            self.fill("hangs", 100 * number, 100)
+            self.wait_until("records", lambda: len(self.seen()) == 100 * (number + 1))
+            if what == "stopped":
+                self.broker.process.send_signal(signal.SIGSTOP)
+            else:
+                self.broker.kill()
+            process.send_signal(signal.SIGTERM)
+            try:
+                self.assertEqual(process.wait(LEAVING_S), 0, f"{what}: {self.log()}")
+            finally:
+                if what == "stopped":
+                    self.broker.process.send_signal(signal.SIGCONT)
+                else:
+                    self.broker.start()
+        self.write("copy.yaml", PIPELINE.format(topic="hangs", group="hangs", more=ENDS))
+        self.run_ok("copy.yaml")
+        self.assertEqual(sorted(self.seen()), list(range(300)))
+
+    def test_many_short_runs(self):
+        """Stopped at any time, also while the start waits for the broker: they end, and nothing is
+        missing or there twice."""
+        cycles, rng = (500 if "STRID_LONG" in os.environ else 8), random.Random(6)
+        self.tool("create", "short", 3)
+        self.write("copy.yaml", PIPELINE.format(topic="short", group="short", more=""))
+        for cycle in range(cycles):
+            self.fill("short", 20 * cycle, 20)
+            process = self.start("copy.yaml")
+            self.wait_until("a beginning", lambda: catches(process.pid, signal.SIGTERM))
+            until = rng.random() * 0.3
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(until)
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(LEAVING_S), 0, self.log())
+        self.write("copy.yaml", PIPELINE.format(topic="short", group="short", more=ENDS))
+        self.run_ok("copy.yaml")
+        self.assertEqual(sorted(self.seen()), list(range(20 * cycles)))
 
 
 if __name__ == "__main__":

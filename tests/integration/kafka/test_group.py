@@ -1,0 +1,218 @@
+"""Nodes that share the partitions of topics as members of a consumer group (assign: group)."""
+import json
+import re
+import signal
+import subprocess
+import unittest
+
+import kafka_case
+
+PIPELINE = """\
+name: share
+source:
+  url: "kafka://@B/{topic}"
+  group: {topic}
+  assign: group
+  commit_interval: 100ms
+  kafka.session.timeout.ms: 6000
+  kafka.heartbeat.interval.ms: 500
+{more}state: {{ url: "{state}" }}
+handlers:
+{handlers}
+sink: {{ out: "file:out.jsonl" }}
+dlq: {{ url: "file:dead.jsonl" }}
+"""
+FORWARD = "  - forward: { to: out }"
+COUNT = FORWARD + "\n  - count: { store: counts }"
+
+
+class Node:
+    """A run in a folder of its own."""
+
+    def __init__(self, case, name, topic, **pipeline):
+        self.case = case
+        self.folder = case.folder / name
+        self.folder.mkdir(exist_ok=True)
+        wanted = {"more": "", "state": "memory:", "handlers": FORWARD, **pipeline}
+        case.write(f"{name}/share.yaml", PIPELINE.format(topic=topic, **wanted))
+        with open(self.folder / "log", "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen([kafka_case.STRID, "run", "share.yaml"],
+                                            cwd=self.folder, stderr=log,
+                                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        case.addCleanup(self.process.wait)
+        case.addCleanup(self.process.kill)
+
+    def log(self):
+        return (self.folder / "log").read_text(encoding="utf-8")
+
+    def seen(self):
+        path = self.folder / "out.jsonl"
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        whole = text[:text.rfind("\n") + 1]  # a node that was killed may have left half a line
+        return [json.loads(line)["value"]["n"] for line in whole.splitlines()]
+
+    def reads(self):
+        """How many partitions it reads, by its own account; None: it has not said so yet."""
+        said = re.findall(r"reads (\d+) of \d+ partitions|(none) is for this node", self.log())
+        return None if not said else 0 if said[-1][1] else int(said[-1][0])
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.case.assertEqual(self.process.wait(kafka_case.DEADLINE_S), 0, self.log())
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def ended(self, code, expected):
+        self.case.assertEqual(self.process.wait(kafka_case.DEADLINE_S), code, self.log())
+        self.case.assertRegex(self.log(), expected)
+
+
+class Group(kafka_case.OnTheBroker):
+    KEYS = 30
+
+    def make(self, topic, partitions=6):
+        self.tool("create", topic, partitions)
+        self.fed = 0
+        self.topic = topic
+
+    def feed(self, count=600):
+        self.fill(self.topic, self.fed, count, self.KEYS)
+        self.fed += count
+
+    def wait_for_all(self, *nodes):
+        wanted = set(range(self.fed))
+        self.wait_until("all records", lambda: wanted <= {n for node in nodes
+                                                          for n in node.seen()})
+
+    def wait_for_shares(self, *pairs):
+        self.wait_until("the shares", lambda: all(node.reads() == count for node, count in pairs))
+
+    def check_order(self, node):
+        """A node handles no record twice, and those of a key in their order."""
+        last = {}
+        for n in node.seen():
+            self.assertLess(last.get(n % self.KEYS, -1), n, f"key {n % self.KEYS}")
+            last[n % self.KEYS] = n
+
+    def test_members_share_and_hand_over_without_a_repeat(self):
+        self.share("shared")
+
+    def test_cooperative_members_share_and_hand_over_without_a_repeat(self):
+        self.share("cooperative",
+                   more="  kafka.partition.assignment.strategy: cooperative-sticky\n")
+
+    def share(self, topic, **pipeline):
+        self.make(topic)
+        first = Node(self, "first", topic, **pipeline)
+        self.feed()
+        self.wait_for_all(first)
+        second = Node(self, "second", topic, **pipeline)
+        self.feed()
+        self.wait_for_shares((first, 3), (second, 3))
+        self.feed()
+        self.wait_for_all(first, second)
+        self.assertGreater(len(second.seen()), 0)
+        first.end()
+        self.feed()
+        self.wait_for_shares((second, 6))
+        self.feed()
+        self.wait_for_all(first, second)
+        second.end()
+        self.assertEqual(sorted(first.seen() + second.seen()), list(range(self.fed)))
+        self.assertEqual(self.committed(topic, topic), self.ends(topic))
+        self.check_order(first)
+        self.check_order(second)
+
+    def test_member_that_is_killed_and_one_that_is_lost(self):
+        """At least once: what they had in hand is handled by the other, and by them once more."""
+        self.make("killed")
+        first, second = (Node(self, name, "killed") for name in ("first", "second"))
+        self.wait_for_shares((first, 3), (second, 3))
+        self.feed()
+        second.kill()
+        self.feed()
+        self.wait_for_all(first, second)
+        third = Node(self, "third", "killed")
+        self.wait_for_shares((first, 3), (third, 3))
+        self.feed()
+        third.process.send_signal(signal.SIGSTOP)
+        self.feed()
+        self.wait_for_shares((first, 6))
+        self.wait_for_all(first, second, third)
+        told = self.committed("killed", "killed")
+        third.process.send_signal(signal.SIGCONT)
+        self.wait_until("the loss to be noticed", lambda: third.log().count("reads") > 1)
+        now = self.committed("killed", "killed")
+        self.assertTrue(all(now[p] >= told[p] for p in told), f"{told} became {now}")
+        self.feed()
+        self.wait_for_all(first, second, third)
+        for node in (first, third):
+            node.end()
+        for node in (first, second, third):
+            self.check_order(node)
+        self.assertEqual(self.committed("killed", "killed"), self.ends("killed"))
+
+    def test_state_does_not_share(self):
+        self.make("kept", 2)
+        self.feed(100)
+        pipeline = {"state": "rocksdb:./state", "handlers": COUNT}
+        alone = Node(self, "alone", "kept", **pipeline)
+        self.wait_for_all(alone)
+        other = Node(self, "other", "kept", more="  start: group\n", **pipeline)
+        other.ended(1, r"group kept has 1 other member \(strid-share.*keeps state.*assign: static")
+        self.assertEqual(other.seen(), [])
+        self.feed(100)
+        self.wait_for_all(alone)
+        alone.kill()
+        alone = Node(self, "alone", "kept", **pipeline)
+        self.wait_until("the wait", lambda: "for the end of a node that died" in alone.log())
+        self.feed(100)
+        self.wait_for_all(alone)
+        stateless = Node(self, "stateless", "kept")
+        alone.ended(1, "group kept gives this node 1 of 2 partitions, .* other members; .*state")
+        self.wait_for_shares((stateless, 2))
+        self.feed(100)
+        self.wait_for_all(alone, stateless)
+        stateless.end()
+        counts = sum(self.counts("alone").values())
+        self.assertGreaterEqual(counts, 300, "what the others refused is not missing")
+        alone = Node(self, "alone", "kept", **pipeline)
+        alone.ended(1, r"group kept has read kept \[\d\] up to \d+, .*another node went on")
+
+    def counts(self, name):
+        done = kafka_case.run(["state", "scan", "rocksdb:state", "--store", "counts", "--json"],
+                              self.folder / name)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return {row["key"]: row["value"] for row in map(json.loads, done.stdout.splitlines())}
+
+    def test_begins_where_the_group_is_though_nothing_is_kept(self):
+        self.make("begins", 3)
+        self.feed(300)
+        first = Node(self, "first", "begins", more="  start: latest\n")
+        self.wait_for_shares((first, 3))
+        self.wait_until("the place to be told", lambda: sum(self.committed(
+            "begins", "begins").values()) == 300)
+        self.feed(30)
+        self.wait_until("what came later", lambda: len(first.seen()) == 30)
+        first.end()
+        self.feed(30)
+        second = Node(self, "second", "begins")
+        self.wait_until("what came since", lambda: len(second.seen()) == 30)
+        second.end()
+        self.assertEqual(sorted(second.seen()), list(range(330, 360)))
+
+    def test_what_does_not_go_together_is_refused(self):
+        for url, expected in (("assign=group", '"assign": group needs a "group"'),
+                              ("assign=group&group=g&follow=false", '"follow": false does not go'),
+                              ("assign=some&group=g", "static.*group")):
+            self.write("wrong.yaml", f'name: w\nsource: "kafka://@B/none?{url}"\nhandlers:\n'
+                       "  - count: { store: counts }\n")
+            done = kafka_case.run(["run", "wrong.yaml"], self.folder)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertRegex(done.stderr, expected)
+
+
+if __name__ == "__main__":
+    unittest.main()
