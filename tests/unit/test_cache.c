@@ -363,6 +363,27 @@ Test(cache, stays_bounded_when_room_is_made_for_all_that_comes)
     cache_fini(&cache);
 }
 
+Test(cache, what_is_asked_for_again_stays)
+{
+    struct cache cache;
+    enum { HOT = 100, ROUND = 256 };
+    cache_init(&cache, 256 * 1024, false);
+    uint32_t next = HOT, missed = 0;
+    for (int round = 0; round < 200; round++) {
+        cr_assert(cache_make_room(&cache, ROUND, UINT64_MAX));
+        for (uint32_t i = 0; i < HOT; i++)
+            if (!has(&cache, i)) { /* which asks for it */
+                (void)add(&cache, i, 8);
+                missed += round > 100;
+            }
+        for (uint32_t i = 0; i < ROUND; i++)
+            (void)add(&cache, next++, 8);
+    }
+    cr_assert_gt(cache.evictions, 200 * ROUND / 2);
+    cr_assert_leq(missed, HOT, "%u", missed);
+    cache_fini(&cache);
+}
+
 /* Blocks are sealed by it: an entry counts with its last value only. */
 Test(cache, dirty_bytes_are_those_of_the_last_values)
 {

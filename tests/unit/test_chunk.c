@@ -47,6 +47,24 @@ Test(chunk, copies_all_of_a_record)
     chunk_destroy(chunk);
 }
 
+/* Short ones, long ones, and those between are copied in different ways. */
+Test(chunk, copies_values_of_any_length)
+{
+    static uint8_t bytes[2048];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 7 + i / 256);
+    for (size_t len = 0; len <= sizeof bytes; len++) {
+        struct chunk *chunk = chunk_create();
+        cr_assert(add(chunk, 1, text("k"), strid_bytes_of(bytes, len)));
+        cr_assert(add(chunk, 2, strid_bytes_of(bytes, len), text("behind")));
+        const struct chunk_slot *slots = chunk->slots;
+        cr_assert(strid_bytes_equal(slots[0].record.value, strid_bytes_of(bytes, len)));
+        cr_assert(strid_bytes_equal(slots[1].record.key, strid_bytes_of(bytes, len)));
+        cr_assert(strid_bytes_equal(slots[1].record.value, text("behind")));
+        chunk_destroy(chunk);
+    }
+}
+
 Test(chunk, absent_is_not_empty)
 {
     struct chunk *chunk = chunk_create();

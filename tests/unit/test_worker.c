@@ -3,8 +3,10 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
+#include "runtime/budget.h"
 #include "runtime/reader.h"
 #include "runtime/worker.h"
 #include "runtime_case.h"
@@ -129,6 +131,21 @@ Test(worker, block_that_is_opened_has_all_its_room)
 
 /* Large records have arenas of their own: as many at a time as there is memory for, and one in any
  * case. */
+Test(worker, memory_that_is_not_given_is_the_default)
+{
+    struct runtime_case at;
+    struct script script = {.at = &at};
+    struct budget budget;
+    uint64_t machine = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    runtime_case_init(&at, count, &script);
+    at.definition->memory_bytes = 0;
+    runtime_case_start(&at);
+    budget_divide(budget_default(machine, 1, 1), 1, 1, &budget);
+    cr_assert_eq(at.run->options.cache_bytes, budget.cache_bytes);
+    cr_assert_eq(at.run->options.block_cache, budget.block_cache);
+    runtime_case_fini(&at);
+}
+
 Test(worker, large_records_are_read_as_far_as_memory_allows)
 {
     enum { LARGE = 400000, MANY = 40 };
