@@ -17,12 +17,16 @@ struct kafka_target {
 strid_status kafka_target_parse(const char *target, struct kafka_target *out, strid_error *err);
 void kafka_target_fini(struct kafka_target *target);
 
-/* Takes `conf` in any case. `log` may be NULL and outlives the handle, whose opaque it is. */
+/* Takes `conf` in any case. `log` may be NULL and outlives the handle. The handle's opaque is
+ * taken; it is ended by kafka_client_destroy alone. */
 strid_status kafka_client_create(rd_kafka_type_t type, rd_kafka_conf_t *conf, const struct log *log,
                                  rd_kafka_t **out, strid_error *err);
 
-/* What stands on the brokers about `topic`, NULL for all topics. STRID_EUNREACHABLE says what
- * librdkafka says. Give it back with rd_kafka_metadata_destroy. */
+void kafka_client_destroy(rd_kafka_t *client);
+
+/* What stands on the brokers about `topic`, NULL for all topics. STRID_EUNREACHABLE: nobody
+ * answers; STRID_ECONFIG: login or TLS fails. Both in librdkafka's words. Give it back with
+ * rd_kafka_metadata_destroy. */
 strid_status kafka_client_metadata(rd_kafka_t *client, const char *brokers, rd_kafka_topic_t *topic,
                                    const rd_kafka_metadata_t **out, strid_error *err);
 

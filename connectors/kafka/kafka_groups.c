@@ -79,7 +79,7 @@ static void end(struct listing *listing)
 {
     kafka_topics_fini(&listing->topics);
     if (listing->client != NULL)
-        rd_kafka_destroy(listing->client);
+        kafka_client_destroy(listing->client);
     memory_free(listing->extents);
     kafka_target_fini(&listing->target);
 }

@@ -42,17 +42,18 @@ static const char *const part_names[PART_COUNT] = {
 
 /* What other programs write. Numbers are text, or big-endian. */
 struct family {
+    const char *prefix; /* of all that it writes */
     const char *topic, *partition, *position, *reason;
     bool binary;
 };
 
 static const struct family families[] = {
-    {"__connect.errors.topic", "__connect.errors.partition", "__connect.errors.offset",
-     "__connect.errors.exception.message", false},
-    {"kafka_dlt-original-topic", "kafka_dlt-original-partition", "kafka_dlt-original-offset",
-     "kafka_dlt-exception-message", true},
-    {"__streams.errors.topic", "__streams.errors.partition", "__streams.errors.offset",
-     "__streams.errors.message", false},
+    {"__connect.errors.", "__connect.errors.topic", "__connect.errors.partition",
+     "__connect.errors.offset", "__connect.errors.exception.message", false},
+    {"kafka_dlt-", "kafka_dlt-original-topic", "kafka_dlt-original-partition",
+     "kafka_dlt-original-offset", "kafka_dlt-exception-message", true},
+    {"__streams.errors.", "__streams.errors.topic", "__streams.errors.partition",
+     "__streams.errors.offset", "__streams.errors.message", false},
 };
 
 static void add(rd_kafka_headers_t *headers, const char *name, size_t name_len, strid_bytes value)
@@ -189,6 +190,7 @@ static bool take_own(struct kafka_letter *letter, uint32_t count)
     };
     letter->output.id = parts[ID].value;
     letter->output.header_count = count - PART_COUNT;
+    letter->foreign = NULL;
     return true;
 }
 
@@ -219,6 +221,7 @@ static bool take_family(struct kafka_letter *letter, uint32_t count, const struc
     if (found)
         letter->letter = out;
     letter->output.header_count = count;
+    letter->foreign = family->prefix;
     return found;
 }
 
@@ -259,4 +262,29 @@ bool kafka_letter_parse(struct kafka_letter *letter, const rd_kafka_message_t *m
     letter->output.timestamp_ms =
         kind == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? STRID_TIMESTAMP_NONE : timestamp_ms;
     return true;
+}
+
+static bool begins_with(strid_bytes name, const char *prefix)
+{
+    return name.len >= strlen(prefix) && memcmp(name.data, prefix, strlen(prefix)) == 0;
+}
+
+rd_kafka_headers_t *kafka_letter_original(const struct kafka_letter *letter)
+{
+    const strid_bytes count_name = strid_bytes_of_text(STRID_HEADER_REPLAYS);
+    const strid_output *output = &letter->output;
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(output->header_count + 1);
+    uint64_t replays = 0;
+    for (uint32_t i = 0; i < output->header_count; i++) {
+        const strid_header *header = &output->headers[i];
+        if (strid_bytes_equal(header->name, count_name))
+            for (size_t c = 0; c < header->value.len && replays < UINT32_MAX; c++)
+                replays = 10 * replays + (uint64_t)(header->value.data[c] - '0') % 10;
+        else if (letter->foreign == NULL || !begins_with(header->name, letter->foreign))
+            add(headers, (const char *)header->name.data, header->name.len, header->value);
+    }
+    char text[24];
+    (void)snprintf(text, sizeof text, "%" PRIu64, replays + 1);
+    add(headers, STRID_HEADER_REPLAYS, sizeof STRID_HEADER_REPLAYS - 1, strid_bytes_of_text(text));
+    return headers;
 }

@@ -19,6 +19,7 @@ struct kafka_letter {
     uint32_t header_capacity;
     strid_dead_letter letter;
     strid_output output;
+    const char *foreign; /* how the headers of another program begin; NULL: Strid wrote it */
 };
 
 void kafka_letter_fini(struct kafka_letter *letter);
@@ -31,5 +32,9 @@ bool kafka_letter_read(struct kafka_letter *letter, const rd_kafka_headers_t *he
 /* Fills letter->output with views into the message; it lives until the next call or until the
  * message is destroyed. False: no header says that it is a dead letter. */
 bool kafka_letter_parse(struct kafka_letter *letter, const rd_kafka_message_t *message);
+
+/* The headers that the record had, and STRID_HEADER_REPLAYS, raised by one: for handing it back.
+ * rd_kafka_producev takes them where it succeeds. */
+rd_kafka_headers_t *kafka_letter_original(const struct kafka_letter *letter);
 
 #endif

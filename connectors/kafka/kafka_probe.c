@@ -162,7 +162,7 @@ static void end(void *self)
         memory_free(topic->of);
     }
     rd_kafka_queue_destroy(probing->queue);
-    rd_kafka_destroy(probing->client);
+    kafka_client_destroy(probing->client);
     memory_free(probing->topics);
     memory_free(probing);
 }

@@ -103,7 +103,7 @@ static void produce_close(strid_sink *self)
         (void)rd_kafka_flush(produce->client, PURGE_MS);
         if (produce->topic != NULL)
             rd_kafka_topic_destroy(produce->topic);
-        rd_kafka_destroy(produce->client);
+        kafka_client_destroy(produce->client);
     }
     kafka_target_fini(&produce->target);
 }

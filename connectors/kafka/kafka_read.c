@@ -35,6 +35,7 @@ struct kafka_reading {
     uint32_t started, ended;
     bool follow;
     bool stopped; /* by the callback */
+    int tries;    /* since the last message: errors that pass */
 };
 
 static strid_status refuse(const struct tapped *tapped, rd_kafka_resp_err_t code, strid_error *err)
@@ -77,9 +78,13 @@ static strid_status ask_extents(struct kafka_reading *reading, strid_error *err)
 {
     for (uint32_t i = 0; i < reading->topics.partitions; i++) {
         struct tapped *tapped = &reading->partitions[i];
-        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-            reading->client, tapped->origin.topic, (int32_t)tapped->origin.partition, &tapped->low,
-            &tapped->high, ASK_MS);
+        rd_kafka_resp_err_t code;
+        int tries = 0;
+        do
+            code = rd_kafka_query_watermark_offsets(reading->client, tapped->origin.topic,
+                                                    (int32_t)tapped->origin.partition, &tapped->low,
+                                                    &tapped->high, ASK_MS);
+        while (kafka_client_try_again(code, &tries));
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
             return refuse(tapped, code, err);
     }
@@ -236,8 +241,11 @@ static strid_status take(struct kafka_reading *reading, const rd_kafka_message_t
             end_partition(reading, tapped);
         return STRID_OK;
     }
+    if (kafka_client_try_again(message->err, &reading->tries))
+        return STRID_OK; /* librdkafka fetches it again */
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
         return refuse(tapped, message->err, err);
+    reading->tries = 0;
     rd_kafka_timestamp_type_t type;
     if (!tapped->ended && reading->range->end_ms != STRID_READ_WITHOUT_END &&
         rd_kafka_message_timestamp(message, &type) >= reading->range->end_ms)
@@ -291,7 +299,7 @@ static void close_all(struct kafka_reading *reading)
         rd_kafka_queue_destroy(reading->queue);
     kafka_topics_fini(&reading->topics);
     if (reading->client != NULL)
-        rd_kafka_destroy(reading->client);
+        kafka_client_destroy(reading->client);
     memory_free(reading->partitions);
     kafka_target_fini(&reading->target);
 }

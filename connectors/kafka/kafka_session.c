@@ -47,7 +47,7 @@ static void release(void *self)
     if (session->member != NULL) {
         rd_kafka_set_log_level(session->member, -1);    /* whatever becomes of it */
         (void)rd_kafka_consumer_close(session->member); /* leaves the group */
-        rd_kafka_destroy(session->member);
+        kafka_client_destroy(session->member);
     }
     for (uint32_t p = 0; session->partitions != NULL && p < session->topics.partitions; p++) {
         kafka_session_stop(session, &session->partitions[p]);
@@ -56,10 +56,27 @@ static void release(void *self)
     for (uint32_t l = 0; session->lanes != NULL && l < session->lane_count; l++)
         kafka_lane_fini(&session->lanes[l]);
     kafka_topics_fini(&session->topics);
-    rd_kafka_destroy(session->client);
+    kafka_client_destroy(session->client);
     memory_free(session->partitions);
     memory_free(session->lanes);
     memory_free(session);
+}
+
+/* A topic that was just made has no leader for a while. */
+static strid_status resolve(struct kafka_session *session, const struct kafka_target *target,
+                            strid_error *err)
+{
+    strid_error why = STRID_ERROR_INIT;
+    strid_status status;
+    int tries = 0;
+    do
+        status = kafka_topics_resolve(session->client, target->brokers, target->topic,
+                                      &session->topics, &why);
+    while (status == STRID_ENOTFOUND && why.native_code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE &&
+           kafka_client_try_again(RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, &tries));
+    if (status != STRID_OK && err != NULL)
+        *err = why;
+    return status;
 }
 
 strid_status kafka_session_open(rd_kafka_conf_t *conf, const struct kafka_target *target,
@@ -72,8 +89,7 @@ strid_status kafka_session_open(rd_kafka_conf_t *conf, const struct kafka_target
         memory_free(session);
         return status;
     }
-    status = kafka_topics_resolve(session->client, target->brokers, target->topic, &session->topics,
-                                  err);
+    status = resolve(session, target, err);
     if (status == STRID_OK)
         status = kafka_topics_open(session->client, target->brokers, &session->topics, err);
     if (status == STRID_OK) {

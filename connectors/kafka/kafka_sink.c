@@ -105,7 +105,7 @@ static void drop_producer(struct kafka_sink *sink)
     (void)rd_kafka_purge(sink->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     (void)rd_kafka_flush(sink->producer, PURGE_MS);
     drop_topics(sink);
-    rd_kafka_destroy(sink->producer);
+    kafka_client_destroy(sink->producer);
     sink->producer = NULL;
 }
 

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 
 #include "kafka_control.h"
+#include "kafka_hand_back.h"
 #include "kafka_inspect.h"
 #include "kafka_member.h"
 #include "kafka_record.h"
@@ -196,6 +197,12 @@ static strid_status take_error(struct kafka_source *source, struct kafka_partiti
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
     case RD_KAFKA_RESP_ERR_INVALID_MSG:
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+    case RD_KAFKA_RESP_ERR_INVALID_REQUEST:
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION:
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT:
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE:
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
@@ -270,7 +277,8 @@ static strid_status poll_owned(struct kafka_source *source, struct kafka_partiti
     strid_status status = STRID_EOF;
     if (!partition->told && partition->stop.status == STRID_OK) {
         partition->told = true;
-        strid_intake_skip(out, at(partition->next)); /* makes the place durable soon */
+        if (partition->next > 0)
+            strid_intake_skip(out, at(partition->next)); /* makes the place durable soon */
     }
     if (!partition->ended && partition->stop.status == STRID_OK) {
         status = poll_lane(source, lane, partition, out, records_max);
@@ -328,6 +336,13 @@ static strid_status source_dlq_url(strid_source *self, char *out, size_t size)
                                    out, size);
 }
 
+static strid_status source_hand_back(strid_source *self, const strid_connector_args *dlq,
+                                     strid_letter_fate_fn fn, void *user,
+                                     struct strid_dlq_replayed *result, strid_error *err)
+{
+    return kafka_hand_back(of(self)->session, dlq, fn, user, result, err);
+}
+
 static struct kafka_reset reset_of(const struct kafka_source *source)
 {
     return (struct kafka_reset){
@@ -375,4 +390,5 @@ const strid_source_ops kafka_source_ops = {
     .changed = source_changed,
     .locate = source_locate,
     .move_group = source_move_group,
+    .hand_back = source_hand_back,
 };

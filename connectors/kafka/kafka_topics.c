@@ -36,10 +36,13 @@ static void add_topic(struct kafka_topics *out, const rd_kafka_metadata_topic_t 
 static strid_status refuse_topic(const char *brokers, const char *name, rd_kafka_resp_err_t code,
                                  strid_error *err)
 {
-    return error_set(err, STRID_ENOTFOUND, COMPONENT,
-                     "topic %s on %s cannot be read: %s; create it, or check its name and the "
-                     "rights of this user",
-                     name, brokers, rd_kafka_err2str(code));
+    strid_status status = error_set(err, STRID_ENOTFOUND, COMPONENT,
+                                    "topic %s on %s cannot be read: %s; create it, or check its "
+                                    "name and the rights of this user",
+                                    name, brokers, rd_kafka_err2str(code));
+    if (err != NULL)
+        err->native_code = code;
+    return status;
 }
 
 static strid_status add_named(rd_kafka_t *client, const char *brokers, const char *name,

@@ -53,7 +53,7 @@ static bool list_letter(void *user, const strid_output *letter)
         return listing->fn(listing->user, letter);
     strid_dead_letter origin = *letter->dead_letter;
     strid_output output = *letter;
-    origin.replayed = dlq_marks_has(listing->marks, letter->id);
+    origin.replayed = origin.replayed || dlq_marks_has(listing->marks, letter->id);
     output.dead_letter = &origin;
     return listing->fn(listing->user, &output);
 }

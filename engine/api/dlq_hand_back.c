@@ -8,26 +8,28 @@
 struct hand_back {
     strid_dead_letter_fn fn;
     void *user;
+    bool again;
     struct letter_ids ids;
 };
 
-/* A letter that stands there twice is handed back once. */
+/* A letter that stands there twice is handed back once, and one that was handed back is left. */
 static strid_letter_fate decide(void *user, const strid_output *letter)
 {
     struct hand_back *hand_back = user;
-    if (!hand_back->fn(hand_back->user, letter))
+    bool was = letter->dead_letter != NULL && letter->dead_letter->replayed;
+    if ((was && !hand_back->again) || !hand_back->fn(hand_back->user, letter))
         return STRID_LETTER_STAYS;
     if (letter->id.len > 0 && !letter_ids_add(&hand_back->ids, letter->id))
         return STRID_LETTER_GOES;
     return STRID_LETTER_RETURNS;
 }
 
-strid_status dlq_hand_back(strid_pipeline *pipeline, const struct sink_instance *dlq,
+strid_status dlq_hand_back(strid_pipeline *pipeline, const struct sink_instance *dlq, bool again,
                            strid_dead_letter_fn fn, void *user, strid_dlq_replayed *result,
                            strid_error *err)
 {
     const strid_source_ops *ops = pipeline->definition->source.ops;
-    struct hand_back hand_back = {.fn = fn, .user = user};
+    struct hand_back hand_back = {.fn = fn, .user = user, .again = again};
     *result = (strid_dlq_replayed){0};
     if (dlq->definition == NULL || strcmp(dlq->definition->ops->name, ops->name) != 0)
         return dlq_refuse(pipeline, dlq->definition, "handed back to its source", err);

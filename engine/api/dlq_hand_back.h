@@ -5,7 +5,7 @@
 
 #include "api/dlq.h"
 
-strid_status dlq_hand_back(strid_pipeline *pipeline, const struct sink_instance *dlq,
+strid_status dlq_hand_back(strid_pipeline *pipeline, const struct sink_instance *dlq, bool again,
                            strid_dead_letter_fn fn, void *user, strid_dlq_replayed *result,
                            strid_error *err);
 

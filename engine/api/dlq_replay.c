@@ -450,7 +450,7 @@ strid_status strid_dlq_replay(strid_pipeline *pipeline, bool again, strid_dead_l
                             .err = err};
     STRID_TRY(dlq_find(pipeline, &dlq, err));
     if (pipeline->definition->source.ops->hand_back != NULL)
-        return dlq_hand_back(pipeline, &dlq, fn, user, result, err);
+        return dlq_hand_back(pipeline, &dlq, again, fn, user, result, err);
     STRID_TRY(check(pipeline, &dlq, err));
     cache_init(&replay.written, KEPT_BYTES, false);
     strid_status status =

@@ -48,7 +48,15 @@ strid_status source_drain(struct opened_source *source, uint32_t partition,
                           struct strid_intake *intake, uint32_t records_max, strid_error *err);
 
 /* The sources that every clause runs over. Partition 0 holds SOURCE_CASE_RECORDS records. */
-enum { SOURCE_CASES = 8, SOURCE_CASE_RECORDS = 60 };
+enum { SOURCE_CASES = 8, SOURCE_CASE_KAFKA = SOURCE_CASES, SOURCE_CASE_RECORDS = 60 };
+
+/* A broker that a test has started and filled (test_conformance.py): the suites then run over that
+ * one alone. NULL: there is none. */
+const char *connector_case_kafka(void);
+/* What a source says of a place that it does not have: when it is assigned or, where other
+ * partitions are to go on, when it is polled. */
+strid_status source_refusal(struct opened_source *source, const strid_position *position,
+                            strid_bytes fingerprint, strid_error *err);
 
 struct source_case {
     struct support_directory directory;

@@ -14,7 +14,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SINK_CASES = 4, FILE_SINK = 0, MEMORY_SINK = 1, REDIS_SINK = 2, REDIS_TLS_SINK = 3 };
+enum {
+    SINK_CASES = 4,
+    KAFKA_SINK = SINK_CASES,
+    FILE_SINK = 0,
+    MEMORY_SINK = 1,
+    REDIS_SINK = 2,
+    REDIS_TLS_SINK = 3
+};
 
 struct sink_case {
     struct support_directory directory;
@@ -22,11 +29,36 @@ struct sink_case {
     struct opened_sink sink;
     strid_error err;
     int index;
+    size_t before; /* of KAFKA_SINK: what others left in the topic */
     char path[SUPPORT_PATH_MAX];
     char url[SUPPORT_PATH_MAX + 64];
 };
 
-static int indexes[SINK_CASES] = {FILE_SINK, MEMORY_SINK, REDIS_SINK, REDIS_TLS_SINK};
+static int indexes[SINK_CASES + 1] = {FILE_SINK, MEMORY_SINK, REDIS_SINK, REDIS_TLS_SINK,
+                                      KAFKA_SINK};
+
+/* All that is in the topic: its values from the one on that is given, each a line. */
+static size_t read_topic(struct buffer *text, size_t from)
+{
+    char url[256];
+    struct opened_source source;
+    struct strid_intake intake = {0};
+    strid_error err = STRID_ERROR_INIT;
+    (void)snprintf(url, sizeof url,
+                   "kafka://%s/conformance-out?follow=false&kafka.fetch.wait.max.ms=5",
+                   connector_case_kafka());
+    STRID_CHECK_OK(source_open_url(&source, url, &err), err);
+    STRID_CHECK_OK(source_assign_at(&source, 0, NULL, strid_bytes_of(NULL, 0), &err), err);
+    cr_assert_eq(source_drain(&source, 0, &intake, 100, &err), STRID_EOF, "%s", err.message);
+    size_t count = intake.count;
+    for (size_t i = from; i < count; i++) {
+        buffer_put_bytes(text, intake_value(&intake, i));
+        buffer_put_u8(text, '\n');
+    }
+    intake_fini(&intake);
+    source_close(&source);
+    return count;
+}
 
 static void open_case(struct sink_case *at, int index)
 {
@@ -40,6 +72,11 @@ static void open_case(struct sink_case *at, int index)
         redis_server_start(&at->redis, &(struct redis_server_options){.has_tls = true});
         (void)snprintf(at->url, sizeof at->url, "rediss://localhost:%u/out?ca=%s",
                        (unsigned)at->redis.tls_port, at->redis.cert);
+    } else if (index == KAFKA_SINK) {
+        struct buffer none = {0};
+        at->before = read_topic(&none, SIZE_MAX);
+        (void)snprintf(at->url, sizeof at->url, "kafka://%s/conformance-out?kafka.linger.ms=60000",
+                       connector_case_kafka()); /* nothing is on its way before a flush */
     } else {
         (void)snprintf(at->url, sizeof at->url,
                        index == FILE_SINK ? "file:%s?format=value" : "memory:%s", at->path);
@@ -58,6 +95,8 @@ static void close_case(struct sink_case *at)
     static void name(struct sink_case *at);                                                        \
     ParameterizedTestParameters(sinks, name)                                                       \
     {                                                                                              \
+        if (connector_case_kafka() != NULL)                                                        \
+            return cr_make_param_array(int, indexes + KAFKA_SINK, 1);                              \
         return cr_make_param_array(int, indexes, SINK_CASES);                                      \
     }                                                                                              \
     ParameterizedTest(int *index, sinks, name)                                                     \
@@ -115,6 +154,8 @@ static char *arrived(struct sink_case *at)
     strid_output output;
     if (at->index == REDIS_SINK || at->index == REDIS_TLS_SINK)
         put_entries(&at->redis, &text);
+    if (at->index == KAFKA_SINK)
+        (void)read_topic(&text, at->before);
     while (at->index == MEMORY_SINK && at->sink.ops->take(at->sink.self, &output) == STRID_OK) {
         buffer_put_bytes(&text, output.value);
         buffer_put_u8(&text, '\n');

@@ -10,13 +10,15 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-static int indexes[SOURCE_CASES] = {0, 1, 2, 3, 4, 5, 6, 7};
+static int indexes[SOURCE_CASES + 1] = {0, 1, 2, 3, 4, 5, 6, 7, SOURCE_CASE_KAFKA};
 static const strid_bytes no_fingerprint = {NULL, 0};
 
 #define SOURCE_TEST(name)                                                                          \
     static void name(struct source_case *at);                                                      \
     ParameterizedTestParameters(sources, name)                                                     \
     {                                                                                              \
+        if (connector_case_kafka() != NULL)                                                        \
+            return cr_make_param_array(int, indexes + SOURCE_CASE_KAFKA, 1);                       \
         return cr_make_param_array(int, indexes, SOURCE_CASES);                                    \
     }                                                                                              \
     ParameterizedTest(int *index, sources, name)                                                   \
@@ -138,7 +140,7 @@ SOURCE_TEST(refuses_a_position_that_it_does_not_have)
 {
     strid_position beyond = {0, UINT64_C(1) << 40};
     drain_from(at, &at->intake, NULL, &at->err);
-    cr_assert_eq(source_assign_at(&at->source, 0, &beyond, no_fingerprint, &at->err), STRID_EGAP);
+    cr_assert_eq(source_refusal(&at->source, &beyond, no_fingerprint, &at->err), STRID_EGAP);
     cr_assert(strstr(at->err.message, "new state directory") != NULL, "%s", at->err.message);
     drain_from(at, &at->intake, NULL, &at->err);
     check_from(at, &at->intake, 0);
@@ -153,11 +155,10 @@ SOURCE_TEST(refuses_a_fingerprint_of_something_else)
     if (len == 0)
         return;
     fingerprint[len - 1] ^= 1;
+    cr_assert_eq(source_refusal(&at->source, &begin, strid_bytes_of(fingerprint, len), &at->err),
+                 STRID_EGAP);
     cr_assert_eq(
-        source_assign_at(&at->source, 0, &begin, strid_bytes_of(fingerprint, len), &at->err),
-        STRID_EGAP);
-    cr_assert_eq(
-        source_assign_at(&at->source, 0, &begin, strid_bytes_of(fingerprint, len - 1), &at->err),
+        source_refusal(&at->source, &begin, strid_bytes_of(fingerprint, len - 1), &at->err),
         STRID_EGAP);
 }
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """A node that reads a topic of 12 partitions from a real broker while the topic is filled, and
 faults in each round: each key's chain of hashes is that of the topic, in its order, and the dead
-letters are exact.
+letters are exact. Errors are those of a cluster of librdkafka's own, as a real one gives few.
 
-    kafka_rounds.py --strid PATH --node PATH --tool PATH --tools DIR [--rounds N] [--seed N]
-                    [--only FAULT]
+    kafka_rounds.py --strid PATH --node PATH --tool PATH --mock PATH --tools DIR [--rounds N]
+                    [--seed N] [--only FAULT]
 """
 import argparse
 import json
@@ -20,10 +20,19 @@ import time
 
 import kafka_cut
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import kafka_mock  # noqa: E402
+
 DEADLINE_S = 120
 PARTITIONS, KEYS, RECORDS_MIN, BATCH, BAD_ONE_IN = 12, 40, 2000, 50, 500
-FAULTS = ("kill_node", "cut", "kill_broker", "cut_and_kill_node", "kill_node", "cut",
-          "kill_node_and_broker", "cut_and_kill_node", "cut", "kill_node")
+FAULTS = ("kill_node", "cut", "kill_broker", "errors", "cut_and_kill_node",
+          "errors_and_kill_node", "kill_node_and_broker", "cut", "errors", "kill_node")
+# What a node is asked to wait out, with the request that is answered so.
+ERRORS = [(api, code) for api, codes in (
+    (kafka_mock.FETCH, kafka_mock.READING), (kafka_mock.LIST_OFFSETS, kafka_mock.LEADER),
+    (kafka_mock.OFFSET_COMMIT, kafka_mock.COORDINATOR), (kafka_mock.PRODUCE, kafka_mock.WRITING),
+    (kafka_mock.FIND_COORDINATOR, {"not available": 15, "cut": kafka_mock.CUT}),
+    (kafka_mock.INIT_PRODUCER_ID, kafka_mock.COORDINATOR)) for code in codes.values()]
 PRIME, MASK = 1099511628211, (1 << 64) - 1
 
 
@@ -64,13 +73,42 @@ class Place:
 
     def ask(self, *words):
         """What kafka_tool prints; None where it failed."""
-        done = subprocess.run([self.arguments.tool, self.brokers, *map(str, words)], text=True,
-                              capture_output=True, check=False, timeout=DEADLINE_S)
-        return done.stdout if done.returncode == 0 else None
+        return ask_tool(self.arguments, self.brokers, words)
 
     def close(self):
         self.broker.kill()
         self.proxy.close()
+
+
+class MockPlace:
+    """The same with a cluster that makes errors; topics are made by hand and stay."""
+
+    def __init__(self, arguments):
+        self.arguments = arguments
+        self.mock = kafka_mock.Mock(arguments.mock)
+        self.brokers = self.mock.brokers
+
+    def ask(self, *words):
+        if words[0] == "create":
+            self.mock.ask("topic", *words[1:])
+        if words[0] in ("create", "delete"):
+            return ""
+        return ask_tool(self.arguments, self.brokers, words)
+
+    def err(self, rng):
+        """Some errors, of any kind, one behind the other."""
+        for _ in range(rng.randrange(1, 6)):
+            api, code = rng.choice(ERRORS)
+            self.mock.push(api, code, count=rng.randrange(1, 4))
+
+    def close(self):
+        self.mock.close()
+
+
+def ask_tool(arguments, brokers, words):
+    done = subprocess.run([arguments.tool, brokers, *map(str, words)], text=True,
+                          capture_output=True, check=False, timeout=DEADLINE_S)
+    return done.stdout if done.returncode == 0 else None
 
 
 class Round:
@@ -128,6 +166,9 @@ class Round:
     def inject(self):
         for _ in range(self.rng.randrange(1, 3)):
             self.wait_for_progress()
+            if "errors" in self.fault:
+                self.place.err(self.rng)
+                self.wait_for_progress()
             if "cut" in self.fault:
                 self.place.proxy.cut()
             if "node" in self.fault:
@@ -176,9 +217,11 @@ class Round:
         return self.check()
 
     def records(self, topic):
-        said = self.place.ask("read", topic)
-        require(said is not None, f"{topic} cannot be read")
-        return [line.split("\t") for line in said.splitlines()]
+        said = []
+        self.node = None  # it has ended
+        self.wait(lambda: said.append(self.place.ask("read", topic)) or said[-1] is not None,
+                  f"answer about {topic}")
+        return [line.split("\t") for line in said[-1].splitlines()]
 
     def check(self):
         wanted, bad = {}, []
@@ -211,8 +254,9 @@ class Round:
                 process.wait()
 
 
-def play(place, arguments, number):
+def play(places, arguments, number):
     fault = arguments.only or FAULTS[number % len(FAULTS)]
+    place = places["errors" in fault]
     folder = pathlib.Path(tempfile.mkdtemp(prefix="strid-rounds-", dir="/tmp"))
     at = Round(place, number, fault, random.Random(arguments.seed + number), folder)
     began = time.monotonic()
@@ -232,20 +276,21 @@ def play(place, arguments, number):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("--strid", "--node", "--tool", "--tools"):
+    for name in ("--strid", "--node", "--tool", "--mock", "--tools"):
         parser.add_argument(name, required=True, type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=sorted(set(FAULTS)))
     arguments = parser.parse_args()
-    for name in ("strid", "node", "tool", "tools"):  # the node runs in a folder of its own
+    for name in ("strid", "node", "tool", "mock", "tools"):  # the node runs in a folder of its own
         setattr(arguments, name, str(getattr(arguments, name).resolve()))
     with tempfile.TemporaryDirectory(prefix="strid-kafka-") as folder:
-        place = Place(arguments, folder)
+        places = [Place(arguments, folder), MockPlace(arguments)]
         try:
-            right = all(play(place, arguments, number) for number in range(arguments.rounds))
+            right = all(play(places, arguments, number) for number in range(arguments.rounds))
         finally:
-            place.close()
+            for place in places:
+                place.close()
     return 0 if right else 1
 
 

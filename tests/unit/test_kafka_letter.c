@@ -113,6 +113,47 @@ Test(kafka_letter, headers_of_connect_spring_and_streams_are_read)
     check_foreign(streams, 4);
 }
 
+static void check_headers(const struct kafka_letter *letter, const char *const *wanted)
+{
+    rd_kafka_headers_t *headers = kafka_letter_original(letter);
+    const char *name = NULL;
+    const void *value = NULL;
+    size_t len = 0, count = 0;
+    for (; wanted[2 * count] != NULL; count++) {
+        cr_assert_eq(rd_kafka_header_get_all(headers, count, &name, &value, &len), 0);
+        cr_assert_str_eq(name, wanted[2 * count]);
+        check_text(strid_bytes_of(value, len), wanted[2 * count + 1]);
+    }
+    cr_assert_eq(rd_kafka_header_cnt(headers), count);
+    rd_kafka_headers_destroy(headers);
+}
+
+Test(kafka_letter, what_goes_back_has_its_own_headers_and_counts)
+{
+    strid_dead_letter written = some_letter();
+    const strid_header given[] = {
+        {strid_bytes_of_text("kafka_dlt-original-topic"), strid_bytes_of_text("kept")},
+        {strid_bytes_of_text(STRID_HEADER_REPLAYS), strid_bytes_of_text("41")}};
+    strid_output output = {.id = strid_bytes_of_text("i"),
+                           .headers = given,
+                           .header_count = 2,
+                           .dead_letter = &written};
+    struct kafka_letter letter = {0};
+    rd_kafka_headers_t *headers = kafka_letter_headers(&output);
+    cr_assert(kafka_letter_read(&letter, headers, 0));
+    check_headers(&letter, (const char *[]){"kafka_dlt-original-topic", "kept",
+                                            STRID_HEADER_REPLAYS, "42", NULL});
+    rd_kafka_headers_destroy(headers);
+    headers = rd_kafka_headers_new(3);
+    (void)rd_kafka_header_add(headers, "own", -1, "x", 1);
+    (void)rd_kafka_header_add(headers, "kafka_dlt-original-topic", -1, "orders", 6);
+    (void)rd_kafka_header_add(headers, "kafka_dlt-exception-stacktrace", -1, "at", 2);
+    cr_assert(kafka_letter_read(&letter, headers, 0));
+    check_headers(&letter, (const char *[]){"own", "x", STRID_HEADER_REPLAYS, "1", NULL});
+    rd_kafka_headers_destroy(headers);
+    kafka_letter_fini(&letter);
+}
+
 Test(kafka_sink, placeholder_stands_for_any_topic)
 {
     cr_assert(kafka_sink_topic_matches("orders-dlq", NULL, "orders-dlq"));

@@ -6,7 +6,8 @@
 
 As a module: Broker(folder).start(), .kill(), .stop(), .tool(). A broker keeps its ports as long as
 its folder lives, so that clients find it again after kill() and start(). It dies with the thread
-that started it. The jars lie in $XDG_CACHE_HOME/strid/kafka/VERSION (else ~/.cache).
+that started it. Broker(folder, passwords={...}) takes TLS and logins, too: see security.py; `ports`
+has its ports by listener. The jars lie in $XDG_CACHE_HOME/strid/kafka/VERSION (else ~/.cache).
 """
 import argparse
 import ctypes
@@ -22,6 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import security
 
 VERSION = "4.1.1"
 HERE = pathlib.Path(__file__).resolve().parent
@@ -96,13 +99,15 @@ class Broker:
     """One broker and its folder. One thread at a time. `advertised`: a port that clients are sent
     to instead of the broker's own, where something stands between."""
 
-    def __init__(self, folder, version=VERSION, heap="512m", advertised=None):
+    def __init__(self, folder, version=VERSION, heap="512m", advertised=None, passwords=None):
         self.advertised = advertised
         self.folder = pathlib.Path(folder).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.version = version
         self.heap = heap
         self.classpath = f"{jars(version)}/*"
+        self.security = passwords and security.Security(self.folder / "security", passwords)
+        self.ports = {}  # of the listeners of `security`
         self.process = None
         self.lock = None
         self.port = None
@@ -197,22 +202,40 @@ class Broker:
         """Writes the configuration and formats the log folder at the first start."""
         ports = self.folder / "ports.json"
         fresh = not ports.exists()
-        numbers = free_ports(2) if fresh else json.loads(ports.read_text(encoding="ascii"))
+        count = 2 + (len(security.LISTENERS) if self.security else 0)
+        numbers = free_ports(count) if fresh else json.loads(ports.read_text(encoding="ascii"))
         self.port = numbers[0]
+        self.ports = dict(zip(security.LISTENERS, numbers[2:]))
         text = (HERE / "server.properties.in").read_text(encoding="ascii")
         for name, value in (("@PORT@", numbers[0]), ("@CONTROLLER_PORT@", numbers[1]),
                             ("@ADVERTISED@", self.advertised or numbers[0]),
                             ("@LOGS@", self.folder / "logs")):
             text = text.replace(name, str(value))
+        if self.security:
+            text = self._secure(text, fresh)
         config = self.folder / "server.properties"
         config.write_text(text, encoding="utf-8")
         if fresh:
             storage = "kafka.tools.StorageTool"
             cluster = self.tool(storage, "random-uuid").split()[-1]
-            self.tool(storage, "format", "-t", cluster, "-c", str(config), "--ignore-formatted")
+            self.tool(storage, "format", "-t", cluster, "-c", str(config), "--ignore-formatted",
+                      *(self.security.format_words() if self.security else []))
             # Written last: a format that was cut off is done again.
             ports.write_text(json.dumps(numbers), encoding="ascii")
         return str(config)
+
+    def _secure(self, text, fresh):
+        """The configuration with a listener for each protocol behind the others."""
+        if fresh:
+            self.security.make()
+        lines = []
+        for line in text.splitlines():
+            if line.startswith(("listeners=", "advertised.listeners=")):
+                line += "".join(f",{name}://127.0.0.1:{port}" for name, port in self.ports.items())
+            elif line.startswith("listener.security.protocol.map="):
+                line += "".join(f",{name}:{name}" for name in self.ports)
+            lines.append(line)
+        return "\n".join([*lines, *self.security.lines(), ""])
 
     def _wait_until_it_answers(self):
         end = time.monotonic() + START_S

@@ -5,7 +5,7 @@ STRID_PACKAGES_BUILD="cmake ninja-build pkg-config gcc g++ python3 ca-certificat
     librocksdb-dev libck-dev libsimdjson-dev libyaml-dev libpcre2-dev libxxhash-dev
     libhiredis-dev libssl-dev librdkafka-dev"
 STRID_PACKAGES_TEST="libcriterion-dev clang clang-format clang-tidy libclang-rt-14-dev binutils
-    redis-server maven openjdk-17-jre-headless"
+    redis-server maven openjdk-17-jre-headless openssl"
 
 # Installs what is missing of the packages given; needs no network where nothing is missing.
 packages_install() {

@@ -262,7 +262,8 @@ const struct command command_table[] = {
      "never been tried. Which ones is said by filters or by --all. Each letter is handed back once "
      "(but for --again), and `dlq list` then shows it as replayed. For sources of files; nothing "
      "is written to the source or to the dead-letter file. Letters of a source of Redis go back to "
-     "their stream and out of the queue instead, also while nodes run.",
+     "their stream and out of the queue instead, those of Kafka to their topic, marked in the "
+     "queue; both also while nodes run.",
      "strid dlq replay totals.yaml --reason rejected --yes", dlq_replay},
     {"dlq purge", "FILE", 1, 1, purge_flags, "Delete dead letters for good.",
      "The pipeline must not be running. Which ones is said by filters or by --all. A crash leaves "

@@ -131,7 +131,8 @@ typedef struct strid_dlq_replayed {
  * their original bytes as if they had never been tried, and the letters are marked, in one atomic
  * write each; neither the source nor the queue is written to. Streams of Redis: each letter goes
  * back to its stream and out of the queue in one step at the server, `again` is of no use, and
- * nodes may run.
+ * nodes may run. Topics of Kafka: it goes back behind the other records of its partition, in one
+ * transaction with its mark in the queue, and nodes may run.
  * @param[out] result also after an error: what was handed back until then.
  * @retval STRID_EBUSY the node is running. @retval STRID_ENOTFOUND it has no state.
  * @retval STRID_EUNSUPPORTED not for this source yet, or no state on disk, or no queue to be read.

@@ -195,7 +195,7 @@ typedef struct strid_relocation {
 typedef enum strid_letter_fate {
     STRID_LETTER_STAYS = 0,
     STRID_LETTER_RETURNS, /* to where its record was read from, and is no letter any more */
-    STRID_LETTER_GOES     /* without returning: a repeat */
+    STRID_LETTER_GOES     /* without returning: a repeat; stays where its id is marked */
 } strid_letter_fate;
 
 struct strid_output;       /* strid/sink.h */
@@ -286,7 +286,8 @@ typedef struct strid_source_ops {
     const strid_inspect_ops *inspect;
 
     /** Hands back dead letters that stand where `dlq` points to, a sink of the same name: each of
-     * them returns and goes in one step, which a crash leaves done or not. The source is open and
+     * them returns and goes, or is marked as one that was handed back (`replayed`), in one step,
+     * which a crash leaves done or not. The source is open and
      * not assigned; nodes may run. Thread: control. May block: yes. On error: `result` says what
      * was done. NULL: not supported. */
     strid_status (*hand_back)(strid_source *self, const strid_connector_args *dlq,

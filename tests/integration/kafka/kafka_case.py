@@ -1,4 +1,6 @@
-"""A real broker for a class of tests, and the command run against it."""
+"""A real broker for a class of tests, and the command run against it. Tests that do not end the
+broker share one where ctest has started it (STRID_KAFKA_SHARED names the file that tells of it), so
+topics have names of their own."""
 import json
 import os
 import pathlib
@@ -10,6 +12,7 @@ import unittest
 
 sys.path.insert(0, os.environ["STRID_KAFKA_TOOLS"])
 import broker  # noqa: E402
+import shared_broker  # noqa: E402
 
 STRID = os.environ["STRID_COMMAND"]
 VERSION = os.environ.get("STRID_KAFKA_VERSION", broker.VERSION)
@@ -23,17 +26,43 @@ def run(words, folder, timeout=DEADLINE_S):
                           check=False)
 
 
+class Shared(broker.Broker):
+    """The broker of the fixture, as far as tests may go: it is not theirs to end."""
+
+    def __init__(self, about, folder):
+        super().__init__(folder, about["version"])
+        self.port = int(about["bootstrap"].split(":")[1])
+        self.ports = about["ports"]
+        self.security = broker.security.Security(about["security"], shared_broker.PASSWORDS)
+
+    def start(self):
+        raise AssertionError("this test needs a broker of its own: OWN_BROKER = True")
+
+    kill = stop = start
+
+
+def give_broker(case, own=False, version=VERSION):
+    """To a class of tests: `broker` and `brokers`."""
+    scratch = tempfile.TemporaryDirectory(prefix="strid-kafka-")
+    case.addClassCleanup(scratch.cleanup)
+    about = pathlib.Path(os.environ.get("STRID_KAFKA_SHARED", ""))
+    if about.is_file() and not own:
+        case.broker = Shared(json.loads(about.read_text(encoding="ascii")), scratch.name)
+    else:
+        case.broker = broker.Broker(scratch.name, version, passwords=shared_broker.PASSWORDS)
+        case.addClassCleanup(case.broker.kill)
+        case.broker.start()
+    case.brokers = case.broker.bootstrap
+
+
 class OnTheBroker(unittest.TestCase):
-    """One broker for the class; a scratch folder for each test."""
+    """A broker for the class; a scratch folder for each test."""
+    OWN_BROKER = False
+    VERSION = VERSION
 
     @classmethod
     def setUpClass(cls):
-        scratch = tempfile.TemporaryDirectory(prefix="strid-kafka-")
-        cls.addClassCleanup(scratch.cleanup)
-        cls.broker = broker.Broker(scratch.name, VERSION)
-        cls.addClassCleanup(cls.broker.kill)
-        cls.broker.start()
-        cls.brokers = cls.broker.bootstrap
+        give_broker(cls, cls.OWN_BROKER, cls.VERSION)
 
     def setUp(self):
         scratch = tempfile.TemporaryDirectory(prefix="strid-kafka-")

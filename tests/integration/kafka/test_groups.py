@@ -41,19 +41,19 @@ class Groups(OnTheBroker):
         self.tool("produce", topic, lines=[f"{p}\tk\t{{}}" for p in (0, 1) for _ in range(4)])
 
     def test_offsets_and_lag(self):
-        self.prepare("orders")
-        rows = self.rows("groups", "orders")
+        self.prepare("billed")
+        rows = self.rows("groups", "billed")
         self.assertEqual([(row["group"], row["topic"], row["partition"], row["current"],
                            row["end"], row["lag"], row["state"]) for row in rows],
-                         [("billing", "orders", p, 6, 10, 4, "Empty") for p in (0, 1)])
-        lines = self.strid("groups", self.url("orders")).stdout.splitlines()
+                         [("billing", "billed", p, 6, 10, 4, "Empty") for p in (0, 1)])
+        lines = self.strid("groups", self.url("billed")).stdout.splitlines()
         self.assertEqual(lines[0].split(),
                          ["GROUP", "TOPIC", "PARTITION", "CURRENT-OFFSET", "LOG-END-OFFSET",
                           "LAG", "CONSUMER-ID", "HOST", "CLIENT-ID"])
-        self.assertEqual(lines[1].split(), ["billing", "orders", "0", "6", "10", "4"] + 3 * ["-"])
+        self.assertEqual(lines[1].split(), ["billing", "billed", "0", "6", "10", "4"] + 3 * ["-"])
         lines = self.strid("lag", "p.yaml").stdout.splitlines()
-        self.assertEqual(lines[2].split(), ["billing", "orders", "1", "6", "10", "4"])
-        self.assertEqual(self.rows("lag", "orders", "?group=none"), [])
+        self.assertEqual(lines[2].split(), ["billing", "billed", "1", "6", "10", "4"])
+        self.assertEqual(self.rows("lag", "billed", "?group=none"), [])
 
     def state(self):
         out = self.strid("state", "scan", "rocksdb:./state", "--store", "seen", "--json").stdout

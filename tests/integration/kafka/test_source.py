@@ -257,6 +257,8 @@ class WithoutBroker(unittest.TestCase):
 
 
 class BrokerWithDamage(Copying):
+    OWN_BROKER = True
+
     def test_batch_stops_its_partition(self):
         self.tool("create", "rot", 2)
         for first in (0, 10, 20):
@@ -275,6 +277,8 @@ class BrokerWithDamage(Copying):
 
 
 class BrokerThatDies(kafka_case.OnTheBroker):
+    OWN_BROKER = True
+
     def test_reading_goes_on(self):
         self.tool("create", "dies", 2)
         self.fill("dies", 0, 1000)
