@@ -203,14 +203,20 @@ class Round:
             self.kill(self.server)
             self.start_server()
         if self.fault in CUTS:
-            milliseconds, line = CUTS[self.fault]
-            self.proxy.do(f"{line} {self.rng.randrange(1, 20000)}" if line == "reset_at" else line)
-            self.resume(victims)
-            time.sleep(milliseconds / 1000)
-            self.proxy.do("flow")
+            self.cut(victims, *CUTS[self.fault])
         if self.fault == "destroy_group":
             self.wait(lambda: self.redis("XGROUP", "DESTROY", "s", "g") == "1", "group")
             self.group_was_lost = True
+
+    def cut(self, victims, milliseconds, line):
+        """At once, or when what the victims have in hand is about to be claimed."""
+        late = self.rng.random() < 0.5
+        time.sleep(0.95 if late else 0)
+        self.proxy.do(f"{line} {self.rng.randrange(1, 20000)}" if line == "reset_at" else line)
+        if not late:
+            self.resume(victims)
+        time.sleep(milliseconds / 1000 + (0.4 if late else 0))
+        self.proxy.do("flow")
 
     def resume(self, names):
         for name in names:
@@ -271,14 +277,21 @@ class Round:
         self.end()
         return self.check()
 
+    def heeds_signals(self, name):
+        """A node that has just begun is ended by a signal, and what it has to send stays."""
+        with open(f"/proc/{self.nodes[name].pid}/status", encoding="utf-8") as file:
+            caught = int(re.search(r"^SigCgt:\s*(\w+)", file.read(), re.M).group(1), 16)
+        return caught >> (signal.SIGTERM - 1) & 1 == 1
+
     def end(self):
         for name, node in self.nodes.items():
+            self.wait(lambda name=name, node=node: node.poll() is not None
+                      or self.heeds_signals(name), f"begin of {name}")
             require(node.poll() is None, f"node {name} ended: {self.log(name)[-600:]}")
             node.send_signal(signal.SIGTERM)
         for name, node in self.nodes.items():
-            code = node.wait(timeout=DEADLINE_S)  # one that just started may not heed signals yet
-            require(code == 0 or (code == -signal.SIGTERM and name in self.restarted),
-                    f"node {name} ended with {code}: {self.log(name)[-600:]}")
+            code = node.wait(timeout=DEADLINE_S)
+            require(code == 0, f"node {name} ended with {code}: {self.log(name)[-600:]}")
 
     def log(self, name):
         with open(self.path(f"{name}.log"), encoding="utf-8", errors="replace") as file:
