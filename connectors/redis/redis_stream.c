@@ -122,6 +122,15 @@ static strid_status connect_once(struct redis_stream *stream, strid_error *err)
 
 static bool may_pass(const strid_error *err) { return (err->flags & STRID_ERROR_RETRIABLE) != 0; }
 
+/* Whether it is worth telling: the first trouble, and one of another kind. */
+static bool is_news(struct redis_stream *stream, const strid_error *err)
+{
+    const bool is_news = !stream->is_told || stream->told_as != err->status;
+    stream->is_told = true;
+    stream->told_as = err->status;
+    return is_news;
+}
+
 /* Tells once that a server is away, and once that it is back. */
 static strid_status ensure_open(struct redis_stream *stream, strid_error *err)
 {
@@ -138,10 +147,9 @@ static strid_status ensure_open(struct redis_stream *stream, strid_error *err)
             *err = own;
         return error_wrap(err, status, "stream %s", stream->name);
     }
-    if (!stream->is_told)
+    if (is_news(stream, &own))
         log_warn(stream->log, COMPONENT, "stream %s: %s; trying until it is there", stream->name,
                  own.message);
-    stream->is_told = true;
     return STRID_AGAIN;
 }
 
@@ -284,9 +292,8 @@ static strid_status judge(struct redis_stream *stream, strid_status status, stri
     if (status == STRID_OK || status == STRID_AGAIN)
         return status;
     if (may_pass(own)) {
-        if (!stream->is_told)
+        if (is_news(stream, own))
             log_warn(stream->log, COMPONENT, "stream %s: %s", stream->name, own->message);
-        stream->is_told = true;
         return STRID_AGAIN;
     }
     if (err != NULL)

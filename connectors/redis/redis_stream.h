@@ -64,6 +64,7 @@ struct redis_stream {
     bool is_history;                 /* the own pending entries are being read */
     bool has_more;                   /* the last read was as large as it could be */
     bool is_told;                    /* that the server cannot be reached */
+    strid_status told_as;            /* of what kind that was */
     bool is_ending;                  /* nothing is read any more */
     bool is_idle;                    /* the last poll found nothing */
     bool has_group;                  /* it was made or found before, by this process */

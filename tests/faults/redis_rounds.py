@@ -22,7 +22,7 @@ import threading
 import time
 
 DEADLINE_S = 60
-ENTRIES, BATCH, BROKEN_ONE_IN = 20000, 1000, 50
+ENTRIES, BATCH, BROKEN_ONE_IN = 14000, 1000, 50
 NODES = ("a", "b", "c")
 # What the proxy does, in milliseconds until it stops, and what it is told.
 CUTS = {"hold": (1500, "hold"), "half_open": (0, "half_open"), "reset": (300, "reset_at"),
@@ -31,7 +31,7 @@ FAULTS = ("kill_node", "kill_server", "stop_node", "hold", "half_open", "reset",
           "delete", "trim", "destroy_group", "kill_two_nodes", "kill_node_and_server")
 NODE_FAULTS = ("kill_node", "kill_two_nodes", "kill_node_and_server")
 VICTIMS = {"kill_two_nodes": 2, "hold": 2, "half_open": 2, "reset": 2, "pieces": 2}  # else one
-CATCHES, CAUGHT = 30, 50
+CAUGHT = 50  # entries in hand
 PIPELINE = """\
 name: rounds
 source: { url: "redis://127.0.0.1:PORT/s?group=g&consumer=NODE&claim_idle=1s&block=50ms",
@@ -182,9 +182,8 @@ class Round:
 
     def catch(self, names):
         """Stops them while each has entries in hand: else a fault would meet nodes that wait."""
-        for _ in range(CATCHES):
-            if self.added < ENTRIES - 3 * BATCH:
-                self.add()
+        while self.added < ENTRIES - 3 * BATCH:
+            self.add()
             time.sleep(self.rng.random() / 50)
             for name in names:
                 self.nodes[name].send_signal(signal.SIGSTOP)
@@ -264,7 +263,7 @@ class Round:
         self.start_server()
         for name in NODES:
             self.start_node(name)
-        at = self.rng.randrange(3, ENTRIES // BATCH - 6) * BATCH
+        at = self.rng.randrange(1, 4) * BATCH
         self.add_until(at)
         victims = self.inject()
         since = time.monotonic()

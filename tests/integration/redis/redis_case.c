@@ -43,22 +43,22 @@ static void choose_kind(struct redis_server_options *options)
                                        "+client|setname",
                                        "(~*-dlq +xadd)",
                                        NULL};
-    if (redis_case_is("everysec"))
+    if (redis_case_is("tls_everysec"))
         options->append = REDIS_SERVER_APPEND_EVERYSEC;
-    if (redis_case_is("always"))
+    if (redis_case_is("acl_always")) {
         options->append = REDIS_SERVER_APPEND_ALWAYS;
-    if (redis_case_is("acl"))
         options->args = user;
-    options->has_tls = redis_case_is("tls");
+    }
+    options->has_tls = redis_case_is("tls_everysec");
 }
 
 static void make_base(void)
 {
     const bool has_tls = redis_case.server.tls_port != 0;
     (void)snprintf(redis_case.base, sizeof redis_case.base, "%s:%u/",
-                   has_tls                ? "rediss://localhost"
-                   : redis_case_is("acl") ? "redis://strid:canary-1@127.0.0.1"
-                                          : "redis://127.0.0.1",
+                   has_tls                       ? "rediss://localhost"
+                   : redis_case_is("acl_always") ? "redis://strid:canary-1@127.0.0.1"
+                                                 : "redis://127.0.0.1",
                    (unsigned)fault_proxy_port(redis_case.proxy));
     if (has_tls)
         (void)snprintf(redis_case.options, sizeof redis_case.options, "ca=%s",

@@ -22,9 +22,9 @@ struct redis_case {
 
 extern struct redis_case redis_case;
 
-/* The environment's STRID_REDIS_KIND may ask for another kind of server or login: "everysec" or
- * "always" (append-only file), "tls", "acl" (a user with the rights that the page names, no more).
- */
+/* The environment's STRID_REDIS_KIND may ask for another kind of server and login: "tls_everysec"
+ * (TLS; append-only file), "acl_always" (append-only file, synced always; a user with the rights
+ * that the page names and no others). */
 void redis_case_start(const struct redis_server_options *options);
 /* Whether it is that kind. */
 bool redis_case_is(const char *kind);
