@@ -227,3 +227,33 @@ Test(redis_sentinel, master_without_the_last_writes_is_told)
     redis_case_add("s", 30, 10);
     redis_case_poll_all(0, 40);
 }
+
+static bool is_acknowledged(void *user)
+{
+    (void)user;
+    redis_case_poll(0);
+    return strncmp(ASK("XPENDING", "s", "g"), "*4\r\n:0\r\n", 8) == 0;
+}
+
+/* The replica had the entries and their delivery. No server shows that more had happened. */
+Test(redis_sentinel, acknowledgement_that_the_new_master_has_not_got_comes_again)
+{
+    start_other();
+    swap_servers();
+    redis_case_add("s", 0, 10);
+    (void)ASK("XGROUP", "CREATE", "s", "g", "0");
+    (void)ASK("XREADGROUP", "GROUP", "g", "a", "STREAMS", "s", ">");
+    (void)ASK("XGROUP", "CREATECONSUMER", "s", "g", "a:mark");
+    swap_servers();
+    redis_case_add("s", 0, 10);
+    redis_case_open(0, "s?group=g&field=value&block=10ms&timeout=2s&consumer=a");
+    redis_case_poll_until(0, 10);
+    redis_case_ack(0, 0);
+    cr_assert(support_wait(is_acknowledged, NULL, REDIS_CASE_DEADLINE_MS));
+    sentinel_server_move(&sentinel, other.port);
+    server_kill(&redis_case.server.process);
+    swap_servers();
+    redis_case_poll_until(0, 20);
+    cr_assert_not(redis_case_has_logged("ran backwards"));
+    cr_assert_not(redis_case_has_logged("again"));
+}
