@@ -24,6 +24,7 @@ import time
 DEADLINE_S = 60
 ENTRIES, BATCH, BROKEN_ONE_IN = 14000, 1000, 50
 NODES = ("a", "b", "c")
+TRIMMER = "c"  # takes out of the stream what the group has done, while it lives
 # What the proxy does, in milliseconds until it stops, and what it is told.
 CUTS = {"hold": (1500, "hold"), "half_open": (0, "half_open"), "reset": (300, "reset_at"),
         "pieces": (300, "pieces 1")}
@@ -35,7 +36,7 @@ CAUGHT = 50  # entries in hand
 PIPELINE = """\
 name: rounds
 source: { url: "redis://127.0.0.1:PORT/s?group=g&consumer=NODE&claim_idle=1s&block=50ms",
-          timeout: 700ms, count: 100, format: jsonl, key: n }
+          timeout: 700ms, count: 100, trim: TRIM, format: jsonl, key: n }
 state: { url: "rocksdb:NODE.state" }
 workers: 2
 memory: 128MiB
@@ -121,7 +122,8 @@ class Round:
 
     def start_node(self, name):
         with open(self.path(f"{name}.yaml"), "w", encoding="utf-8") as file:
-            file.write(PIPELINE.replace("PORT", str(self.proxy.port)).replace("NODE", name))
+            file.write(PIPELINE.replace("PORT", str(self.proxy.port)).replace("NODE", name)
+                       .replace("TRIM", "300ms" if name == TRIMMER else "0s"))
         with open(self.path(f"{name}.log"), "ab") as log:
             self.nodes[name] = subprocess.Popen(
                 [self.strid, "run", f"{name}.yaml"], cwd=self.folder, stdout=log, stderr=log,
