@@ -89,7 +89,7 @@ class Replay(OnTheBroker):
             f"0\tk\t{{}}\t__connect.errors.topic={topic}\t__connect.errors.partition={partition}"
             for topic, partition in (("placed", 1), ("elsewhere", 0), ("placed-dlq", 0))])
         self.pipeline("placed")
-        self.assertIn("3 were read from what the source does not have",
+        self.assertIn("3 dead letters were read from what the source does not have",
                       self.replay("--all", "--yes", code=1))
         self.assertEqual(self.rows("placed"), [])
         self.pipeline("placed", dlq='dlq: { url: "file:dead.jsonl" }\n')
