@@ -121,13 +121,15 @@ static bool parse_u64(const uint8_t **at, const uint8_t *end, uint64_t *out)
 /* A number, or a string "high-low". */
 static bool parse_position(const strid_field *field, strid_position *out)
 {
+    bool is_number = field->kind == STRID_FIELD_INT || field->kind == STRID_FIELD_REAL;
+    *out = (strid_position){0, 0};
+    if (!is_number && field->kind != STRID_FIELD_STRING)
+        return false; /* there is no text, perhaps */
     const uint8_t *at = field->text.data;
     const uint8_t *end = at + field->text.len;
-    *out = (strid_position){0, 0};
-    if (field->kind == STRID_FIELD_INT || field->kind == STRID_FIELD_REAL)
+    if (is_number)
         return parse_u64(&at, end, &out->low) && at == end;
-    if (field->kind != STRID_FIELD_STRING || !parse_u64(&at, end, &out->high) || at == end ||
-        *at != '-')
+    if (!parse_u64(&at, end, &out->high) || at == end || *at != '-')
         return false;
     at++;
     return parse_u64(&at, end, &out->low) && at == end;

@@ -148,7 +148,8 @@ struct worker_retry {
     bool loaded;
     uint64_t marked[KEY_VSHARDS / 64]; /* bit of a vshard: the stores say that keys of it wait */
     uint64_t last_seq;                 /* highest sequence that any key here has used */
-    uint64_t cache_bytes;    /* of the cache while nothing waits: the table takes from it */
+    uint64_t cache_bytes;    /* of the cache before anything waits: the table takes from it */
+    uint64_t taken_max;      /* the most that it took */
     struct decoder *decoder; /* of the fields of waiting records; NULL: not yet needed */
     struct buffer bytes, headers, fault;
     struct chunk_slot slot; /* the record in hand */

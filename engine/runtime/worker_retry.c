@@ -45,14 +45,16 @@ void worker_retry_fini(struct worker *worker)
     buffer_fini(&retry->fault);
 }
 
-/* The table takes its memory from the cache, so that both stay within the worker's share. */
+/* The table takes its memory from the cache, so that both stay within the worker's share. What it
+ * frees is not given back: the allocator keeps most of it. */
 static void publish(struct worker *worker)
 {
     struct worker_retry *retry = &worker->retry;
     const struct waiting *waiting = &retry->waiting;
-    uint64_t taken = waiting_memory(waiting);
-    uint64_t most = retry->cache_bytes / HALF;
-    worker->cache.bytes_max = retry->cache_bytes - (taken < most ? taken : most);
+    uint64_t taken = waiting_memory(waiting), most = retry->cache_bytes / HALF;
+    taken = taken < most ? taken : most;
+    retry->taken_max = taken > retry->taken_max ? taken : retry->taken_max;
+    worker->cache.bytes_max = retry->cache_bytes - retry->taken_max;
     atomic_store_explicit(&retry->sequence, worker->sequence, memory_order_relaxed);
     atomic_store_explicit(&retry->open_keys, waiting->count, memory_order_relaxed);
     atomic_store_explicit(&retry->open_bytes, waiting->bytes, memory_order_relaxed);

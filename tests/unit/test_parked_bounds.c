@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
+#include "runtime/worker.h"
 #include "runtime_case.h"
 
 enum { BOUND = 8, MANY = 40, PAUSE_MS = 50 };
@@ -76,6 +77,30 @@ Test(parked_bounds, a_partition_is_held_whose_records_are_parked_for_another)
     stats = after(4 * PAUSE_MS);
     cr_assert(stats.done == MANY + 1 && stats.parked == 0, "%llu are done",
               (unsigned long long)stats.done);
+}
+
+/* What the table of waiting keys frees stays with the allocator: the cache must not grow into it.
+ */
+Test(parked_bounds, memory_of_the_table_is_not_given_back_to_the_cache)
+{
+    at.definition->retry.max_parked = UINT64_MAX;
+    at.definition->retry.steps_ms[0] = 10 * PAUSE_MS;
+    runtime_case_start(&at);
+    const struct cache *cache = &at.run->workers[0].cache;
+    uint64_t before = cache->bytes_max;
+    push_many(100 * MANY, "1");
+    uint64_t waiting = 0, taken = 0;
+    for (int i = 0; i < 100 * MANY && waiting < 100; i++)
+        waiting = after(1).waiting;
+    cr_assert_geq(waiting, 100);
+    cr_assert_lt(cache->bytes_max, before);
+    for (int i = 0; i < 200 * MANY && after(1).done < 100 * MANY; i++) {
+        cr_assert_leq(taken, before - cache->bytes_max);
+        taken = before - cache->bytes_max;
+    }
+    strid_pipeline_stats stats = after(1);
+    cr_assert(stats.done == 100 * MANY && stats.waiting == 0);
+    cr_assert_eq(before - cache->bytes_max, taken);
 }
 
 Test(parked_bounds, reading_goes_on_when_a_quarter_is_settled)
