@@ -245,7 +245,8 @@ static void turn(struct kafka_control *control, int wait_ms)
     if (atomic_exchange_explicit(&control->kicked, false, memory_order_relaxed))
         kick_brokers(control);
     if (control->args.options->group != NULL && !control->commit.under_way &&
-        now_ns() >= control->commit.next_ns)
+        now_ns() >= control->commit.next_ns &&
+        (control->args.member == NULL || kafka_member_may_tell(control->args.member)))
         send_commit(control);
 }
 

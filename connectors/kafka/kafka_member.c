@@ -13,7 +13,7 @@
 
 #define COMPONENT "kafka"
 
-static const int64_t again_ns = 1000000000;
+static const int64_t again_ns = 1000000000, quiet_ns = 3000000000;
 
 /* Partitions of the session, some of them. */
 struct some {
@@ -45,6 +45,7 @@ struct kafka_member {
     int64_t take_at_ns;
     int64_t give_until_ns;
     bool gives; /* the group waits for an answer */
+    int64_t quiet_until_ns;
 };
 
 static int64_t now_ns(void) { return clock_monotonic_ns(&clock_system); }
@@ -90,6 +91,11 @@ void kafka_member_destroy(struct kafka_member *member)
 
 rd_kafka_queue_t *kafka_member_queue(struct kafka_member *member) { return member->queue; }
 bool kafka_member_gives(const struct kafka_member *member) { return member->gives; }
+
+bool kafka_member_may_tell(const struct kafka_member *member)
+{
+    return now_ns() >= member->quiet_until_ns;
+}
 
 void kafka_member_fail(struct kafka_member *member, const strid_error *error)
 {
@@ -274,6 +280,11 @@ static void add_all(const struct kafka_member *member, const rd_kafka_topic_part
     }
 }
 
+static bool is_cooperative(const struct kafka_member *member)
+{
+    return strcmp(rd_kafka_rebalance_protocol(member->session->member), "COOPERATIVE") == 0;
+}
+
 /* To librdkafka nothing is assigned: it only has to hear that the change was seen. */
 static void answer(struct kafka_member *member, bool takes)
 {
@@ -281,7 +292,7 @@ static void answer(struct kafka_member *member, bool takes)
     rd_kafka_error_t *error = NULL;
     rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (strcmp(rd_kafka_rebalance_protocol(client), "COOPERATIVE") != 0)
+    if (!is_cooperative(member))
         code = rd_kafka_assign(client, takes ? none : NULL);
     else
         error = takes ? rd_kafka_incremental_assign(client, none)
@@ -385,6 +396,10 @@ static void end_giving(struct kafka_member *member)
     member->gives = false;
     say_owned(member);
     answer(member, false);
+    /* Of a commit that meets the group between two generations librdkafka before 2.10 makes a loss
+     * of all partitions. With the eager protocol none is owned just then. */
+    if (is_cooperative(member))
+        member->quiet_until_ns = now_ns() + quiet_ns;
 }
 
 static void give(struct kafka_member *member)
@@ -422,6 +437,7 @@ void kafka_member_take_event(struct kafka_member *member, rd_kafka_event_t *even
     const rd_kafka_topic_partition_list_t *list = rd_kafka_event_topic_partition_list(event);
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         bool any = list->cnt > 0;
+        member->quiet_until_ns = 0;
         add_all(member, list, &member->taking, grown);
         answer(member, true);
         require_all(member);

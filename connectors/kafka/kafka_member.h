@@ -43,6 +43,9 @@ void kafka_member_turn(struct kafka_member *member, bool ending);
 /* Whether partitions wait to be given back until they are committed: that is urgent. */
 bool kafka_member_gives(const struct kafka_member *member);
 
+/* Whether the group may be told of progress now. */
+bool kafka_member_may_tell(const struct kafka_member *member);
+
 /* For good: the run is to end with it. */
 void kafka_member_fail(struct kafka_member *member, const strid_error *error);
 /* STRID_OK: it has not failed. @thread any */
