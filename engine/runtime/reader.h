@@ -27,7 +27,7 @@ struct reader {
     uint32_t *unwoken;         /* per worker: chunks pushed since it was woken */
     struct ring *to_committer; /* closed rounds */
     struct ring *from_committer_chunks, *from_committer_rounds;
-    struct chunk **free_chunks; /* a stack: the last one used is still in the CPU's cache */
+    struct chunk **free_chunks; /* besides those that wait in the ring from the committer */
     uint32_t free_count, chunk_count;
     struct chunk **chunks; /* all of them */
     uint64_t grown_bytes;  /* arenas of chunks that are out, beyond their usual size */
