@@ -302,8 +302,11 @@ Test(redis_source, wrong_options_and_keys_are_refused)
 {
     cr_assert_eq(redis_case_try_open(0, "s"), STRID_ECONFIG);
     cr_assert(strstr(redis_case.err.message, "group") != NULL, "%s", redis_case.err.message);
+    source_close(&redis_case.sources[0]);
     cr_assert_eq(redis_case_try_open(0, "s?group=g&block=2s&timeout=1s"), STRID_ECONFIG);
+    source_close(&redis_case.sources[0]);
     cr_assert_eq(redis_case_try_open(0, "s,,t?group=g"), STRID_ECONFIG);
+    source_close(&redis_case.sources[0]);
     (void)ASK("SET", "text", "no stream");
     STRID_CHECK_OK(redis_case_try_open(0, "text?group=g"), redis_case.err);
     cr_assert_eq(
