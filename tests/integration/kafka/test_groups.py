@@ -98,25 +98,25 @@ class Groups(OnTheBroker):
         self.assertEqual(self.committed("billing", "moved"), {0: 0, 1: 0})
 
     def test_reset_of_a_node(self):
-        self.prepare("again")
+        self.prepare("reset-again")
         self.assertEqual(self.state(), {"k": 12})
         _, rows = self.reset("p.yaml", "--to", "earliest", "--partition", "0", "--yes")
         self.assertEqual(rows, [(0, 6, 6, 0)])
-        self.assertEqual(self.committed("billing", "again"), {0: 0, 1: 6})
+        self.assertEqual(self.committed("billing", "reset-again"), {0: 0, 1: 6})
         self.run_ok("p.yaml")
         self.assertEqual(self.state(), {"k": 12 + 10 + 4})
         _, rows = self.reset("p.yaml", "--by", "-3", "--yes")
         self.assertEqual(rows, [(p, 10, 10, 7) for p in (0, 1)])
         self.run_ok("p.yaml")
         self.assertEqual(self.state(), {"k": 26 + 6})
-        self.assertEqual(self.committed("billing", "again"), {0: 10, 1: 10})
+        self.assertEqual(self.committed("billing", "reset-again"), {0: 10, 1: 10})
         self.reset("p.yaml", "--to", "0", "--yes")
         self.reset("p.yaml", "--to", "latest", "--yes")
         self.run_ok("p.yaml")
         self.assertEqual(self.state(), {"k": 32}, "what lies between is not read")
 
     def test_reset_that_is_killed_is_completed_by_another(self):
-        self.prepare("killed")
+        self.prepare("reset-killed")
         for point in ("reset_begun", "reset_group_moved", "reset_written", "reset_synced"):
             self.run_ok("p.yaml")
             seen = self.state()["k"]
@@ -126,7 +126,7 @@ class Groups(OnTheBroker):
                                   env=dict(os.environ, STRID_CRASH_POINT=point + ":1"))
             self.assertEqual(done.returncode, -signal.SIGKILL, point + done.stderr.decode())
             if point == "reset_group_moved":  # the node goes on where it was, and says so again
-                self.assertEqual(self.committed("billing", "killed"), {0: 0, 1: 0})
+                self.assertEqual(self.committed("billing", "reset-killed"), {0: 0, 1: 0})
                 self.run_ok("p.yaml")
                 self.assertEqual(self.state()["k"], seen)
             self.reset("p.yaml", "--to", "earliest", "--yes")
@@ -135,14 +135,14 @@ class Groups(OnTheBroker):
 
     def test_reset_of_what_others_forgot(self):
         """A topic that was made anew, and a group that has committed nothing."""
-        self.prepare("anew")
-        self.tool("delete", "anew")
-        self.tool("create", "anew", 2)
-        self.tool("produce", "anew", lines=["0\tother\t{}"])
-        self.write("p.yaml", PIPELINE.replace("TOPIC", "anew").replace("billing", "second"))
+        self.prepare("reset-anew")
+        self.tool("delete", "reset-anew")
+        self.tool("create", "reset-anew", 2)
+        self.tool("produce", "reset-anew", lines=["0\tother\t{}"])
+        self.write("p.yaml", PIPELINE.replace("TOPIC", "reset-anew").replace("billing", "second"))
         done, rows = self.reset("p.yaml", "--to", "earliest", "--yes")
         self.assertEqual(rows, [(p, None, 6, 0) for p in (0, 1)], done.stderr)
-        self.assertEqual(self.committed("second", "anew"), {0: 0, 1: 0})
+        self.assertEqual(self.committed("second", "reset-anew"), {0: 0, 1: 0})
         self.run_ok("p.yaml")
         self.assertEqual(self.state(), {"k": 12, "other": 1})
 

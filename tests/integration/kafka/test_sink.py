@@ -82,8 +82,8 @@ class Sink(OnTheBroker):
 
     def test_dead_letters_are_listed_and_shown(self):
         self.broker.create_topic("dead", 1)
-        self.broker.create_topic("kept", 1)
-        self.write("kept", dlq="dead")
+        self.broker.create_topic("kept-out", 1)
+        self.write("kept-out", dlq="dead")
         self.put(['{"n":1,"customer":"a"}', "no json", '{"n":2,"customer":"b"}'])
         self.assertEqual(run(["dlq", "list", "pipeline.yaml"], self.folder).stdout, "")
         done = run(["run", "pipeline.yaml"], self.folder)
