@@ -64,6 +64,15 @@ static rd_kafka_resp_err_t take_answers(rd_kafka_topic_partition_list_t *list,
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
+/* What was in the metadata a moment ago is there: of a topic that was just made librdkafka, too,
+ * does not know all for a while. */
+static rd_kafka_resp_err_t as_told_by_brokers(rd_kafka_resp_err_t code)
+{
+    if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
+        return RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    return code;
+}
+
 strid_status kafka_ask(rd_kafka_t *client, const char *brokers,
                        struct kafka_partition *const *partitions, uint32_t count,
                        enum kafka_question question, int64_t timestamp_ms, int64_t *out,
@@ -84,7 +93,7 @@ strid_status kafka_ask(rd_kafka_t *client, const char *brokers,
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
             code = take_answers(list, partitions, count, out, &wrong);
         rd_kafka_topic_partition_list_destroy(list);
-    } while (kafka_client_try_again(code, &tries));
+    } while (kafka_client_try_again(as_told_by_brokers(code), &tries));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return STRID_OK;
     return error_set(err, STRID_EUNREACHABLE, COMPONENT,
