@@ -14,10 +14,12 @@ static bool parse_u64(const uint8_t **at, const uint8_t *end, uint64_t *out)
 
 bool redis_id_parse(strid_bytes text, strid_position *out)
 {
+    *out = (strid_position){0, 0};
+    if (text.len == 0)
+        return false; /* there is no text, perhaps */
     const uint8_t *at = text.data;
     const uint8_t *end = at + text.len;
-    *out = (strid_position){0, 0};
-    if (text.len == 0 || !parse_u64(&at, end, &out->high))
+    if (!parse_u64(&at, end, &out->high))
         return false;
     if (at == end)
         return true;
