@@ -69,6 +69,7 @@ static const struct denial denials[] = {
     {"auto.offset.reset",
      "use `start`; a lost position stops the partition instead of losing data"},
     {"enable.partition.eof", "the connector sets it"},
+    {"consume.callback.max.messages", "the connector sets it"},
     {"group.id", "use `group`"},
     {"bootstrap.servers", "name the brokers in the URL"},
     {"metadata.broker.list", "name the brokers in the URL"},

@@ -33,19 +33,17 @@ static strid_status add_with_headers(strid_raw *raw, const rd_kafka_headers_t *h
     return status;
 }
 
-strid_status kafka_record_add(const rd_kafka_message_t *message, strid_intake *out)
+strid_status kafka_record_add(const struct kafka_message *message, strid_intake *out)
 {
-    rd_kafka_timestamp_type_t type;
-    rd_kafka_headers_t *headers = NULL;
-    int64_t timestamp_ms = rd_kafka_message_timestamp(message, &type);
+    const rd_kafka_message_t *from = &message->raw;
     strid_raw raw = {
-        .key = bytes_of(message->key, message->key_len),
-        .value = bytes_of(message->payload, message->len),
-        .position = {0, (uint64_t)message->offset},
-        .next = {0, (uint64_t)message->offset + 1},
-        .timestamp_ms = timestamp_ms < 0 ? STRID_TIMESTAMP_NONE : timestamp_ms,
+        .key = bytes_of(from->key, from->key_len),
+        .value = bytes_of(from->payload, from->len),
+        .position = {0, (uint64_t)from->offset},
+        .next = {0, (uint64_t)from->offset + 1},
+        .timestamp_ms = message->timestamp_ms < 0 ? STRID_TIMESTAMP_NONE : message->timestamp_ms,
     };
-    if (rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR)
-        return add_with_headers(&raw, headers, out);
+    if (__builtin_expect(message->headers != NULL, 0))
+        return add_with_headers(&raw, message->headers, out);
     return strid_intake_add(out, &raw);
 }

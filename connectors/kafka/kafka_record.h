@@ -2,10 +2,11 @@
 #ifndef KAFKA_RECORD_H
 #define KAFKA_RECORD_H
 
-#include <librdkafka/rdkafka.h>
 #include <strid/source.h>
 
+#include "kafka_stage.h"
+
 /* What strid_intake_add says. The message stays the caller's. */
-strid_status kafka_record_add(const rd_kafka_message_t *message, strid_intake *out);
+strid_status kafka_record_add(const struct kafka_message *message, strid_intake *out);
 
 #endif

@@ -136,10 +136,7 @@ void kafka_session_stop(struct kafka_session *session, struct kafka_partition *p
     partition->started = false;
     (void)rd_kafka_consume_stop(partition->topic->handle, partition->number);
     pthread_mutex_lock(&lane->lock);
-    if (lane->head != NULL && kafka_session_owner(session, lane->head) == partition) {
-        rd_kafka_message_destroy(lane->head);
-        lane->head = NULL;
-    }
+    kafka_stage_forget(&lane->stage, partition->topic->handle, partition->number);
     pthread_mutex_unlock(&lane->lock);
 }
 

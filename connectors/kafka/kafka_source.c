@@ -221,11 +221,11 @@ static strid_status take_error(struct kafka_source *source, struct kafka_partiti
 
 /* STRID_AGAIN: the intake did not take it. */
 static strid_status take_message(struct kafka_source *source, struct kafka_partition *partition,
-                                 const rd_kafka_message_t *message, strid_intake *out)
+                                 const struct kafka_message *message, strid_intake *out)
 {
-    if (__builtin_expect(message->err != RD_KAFKA_RESP_ERR_NO_ERROR, 0))
-        return take_error(source, partition, message, out);
-    uint64_t offset = (uint64_t)message->offset;
+    if (__builtin_expect(message->raw.err != RD_KAFKA_RESP_ERR_NO_ERROR, 0))
+        return take_error(source, partition, &message->raw, out);
+    uint64_t offset = (uint64_t)message->raw.offset;
     if (__builtin_expect(offset < partition->next, 0)) {
         partition->stale++;
         return STRID_OK;
@@ -238,31 +238,33 @@ static strid_status take_message(struct kafka_source *source, struct kafka_parti
     return status;
 }
 
+/* Whether the turn of the partition that it is of comes. */
+static bool is_awaited(struct kafka_source *source, const rd_kafka_message_t *raw)
+{
+    const struct kafka_partition *owner = kafka_session_owner(source->session, raw);
+    return raw->rkt != NULL && owner != NULL && owner->owned && !owner->ended &&
+           owner->stop.status == STRID_OK;
+}
+
 /* Up to records_max messages of the partition, as long as they stand at the head of the lane. */
 static strid_status poll_lane(struct kafka_source *source, struct kafka_lane *lane,
                               struct kafka_partition *partition, strid_intake *out,
                               uint32_t records_max)
 {
-    const rd_kafka_topic_t *handle = partition->topic->handle;
+    rd_kafka_topic_t *handle = partition->topic->handle;
     for (uint32_t taken = 0; taken < records_max; taken++) {
-        rd_kafka_message_t *message = kafka_lane_take(lane);
+        const struct kafka_message *message =
+            kafka_lane_first(lane, &source->prefetch, handle, partition->number);
+        strid_status status = STRID_OK;
         if (message == NULL)
             return STRID_AGAIN;
-        if (message->rkt != handle || message->partition != partition->number) {
-            const struct kafka_partition *owner = kafka_session_owner(source->session, message);
-            if (owner != NULL && owner->owned && !owner->ended && owner->stop.status == STRID_OK) {
-                kafka_lane_put_back(lane, message);
-                return STRID_AGAIN;
-            }
-            rd_kafka_message_destroy(message);
-            continue;
-        }
-        strid_status status = take_message(source, partition, message, out);
-        if (status == STRID_AGAIN) {
-            kafka_lane_put_back(lane, message);
+        if (message->raw.rkt == handle && message->raw.partition == partition->number)
+            status = take_message(source, partition, message, out);
+        else if (is_awaited(source, &message->raw))
+            status = STRID_AGAIN;
+        if (status == STRID_AGAIN)
             return status;
-        }
-        rd_kafka_message_destroy(message);
+        kafka_stage_pass(&lane->stage);
         if (status != STRID_OK)
             return status;
     }

@@ -186,12 +186,16 @@ static strid_status make(const char *brokers, const char *client,
         {NULL, NULL},
     };
     struct kafka_setting fixed[FIXED_MAX] = {
-        {"check.crcs", "true"},           {"enable.auto.commit", "false"},
-        {"auto.commit.enable", "false"},  {"enable.auto.offset.store", "false"},
-        {"enable.partition.eof", "true"}, {"allow.auto.create.topics", "false"},
+        {"check.crcs", "true"},
+        {"enable.auto.commit", "false"},
+        {"auto.commit.enable", "false"},
+        {"enable.auto.offset.store", "false"},
+        {"enable.partition.eof", "true"},
+        {"allow.auto.create.topics", "false"},
         {"auto.offset.reset", "error"},
+        {"consume.callback.max.messages", "128"}, /* kafka_lane.h */
     };
-    size_t count = 7;
+    size_t count = 8;
     if (options->group != NULL)
         fixed[count++] = (struct kafka_setting){"group.id", options->group};
     for (; more->name != NULL && count + 1 < FIXED_MAX; more++)

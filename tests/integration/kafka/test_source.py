@@ -166,6 +166,25 @@ class Source(Copying):
         text = (self.folder / "dead.jsonl").read_text(encoding="utf-8")
         self.assertIn('"h1"', text)
 
+    def test_headers_are_found_whatever_lies_around_them(self):
+        """With and without, behind values, empty ones and tombstones, one record after another."""
+        count, expected, lines = 2000, [], []
+        self.tool("create", "mixed", 1)
+        for n in range(count):
+            value = ("NULL", "", "v", "v" * (n % 300))[n % 4]
+            headers = [f"h{i}={n}" for i in range(n * n % 3)]
+            lines.append("\t".join(["0", f"k{n}", value, *headers]))
+            expected.append((f"k{n}", [f"h{i}" for i in range(n * n % 3)]))
+        self.tool("produce", "mixed", lines=lines)
+        name = self.copy("mixed", ENDS + ", kafka.fetch.message.max.bytes: 4096")
+        text = (self.folder / name).read_text(encoding="utf-8")
+        self.write(name, text.replace("  - forward", '  - on: "none"\n    forward') +
+                   "unrouted: dlq\n")
+        self.run_ok(name)
+        lines = (self.folder / "dead.jsonl").read_text(encoding="utf-8").splitlines()
+        dead = sorted(map(json.loads, lines), key=lambda d: int(d["key"][1:]))
+        self.assertEqual([(d["key"], [h[0] for h in d.get("headers", [])]) for d in dead], expected)
+
     def test_markers_of_transactions_are_passed(self):
         self.tool("create", "tx", 2)
         for number, command in enumerate(("commit", "abort", "commit", "abort")):
