@@ -11,7 +11,8 @@
 
 #define COMPONENT "kafka"
 
-enum { POLL_MS = 100, PURGE_MS = 5000 };
+/* Looking for answers takes a lock and reads the clock: not for each message. */
+enum { POLL_MS = 100, PURGE_MS = 5000, POLL_EVERY = 64 };
 
 struct kafka_produce {
     const strid_connector_args *args;
@@ -20,6 +21,7 @@ struct kafka_produce {
     struct kafka_target target;
     rd_kafka_t *client; /* NULL: not made */
     rd_kafka_topic_t *topic;
+    uint32_t unpolled; /* messages since answers were looked for */
 };
 
 static struct kafka_produce *of(strid_sink *self) { return (struct kafka_produce *)self; }
@@ -139,33 +141,46 @@ static rd_kafka_headers_t *make_headers(const strid_output *output)
     return headers;
 }
 
+/* The plain call takes less, and neither headers nor a timestamp. */
+static rd_kafka_resp_err_t hand_over(struct kafka_produce *produce, const strid_output *output,
+                                     rd_kafka_headers_t *headers, uint64_t number)
+{
+    void *value = (void *)(uintptr_t)output->value.data;
+    void *opaque = (void *)(uintptr_t)number;
+    if (headers != NULL || output->timestamp_ms != STRID_TIMESTAMP_NONE)
+        return rd_kafka_producev(
+            produce->client, RD_KAFKA_V_RKT(produce->topic),
+            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+            RD_KAFKA_V_KEY(output->key.data, output->key.len),
+            RD_KAFKA_V_VALUE(value, output->value.len),
+            RD_KAFKA_V_TIMESTAMP(
+                output->timestamp_ms == STRID_TIMESTAMP_NONE ? 0 : output->timestamp_ms),
+            RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
+    if (rd_kafka_produce(produce->topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, value,
+                         output->value.len, output->key.data, output->key.len, opaque) == 0)
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    return rd_kafka_last_error();
+}
+
 static strid_status produce_send(strid_sink *self, const strid_output *output, uint64_t number,
                                  strid_error *err)
 {
     struct kafka_produce *produce = of(self);
     rd_kafka_headers_t *headers = make_headers(output);
-    int64_t timestamp_ms = output->timestamp_ms == STRID_TIMESTAMP_NONE ? 0 : output->timestamp_ms;
     rd_kafka_resp_err_t code;
-    for (;;) {
-        code = rd_kafka_producev(
-            produce->client, RD_KAFKA_V_RKT(produce->topic),
-            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-            RD_KAFKA_V_KEY(output->key.data, output->key.len),
-            RD_KAFKA_V_VALUE((void *)(uintptr_t)output->value.data, output->value.len),
-            RD_KAFKA_V_TIMESTAMP(timestamp_ms), RD_KAFKA_V_HEADERS(headers),
-            RD_KAFKA_V_OPAQUE((void *)(uintptr_t)number), RD_KAFKA_V_END);
-        if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
-            break;
-        /* Ends: each message is answered for, or fails after message.timeout.ms. */
+    /* Ends: each message is answered for, or fails after message.timeout.ms. */
+    while ((code = hand_over(produce, output, headers, number)) == RD_KAFKA_RESP_ERR__QUEUE_FULL)
         (void)rd_kafka_poll(produce->client, POLL_MS);
-    }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR && headers != NULL)
         rd_kafka_headers_destroy(headers);
     if (code == RD_KAFKA_RESP_ERR__FATAL)
         return explain(produce, code, err);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         refuse(produce, code, number);
-    (void)rd_kafka_poll(produce->client, 0);
+    if (++produce->unpolled >= POLL_EVERY) {
+        produce->unpolled = 0;
+        (void)rd_kafka_poll(produce->client, 0);
+    }
     return STRID_OK;
 }
 
