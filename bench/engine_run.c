@@ -89,7 +89,8 @@ static strid_pipeline *make_pipeline(const struct engine_run *run, strid_error *
         &(strid_pipeline_options){
             STRID_PIPELINE_OPTIONS_INIT, .name = "bench", .source = run->source,
             .state = run->state, .format = run->format, .key = run->key, .dlq = run->dlq,
-            .workers = run->settings->workers, .memory_bytes = run->settings->memory,
+            .workers = run->workers != 0 ? run->workers : run->settings->workers,
+            .memory_bytes = run->settings->memory, .max_parked = run->parked,
             .retry_min_ms = run->retry_ms, .retry_max_ms = run->retry_ms, .log = print_log,
             .log_user = user.out},
         err);
@@ -140,6 +141,10 @@ int engine_run(const struct engine_run *run, struct bench_run *out, strid_pipeli
     strid_pipeline *pipeline = make_pipeline(run, &error);
     if (pipeline == NULL)
         return measure_failed(run->name, error.message);
+    if (run->opened != NULL && run->opened(run->user, pipeline) != 0) {
+        strid_pipeline_destroy(pipeline);
+        return -1;
+    }
     struct watch watch = {
         .run = run,
         .pipeline = pipeline,
@@ -151,6 +156,8 @@ int engine_run(const struct engine_run *run, struct bench_run *out, strid_pipeli
     out->cpu_s = measure_cpu_s() - watch.first_cpu_s;
     strid_pipeline_stats figures = {.struct_size = sizeof figures};
     strid_pipeline_get_stats(pipeline, &figures);
+    if (run->closing != NULL)
+        run->closing(run->user);
     strid_pipeline_destroy(pipeline);
     out->records = figures.records;
     out->syncs = figures.syncs;

@@ -20,6 +20,11 @@ struct engine_run {
     void *user;
     strid_store *store_out; /* where the handler finds its store */
     const struct bench_settings *settings;
+    /* Around the run, with `user`; both may be NULL. opened returns 0 or -1. */
+    int (*opened)(void *user, strid_pipeline *pipeline);
+    void (*closing)(void *user);
+    uint32_t workers;      /* 0: as the settings say */
+    uint64_t parked;       /* records of a partition that may wait; 0: as without saying */
     int64_t retry_ms;      /* between attempts; 0: as without saying */
     double seconds;        /* 0: until the source ends */
     uint64_t records_stop; /* 0: none; else the run ends once so many were handled */

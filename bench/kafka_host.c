@@ -11,7 +11,16 @@
 
 enum { WAIT_MS = 60000, WHY_MAX = 256, VALUE_MAX = 4096, KEY_MAX = 32 };
 
-const char *kafka_host_brokers(void) { return getenv("STRID_BENCH_KAFKA"); }
+static const char *brokers(void) { return getenv("STRID_BENCH_KAFKA"); }
+
+bool kafka_host_is_there(const char *workload)
+{
+    if (brokers() != NULL)
+        return true;
+    (void)measure_failed(workload, "left out: no broker; give STRID_BENCH_KAFKA=HOST:PORT, for "
+                                   "example of tools/kafka/broker.py run DIR");
+    return false;
+}
 
 static rd_kafka_t *make_producer(const struct kafka_host *host)
 {
@@ -80,8 +89,10 @@ static int fill(rd_kafka_t *client, const struct kafka_host *host, uint64_t reco
 
 int kafka_host_start(struct kafka_host *host, uint64_t records, uint64_t keys, uint32_t value_bytes)
 {
-    host->brokers = kafka_host_brokers();
-    (void)snprintf(host->topic, sizeof host->topic, "strid-bench-%ld", (long)getpid());
+    static uint32_t topics; /* a broker deletes some time after it said so; one thread measures */
+    host->brokers = brokers();
+    (void)snprintf(host->topic, sizeof host->topic, "strid-bench-%ld-%" PRIu32, (long)getpid(),
+                   topics++);
     rd_kafka_t *client = make_producer(host);
     if (client == NULL)
         return -1;
@@ -92,6 +103,24 @@ int kafka_host_start(struct kafka_host *host, uint64_t records, uint64_t keys, u
     if (result != 0)
         kafka_host_stop(host);
     return result;
+}
+
+int kafka_host_count(const struct kafka_host *host, uint64_t *out)
+{
+    rd_kafka_t *client = make_producer(host);
+    if (client == NULL)
+        return -1;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    *out = 0;
+    for (int32_t p = 0; p < KAFKA_HOST_PARTITIONS && code == RD_KAFKA_RESP_ERR_NO_ERROR; p++) {
+        int64_t low = 0, high = 0;
+        code = rd_kafka_query_watermark_offsets(client, host->topic, p, &low, &high, WAIT_MS);
+        *out += (uint64_t)(high - low);
+    }
+    rd_kafka_destroy(client);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? 0
+               : measure_failed(host->brokers, rd_kafka_err2str(code));
 }
 
 void kafka_host_stop(struct kafka_host *host)

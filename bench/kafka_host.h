@@ -12,12 +12,14 @@ struct kafka_host {
     char topic[64];
 };
 
-/* NULL: none was named. */
-const char *kafka_host_brokers(void);
+/* False: none was named, which is told. */
+bool kafka_host_is_there(const char *workload);
 
 /* Makes the topic and fills it with records of a key and value_bytes. */
 int kafka_host_start(struct kafka_host *host, uint64_t records, uint64_t keys,
                      uint32_t value_bytes);
+/* How many records the topic holds. */
+int kafka_host_count(const struct kafka_host *host, uint64_t *out);
 void kafka_host_stop(struct kafka_host *host); /* deletes the topic */
 
 #endif

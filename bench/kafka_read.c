@@ -7,6 +7,7 @@
 #include "kafka_host.h"
 #include "raw/kafka_loop.h"
 #include "report.h"
+#include "rival.h"
 #include "scratch.h"
 #include "share.h"
 #include "workload.h"
@@ -81,8 +82,12 @@ static int run_side(void *user, uint32_t side, double seconds, struct bench_run 
 
 static int run_count_side(void *user, uint32_t side, double seconds, struct bench_run *out)
 {
-    (void)seconds;
-    return run_engine(user, side == 0, out);
+    struct topic *topic = user;
+    if (side < 2)
+        return run_engine(topic, side == 0, out);
+    const struct rival rival = {
+        .name = "streams", .class = "Streams", .host = &topic->host, .records = topic->count};
+    return rival_run(&rival, topic->settings, seconds, out);
 }
 
 static int start(struct topic *topic, const struct workload *workload,
@@ -101,39 +106,44 @@ static int start(struct topic *topic, const struct workload *workload,
     return 0;
 }
 
+/* The third side is another system's. */
 static int compare(const struct workload *workload, const struct bench_settings *settings,
-                   measure_side side, const char *baseline)
+                   measure_side side, const char *const baselines[2])
 {
     struct topic topic;
     struct measure_figures figures[MEASURE_SIDES_MAX];
-    if (kafka_host_brokers() == NULL) {
-        (void)measure_failed(workload->name,
-                             "left out: no broker; give STRID_BENCH_KAFKA=HOST:PORT, "
-                             "for example of tools/kafka/broker.py run DIR");
+    uint32_t sides = baselines[1] != NULL ? 3 : 2;
+    if (!kafka_host_is_there(workload->name))
         return 0;
-    }
     if (start(&topic, workload, settings) != 0)
         return -1;
-    const struct measure_plan plan = {.user = &topic, .run = side, .side_count = 2};
+    const struct measure_plan plan = {.user = &topic, .run = side, .side_count = sides};
     int result = measure(&plan, settings, figures);
     kafka_host_stop(&topic.host);
     if (result != 0)
         return -1;
-    const struct report_line line = {.name = workload->name,
-                                     .baseline_name = baseline,
-                                     .unit = "records/s",
-                                     .engine = figures[0],
-                                     .baseline = figures[1]};
-    report_line(settings, &line);
+    for (uint32_t i = 1; i < sides; i++) {
+        char name[REPORT_NAME_MAX];
+        report_name(workload->name, i == 1 ? NULL : baselines[i - 1], name);
+        const struct report_line line = {.name = name,
+                                         .baseline_name = baselines[i - 1],
+                                         .unit = "records/s",
+                                         .engine = figures[0],
+                                         .baseline = figures[i]};
+        report_line(settings, &line);
+    }
     return 0;
 }
 
 int kafka_noop(const struct workload *workload, const struct bench_settings *settings)
 {
-    return compare(workload, settings, run_side, "raw_librdkafka");
+    const char *const baselines[2] = {"raw_librdkafka", NULL};
+    return compare(workload, settings, run_side, baselines);
 }
 
 int kafka_count(const struct workload *workload, const struct bench_settings *settings)
 {
-    return compare(workload, settings, run_count_side, "kafka_noop");
+    const char *const baselines[2] = {"kafka_noop",
+                                      settings->rivals != NULL ? "kafka_streams" : NULL};
+    return compare(workload, settings, run_count_side, baselines);
 }

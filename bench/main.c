@@ -1,5 +1,5 @@
 /* strid-bench [--json] [--list] [--hold] [--seconds N] [--runs N] [--keys N] [--memory BYTES]
- *             [--workers N] [--value-bytes N] [--directory DIR] [NAME...]
+ *             [--workers N] [--value-bytes N] [--directory DIR] [--rivals DIR] [NAME...]
  *
  * Measures the engine beside the raw library, in turn, in the same process. Runs all workloads
  * whose names begin with one of the NAMEs. Exit 0; 1 where a run failed or did not add up; 2 wrong
@@ -15,29 +15,94 @@
 #include "workload.h"
 
 static const struct workload workloads[] = {
-    {"engine_noop", "records through the engine, no state", 100000, false, 0, engine_noop},
-    {"engine_count_100k", "a durable count per key, uniform keys", 100000, false, 0, engine_count},
-    {"engine_count_1m", "a durable count per key, uniform keys", 1000000, false, 0, engine_count},
-    {"engine_count_10m", "a durable count per key, uniform keys", 10000000, false, 0, engine_count},
-    {"engine_count_10m_zipf", "a durable count per key, Zipf keys", 10000000, true, 0,
-     engine_count},
-    {"engine_count_retry1pc", "a count per key, one record in 100 fails once", 100000, false, 0,
-     engine_retry},
-    {"engine_count_spill", "a durable count per key, ten times more of them than memory holds", 0,
-     false, UINT64_C(64) << 20, engine_spill},
-    {"engine_cost", "a record after 100,000 others and after 100 million", 1000, false, 0,
-     engine_cost},
-    {"engine_bytes_1k", "values of 1 KiB rewritten", 1000000, false, 0, engine_bytes},
-    {"file_count", "lines of a JSON file, counted by key", 100000, false, 0, file_count},
-    {"kafka_noop", "records of a Kafka topic, handled by nothing", 100000, false, 0, kafka_noop},
-    {"kafka_count", "records of a Kafka topic, counted by key", 100000, false, 0, kafka_count},
-    {"redis_read_ack", "entries of a Redis stream, read and acknowledged", 100000, false, 0,
-     redis_read_ack},
-    {"redis_count", "entries of a Redis stream, counted by key", 100000, false, 0, redis_count},
-    {"redis_produce", "entries added to a Redis stream by a producer", 100000, false, 0,
-     redis_produce},
-    {"redis_latency", "from XADD to the handler, 20,000 entries a second", 100000, false, 0,
-     redis_latency},
+    {.name = "engine_noop",
+     .summary = "records through the engine, no state",
+     .run = engine_noop,
+     .keys = 100000},
+    {.name = "engine_count_100k",
+     .summary = "a durable count per key, uniform keys",
+     .run = engine_count,
+     .keys = 100000},
+    {.name = "engine_count_1m",
+     .summary = "a durable count per key, uniform keys",
+     .run = engine_count,
+     .keys = 1000000},
+    {.name = "engine_count_10m",
+     .summary = "a durable count per key, uniform keys",
+     .run = engine_count,
+     .keys = 10000000},
+    {.name = "engine_count_10m_zipf",
+     .summary = "a durable count per key, Zipf keys",
+     .run = engine_count,
+     .keys = 10000000,
+     .zipf = true},
+    {.name = "engine_count_retry1pc",
+     .summary = "a count per key, one record in 100 fails once",
+     .run = engine_retry,
+     .keys = 100000},
+    {.name = "engine_count_spill",
+     .summary = "a durable count per key, ten times more of them than memory holds",
+     .run = engine_spill,
+     .memory = UINT64_C(64) << 20},
+    {.name = "engine_cost",
+     .summary = "a record after 100,000 others and after 100 million",
+     .run = engine_cost,
+     .keys = 1000},
+    {.name = "engine_bytes_1k",
+     .summary = "values of 1 KiB rewritten",
+     .run = engine_bytes,
+     .keys = 1000000},
+    {.name = "file_count",
+     .summary = "lines of a JSON file, counted by key",
+     .run = file_count,
+     .keys = 100000},
+    {.name = "kafka_noop",
+     .summary = "records of a Kafka topic, handled by nothing",
+     .run = kafka_noop,
+     .keys = 100000},
+    {.name = "kafka_count",
+     .summary = "records of a Kafka topic, counted by key",
+     .run = kafka_count,
+     .keys = 100000},
+    {.name = "kafka_produce",
+     .summary = "records sent to a Kafka topic, acknowledged",
+     .run = kafka_produce,
+     .keys = 100000},
+    {.name = "kafka_sweep_0",
+     .summary = "records of a Kafka topic, handled at once",
+     .run = kafka_sweep,
+     .keys = 1000},
+    {.name = "kafka_sweep_100us",
+     .summary = "records of a Kafka topic, handled by a wait of 100 us",
+     .run = kafka_sweep,
+     .keys = 1000,
+     .wait_us = 100},
+    {.name = "kafka_sweep_1ms",
+     .summary = "records of a Kafka topic, handled by a wait of 1 ms",
+     .run = kafka_sweep,
+     .keys = 1000,
+     .wait_us = 1000},
+    {.name = "kafka_sweep_10ms",
+     .summary = "records of a Kafka topic, handled by a wait of 10 ms",
+     .run = kafka_sweep,
+     .keys = 1000,
+     .wait_us = 10000},
+    {.name = "redis_read_ack",
+     .summary = "entries of a Redis stream, read and acknowledged",
+     .run = redis_read_ack,
+     .keys = 100000},
+    {.name = "redis_count",
+     .summary = "entries of a Redis stream, counted by key",
+     .run = redis_count,
+     .keys = 100000},
+    {.name = "redis_produce",
+     .summary = "entries added to a Redis stream by a producer",
+     .run = redis_produce,
+     .keys = 100000},
+    {.name = "redis_latency",
+     .summary = "from XADD to the handler, 20,000 entries a second",
+     .run = redis_latency,
+     .keys = 100000},
 };
 
 #define MEMORY_DEFAULT (UINT64_C(4) << 30)
@@ -63,7 +128,7 @@ static int usage(const char *what)
     fprintf(stderr,
             "strid-bench: %s\nusage: strid-bench [--json] [--list] [--hold] [--seconds N] "
             "[--runs N] [--keys N] [--memory BYTES] [--workers N] [--value-bytes N] [--directory "
-            "DIR] [NAME...]\n",
+            "DIR] [--rivals DIR] [NAME...]\n",
             what);
     return 2;
 }
@@ -81,6 +146,10 @@ static int parse_value(struct arguments *out, const char *name, const char *text
     struct bench_settings *settings = &out->settings;
     if (strcmp(name, "--directory") == 0) {
         out->base = text;
+        return 0;
+    }
+    if (strcmp(name, "--rivals") == 0) {
+        settings->rivals = text;
         return 0;
     }
     double number = parse_number(text);

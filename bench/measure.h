@@ -18,6 +18,7 @@ struct bench_settings {
     uint32_t workers;      /* 0: the engine's default */
     uint32_t hold_seconds; /* not 0: one run of the engine, figures printed every second */
     bool json;
+    const char *rivals;    /* where rivals.py built them; NULL: they are left out */
     const char *directory; /* where files and state may be made; exists */
 };
 

@@ -43,6 +43,14 @@ void report_begin(const struct bench_settings *settings)
  */
 static int digits_of(double value) { return value < 10000 ? 2 : 0; }
 
+void report_name(const char *name, const char *baseline, char out[REPORT_NAME_MAX])
+{
+    if (baseline == NULL)
+        (void)snprintf(out, REPORT_NAME_MAX, "%s", name);
+    else
+        (void)snprintf(out, REPORT_NAME_MAX, "%s_vs_%s", name, baseline);
+}
+
 void report_line(const struct bench_settings *settings, const struct report_line *line)
 {
     const struct measure_figures *engine = &line->engine;

@@ -4,6 +4,11 @@
 
 #include "measure.h"
 
+enum { REPORT_NAME_MAX = 128 };
+
+/* NAME, or NAME_vs_BASELINE where there are several. */
+void report_name(const char *name, const char *baseline, char out[REPORT_NAME_MAX]);
+
 struct report_line {
     const char *name;
     const char *baseline_name;

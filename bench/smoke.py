@@ -50,7 +50,7 @@ class SmokeTest(unittest.TestCase):
         else:
             self.assertEqual(item["unit"], "records/s")
             self.assertTrue(item["baseline_name"].startswith(
-                ("raw_", "redis_read_ack", "kafka_noop", "engine_count")))
+                ("raw_", "redis_read_ack", "kafka_noop", "kafka_sweep_", "engine_count")))
             self.assertEqual(item["runs"], 1)
             self.assertEqual(item["min"], item["max"])
         # Relative: a ratio is printed with some digits, whether it is 0.002 or 500.
@@ -61,7 +61,9 @@ class SmokeTest(unittest.TestCase):
         for name in ("engine_noop", "engine_count_100k", "engine_count_1m", "engine_count_10m",
                      "engine_count_10m_zipf", "engine_bytes_1k", "engine_cost",
                      "engine_count_retry1pc", "engine_count_spill", "file_count",
-                     "kafka_count", "kafka_noop", "redis_count", "redis_latency", "redis_produce",
+                     "kafka_count", "kafka_noop", "kafka_produce", "kafka_sweep_0",
+                     "kafka_sweep_100us", "kafka_sweep_1ms", "kafka_sweep_10ms", "redis_count",
+                     "redis_latency", "redis_produce",
                      "redis_read_ack"):
             self.assertIn(name, names())
 

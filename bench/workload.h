@@ -11,6 +11,7 @@ struct workload {
     uint64_t keys;
     bool zipf;       /* exponent 1, else uniform */
     uint64_t memory; /* 0: the usual */
+    int64_t wait_us; /* of a handler, for each record */
     /* Returns 0, or -1 with a message on stderr. */
     int (*run)(const struct workload *workload, const struct bench_settings *settings);
 };
@@ -23,6 +24,8 @@ int engine_retry(const struct workload *workload, const struct bench_settings *s
 int engine_spill(const struct workload *workload, const struct bench_settings *settings);
 int file_count(const struct workload *workload, const struct bench_settings *settings);
 int kafka_noop(const struct workload *workload, const struct bench_settings *settings);
+int kafka_produce(const struct workload *workload, const struct bench_settings *settings);
+int kafka_sweep(const struct workload *workload, const struct bench_settings *settings);
 int kafka_count(const struct workload *workload, const struct bench_settings *settings);
 int redis_read_ack(const struct workload *workload, const struct bench_settings *settings);
 int redis_count(const struct workload *workload, const struct bench_settings *settings);

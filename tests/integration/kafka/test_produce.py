@@ -42,6 +42,20 @@ class Produce(OnTheBroker):
         self.produce("keyed", "-K", ":", given="".join(f"{key}:v\n" for key in keys))
         self.assertEqual(self.ends("keyed"), wanted)
 
+    def test_bench_measures_beside_librdkafka_and_itself(self):
+        """Each run checks that all arrived, or was handled; never how fast it is."""
+        names = ["kafka_produce", "kafka_sweep_0", "kafka_sweep_1ms"]
+        done = subprocess.run([os.environ["STRID_BENCH"], "--json", "--seconds", "0.02", "--runs",
+                               "1", *names], cwd=self.folder, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=DEADLINE_S, check=False,
+                              env=dict(os.environ, STRID_BENCH_KAFKA=self.brokers))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = [json.loads(line) for line in done.stdout.splitlines()[1:]]
+        self.assertEqual([line["name"] for line in lines], names)
+        self.assertEqual([line["baseline_name"] for line in lines],
+                         ["raw_librdkafka", "kafka_sweep_deferred", "kafka_sweep_64_workers"])
+        self.assertTrue(all(line["value"] > 0 and line["baseline"] > 0 for line in lines), lines)
+
     def test_json_lines_with_headers_tombstones_and_timestamps(self):
         self.tool("create", "rich", 1)
         rows = [{"key": "k", "value": {"n": 1}, "timestamp": 1000,
