@@ -203,16 +203,13 @@ static strid_status take_error(struct kafka_source *source, struct kafka_partiti
     case RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION:
     case RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT:
     case RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE:
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
     case RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED:
         return error_set(&partition->stop, STRID_EGAP, COMPONENT,
                          "%s [%" PRId32 "] cannot be read from offset %" PRIu64 " on: %s; repair "
                          "or restore it, then start again",
                          partition->topic->name, partition->number, partition->next,
                          rd_kafka_message_errstr(message));
-    default:
+    default: /* such as a topic that is not there at the moment: kafka_control finds out */
         log_warn(source->args.log, COMPONENT, "%s [%" PRId32 "]: %s", partition->topic->name,
                  partition->number, rd_kafka_message_errstr(message));
         return STRID_OK;
