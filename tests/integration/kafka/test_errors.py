@@ -129,7 +129,7 @@ class Reading(OnTheMock):
         offsets = [code for code in mock.READING.values() if code > 0]
         for codes in (offsets[:6], offsets[6:]):
             self.mock.push(mock.LIST_OFFSETS, *codes)
-        self.mock.push(mock.FETCH, *mock.LEADER.values())
+        self.mock.push(mock.FETCH, *mock.READING.values())
         self.mock.ask("topic_error", "starts", 5)
         heal = threading.Timer(1, self.mock.ask, ("topic_error", "starts", 0))
         heal.start()
