@@ -152,8 +152,10 @@ static bool is_few(const struct hot_run *run, const char *thread)
     if (of->source == NULL) /* a dead letter takes its place in the order of its key's subkeys */
         allowed += of->counted / BROKEN_ONE_IN * ALLOCATIONS_PER_LETTER;
     uint64_t counted = of->misses ? all - rocksdb : all;
-    bool right = of->allocates && strcmp(thread, "strid-worker") == 0 ? counted >= of->counted
-                                                                      : counted <= allowed;
+    /* One worker counts both moments while the other has a few records in hand. */
+    bool right = of->allocates && strcmp(thread, "strid-worker") == 0
+                     ? counted >= of->counted - of->counted / 100
+                     : counted <= allowed;
     if (of->misses && strcmp(thread, "strid-worker") == 0)
         right = right && rocksdb > 0; /* or nothing was missed */
     printf("%s: %s: %" PRIu64 " allocations over %" PRIu64 " records, %" PRIu64

@@ -72,12 +72,12 @@ class Consume(OnTheBroker):
         self.assertEqual(done.stdout.decode().split(), every[:2])
 
     def test_partitions_and_topics_each_in_order(self):
-        self.tool("create", "many-1", 5)
-        self.tool("create", "many-2", 1)
+        self.tool("create", "consume-many-1", 5)
+        self.tool("create", "consume-many-2", 1)
         self.strid_in("".join(f"k{n % 50}:{n}\n" for n in range(20_000)), "produce",
-                      self.url("many-1"), "-K", ":")
-        self.put("many-2", range(10))
-        out = self.consume("^many-.*", "-e", "-f", "%t %p %k %s\\n").stdout.decode()
+                      self.url("consume-many-1"), "-K", ":")
+        self.put("consume-many-2", range(10))
+        out = self.consume("^consume-many-.*", "-e", "-f", "%t %p %k %s\\n").stdout.decode()
         seen = {}
         for topic, _, key, number in (line.split(" ") for line in out.splitlines()):
             seen.setdefault((topic, key), []).append(int(number))
