@@ -173,17 +173,26 @@ static size_t source_fingerprint(strid_source *self, uint32_t partition, uint8_t
 
 static strid_position at(uint64_t offset) { return (strid_position){0, offset}; }
 
+/* Before `offset` nothing is left that this run could be given. */
+static void pass_to(const struct kafka_source *source, struct kafka_partition *partition,
+                    uint64_t offset, strid_intake *out)
+{
+    if (!source->options->follow && offset > partition->end)
+        offset = partition->end; /* what comes behind it is for the next run */
+    if (offset <= partition->next)
+        return;
+    partition->next = offset;
+    strid_intake_skip(out, at(offset));
+}
+
 /* Errors that end a partition: what comes behind them cannot be known to follow on what was read.
  * Others librdkafka repairs by itself. */
 static strid_status take_error(struct kafka_source *source, struct kafka_partition *partition,
                                const rd_kafka_message_t *message, strid_intake *out)
 {
     switch ((int)message->err) {
-    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-        if (message->offset > (int64_t)partition->next) { /* markers of transactions lie between */
-            partition->next = (uint64_t)message->offset;
-            strid_intake_skip(out, at(partition->next));
-        }
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF: /* markers of transactions may lie between */
+        pass_to(source, partition, message->offset < 0 ? 0 : (uint64_t)message->offset, out);
         return STRID_OK;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
@@ -227,8 +236,10 @@ static strid_status take_message(struct kafka_source *source, struct kafka_parti
         partition->stale++;
         return STRID_OK;
     }
-    if (!source->options->follow && offset >= partition->end)
-        return STRID_OK; /* came after the run began */
+    if (!source->options->follow && offset >= partition->end) { /* came after the run began */
+        pass_to(source, partition, offset, out);
+        return STRID_OK;
+    }
     strid_status status = kafka_record_add(message, out);
     if (status == STRID_OK)
         partition->next = offset + 1;

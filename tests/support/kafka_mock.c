@@ -2,11 +2,12 @@
  * process of its own, so that it outlives what is killed. Prints where it listens; then takes
  * commands, a line each, and answers each with a line, "ok" or a number:
  *
- *   topic NAME PARTITIONS            makes a topic
- *   errors API COUNT CODE...         the next answers to that kind of request: COUNT times each
- * CODE left API                         how many of them were not given yet topic_error NAME CODE
- * what is said of the topic when it is asked for; 0: it is well down | up takes no connections and
- * ends those that there are; and back
+ *   topic NAME PARTITIONS       makes a topic
+ *   errors API COUNT CODE...    the next answers to that kind of request: COUNT times each CODE
+ *   late API COUNT CODE MS      the same with one CODE, 0 being none, each MS after its request
+ *   left API                    how many of them were not given yet
+ *   topic_error NAME CODE       what is said of the topic when it is asked for; 0: it is well
+ *   down | up                   takes no connections and ends those that there are; and back
  *
  * APIs and codes are numbers of Kafka's protocol; -195 cuts the connection. It ends with its input.
  * Knows neither transactions nor the making of topics by clients. */
@@ -41,13 +42,13 @@ static long number_of(const char *word)
 }
 
 /* To the broker's own list, for it can be asked how long it is. */
-static void push(rd_kafka_mock_cluster_t *cluster, int16_t api, int count, char **words, int codes)
+static void push(rd_kafka_mock_cluster_t *cluster, int16_t api, int count, const char *code,
+                 int late_ms)
 {
-    for (int c = 0; c < codes; c++)
-        for (int i = 0; i < count; i++)
-            check("errors",
-                  rd_kafka_mock_broker_push_request_error_rtts(
-                      cluster, BROKER, api, 1, (rd_kafka_resp_err_t)number_of(words[c]), 0));
+    for (int i = 0; i < count; i++)
+        check("errors",
+              rd_kafka_mock_broker_push_request_error_rtts(
+                  cluster, BROKER, api, 1, (rd_kafka_resp_err_t)number_of(code), late_ms));
 }
 
 static size_t left(rd_kafka_mock_cluster_t *cluster, int16_t api)
@@ -61,12 +62,15 @@ static int run(rd_kafka_mock_cluster_t *cluster, int count, char **words)
 {
     const char *name = words[0];
     int16_t api = 0;
-    if (strcmp(name, "errors") == 0 || strcmp(name, "left") == 0)
+    if (strcmp(name, "errors") == 0 || strcmp(name, "late") == 0 || strcmp(name, "left") == 0)
         api = (int16_t)number_of(words[1]);
     if (strcmp(name, "topic") == 0 && count == 3)
         check(words[1], rd_kafka_mock_topic_create(cluster, words[1], (int)number_of(words[2]), 1));
     else if (strcmp(name, "errors") == 0 && count > 3)
-        push(cluster, api, (int)number_of(words[2]), words + 3, count - 3);
+        for (int c = 3; c < count; c++)
+            push(cluster, api, (int)number_of(words[2]), words[c], 0);
+    else if (strcmp(name, "late") == 0 && count == 5)
+        push(cluster, api, (int)number_of(words[2]), words[3], (int)number_of(words[4]));
     else if (strcmp(name, "left") == 0 && count == 2)
         return printf("%zu\n", left(cluster, api));
     else if (strcmp(name, "topic_error") == 0 && count == 3)

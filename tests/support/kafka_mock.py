@@ -36,6 +36,9 @@ class Mock:
     def push(self, api, *codes, count=1):
         self.ask("errors", api, count, *codes)
 
+    def push_late(self, api, ms, code=0, count=1):
+        self.ask("late", api, count, code, ms)
+
     def left(self, api):
         return int(self.ask("left", api))
 

@@ -6,6 +6,7 @@ import pathlib
 import signal
 import sys
 import threading
+import time
 import unittest
 
 import kafka_case
@@ -160,6 +161,57 @@ class Reading(OnTheMock):
         for words in ("Group authorization failed; give this user the right",
                       "another program is a member of this group"):
             self.assertIn(words, self.log())
+
+    def test_group_is_not_told_of_what_is_not_delivered(self):
+        """The sink, elsewhere, refuses what was read: that it was read counts for nothing."""
+        elsewhere = mock.Mock(os.environ["STRID_KAFKA_MOCK"])
+        self.addCleanup(elsewhere.close)
+        elsewhere.ask("topic", "stuck-out", 1)
+        elsewhere.push(mock.PRODUCE, 29, count=4)
+        self.begin("stuck")
+        path = self.folder / "copy.yaml"
+        path.write_text(path.read_text(encoding="utf-8").replace(
+            "file:out.jsonl", f"kafka://{elsewhere.brokers}/stuck-out"), encoding="utf-8")
+        process = self.start("copy.yaml")
+        self.fill("stuck", 0, 10)
+        refused = True
+        while refused:  # 20 ms after it is durable the group would be told
+            told = self.committed("stuck", "stuck")
+            refused = elsewhere.left(mock.PRODUCE) > 0
+            self.assertTrue(not refused or sum(told.values()) == 0, told)
+        self.assertGreater(self.log().count("could not be written"), 1)
+        self.wait_until("the group to be told",
+                        lambda: self.committed("stuck", "stuck") == {0: 10})
+        self.stop(process)
+
+    def test_one_commit_is_under_way_at_a_time(self):
+        late_ms, commits, count = 300, 5, 0
+        self.begin("single")
+        self.mock.push_late(mock.OFFSET_COMMIT, late_ms, count=commits)
+        process = self.start("copy.yaml")
+        began = time.monotonic()
+        while self.mock.left(mock.OFFSET_COMMIT) > 0:
+            self.fill("single", count, 3)
+            count += 3
+        self.assertGreaterEqual(time.monotonic() - began, (commits - 1) * late_ms / 1000)
+        self.copied(count)
+        self.stop(process)
+        self.assertEqual(self.committed("single", "single"), {0: count})
+
+    def test_what_comes_after_the_beginning_is_left_for_the_next_run(self):
+        """With follow: false, though it is fetched together with what was there, and so is the end
+        of the log behind both."""
+        self.begin("bounded", "\n  follow: false")
+        self.fill("bounded", 0, 10)
+        self.mock.push_late(mock.FETCH, 1000, code=mock.LEADER["leader not available"])
+        process = self.start("copy.yaml")
+        self.given(mock.FETCH)  # its end is settled, its answer comes later
+        self.fill("bounded", 10, 10)
+        self.assertEqual(process.wait(kafka_case.DEADLINE_S), 0, self.log())
+        self.check(10)
+        self.assertEqual(self.committed("bounded", "bounded"), {0: 10})
+        self.run_ok("copy.yaml")
+        self.check(20)
 
     def test_broker_that_is_away_for_a_while(self):
         self.begin("away")
