@@ -77,11 +77,8 @@ static void complete(struct worker *worker, struct chunk *chunk, int64_t now)
     struct run *run = worker->run;
     chunk->block = worker->sequence;
     worker->busy_at_ns = now;
-    if (worker->open_chunks++ == 0) {
-        if (!worker->dirty)
-            worker->opened_at_ns = now;
-        worker->agent.park_ns = WORKER_IDLE_NS; /* to see soon that nothing more comes */
-    }
+    if (worker->open_chunks++ == 0 && !worker->dirty)
+        worker->opened_at_ns = now;
     bool pushed = ring_push(committer_from_worker(run->committer, worker->index), chunk);
     STRID_ASSERT(pushed); /* the ring holds all chunks of all readers */
     if (++worker->unsent >= WAKE_COMMITTER_EVERY) {
@@ -203,6 +200,17 @@ static int step_waiting(struct worker *worker, bool handles)
     return settled;
 }
 
+/* Chunks that were handled are told, and the end of the pause is not slept through. */
+static void prepare_to_park(struct worker *worker, int64_t now)
+{
+    if (worker->unsent > 0) {
+        agent_wake(committer_agent(worker->run->committer));
+        worker->unsent = 0;
+    }
+    if (worker->open_chunks > 0)
+        worker->agent.park_ns = worker_block_wait_ns(worker, now);
+}
+
 int worker_do_work(void *self)
 {
     struct worker *worker = self;
@@ -248,9 +256,7 @@ int worker_do_work(void *self)
         worker_block_seal(worker);
         work = 1;
     }
-    if (work == 0 && worker->unsent > 0) {
-        agent_wake(committer_agent(run->committer));
-        worker->unsent = 0;
-    }
+    if (work == 0)
+        prepare_to_park(worker, now);
     return work;
 }

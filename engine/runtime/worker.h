@@ -20,8 +20,8 @@ enum {
         16, /* what one fetch brings into the cache, or one step changes: so much of it */
     WORKER_BLOCKS = 4, /* of one worker: one is open, the others are on their way */
     WORKER_PARK_NS = 10000000,
-    WORKER_IDLE_NS =
-        1000000, /* so long without a chunk is idle: a pause between two chunks is not */
+    WORKER_IDLE_NS = 1000000,      /* so long without a chunk is idle, at least; */
+    WORKER_IDLE_MAX_NS = 20000000, /* and at most: worker_block.c */
     CONTEXT_WRITES_MAX = DEFINITION_STORES_MAX,
     CONTEXT_REASON_MAX = 200
 };
@@ -277,6 +277,8 @@ void worker_handle_count(struct worker *worker);
 bool worker_block_open(struct worker *worker);
 /* Whether it is time to seal: by interval, by size, or because there is nothing else to do. */
 bool worker_block_is_due(const struct worker *worker, bool idle, int64_t now);
+/* How long to sleep, where there is nothing to do, for the block to be sealed in time. */
+int64_t worker_block_wait_ns(const struct worker *worker, int64_t now);
 /* Packs what changed since the last block, hands it over and goes on. */
 void worker_block_seal(struct worker *worker);
 

@@ -117,6 +117,24 @@ static size_t output_bytes(const struct worker *worker)
     return bytes;
 }
 
+/* What comes in bursts comes in more of them: a pause ends a block that holds much only once it is
+ * as long as the block has collected. So a block is there at most twice as late as it would be if
+ * it were known that nothing more comes, and a source that pauses after each of its own reads does
+ * not make its worker seal, sync and materialise after each. */
+static int64_t idle_after_ns(const struct worker *worker)
+{
+    int64_t collected_ns = worker->busy_at_ns - worker->opened_at_ns;
+    if (collected_ns > WORKER_IDLE_MAX_NS)
+        return WORKER_IDLE_MAX_NS;
+    return collected_ns > WORKER_IDLE_NS ? collected_ns : WORKER_IDLE_NS;
+}
+
+int64_t worker_block_wait_ns(const struct worker *worker, int64_t now)
+{
+    int64_t left_ns = worker->busy_at_ns + idle_after_ns(worker) - now;
+    return left_ns > 0 ? left_ns : WORKER_IDLE_NS; /* due, but another one is still on its way */
+}
+
 bool worker_block_is_due(const struct worker *worker, bool idle, int64_t now)
 {
     const struct run_options *options = &worker->run->options;
@@ -126,7 +144,7 @@ bool worker_block_is_due(const struct worker *worker, bool idle, int64_t now)
         return true;
     bool all_back = worker->free_count == WORKER_BLOCKS - 1;
     if ((idle && all_back && !MUTANT(MUTANT_NEVER_DUE) &&
-         now - worker->busy_at_ns >= WORKER_IDLE_NS) ||
+         now - worker->busy_at_ns >= idle_after_ns(worker)) ||
         worker->starving || worker->cache.dirty_bytes >= options->block_bytes ||
         output_bytes(worker) >= options->output_bytes)
         return true;

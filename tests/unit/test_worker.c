@@ -129,6 +129,66 @@ Test(worker, block_that_is_opened_has_all_its_room)
     runtime_case_fini(&at);
 }
 
+/* A run that is under way has handled one record a millisecond for so long. */
+static void handle_steadily(struct runtime_case *at, struct script *script, int64_t records)
+{
+    *script = (struct script){.at = at};
+    runtime_case_init(at, count, script);
+    runtime_case_start(at);
+    for (int i = 0; i < 10; i++)
+        (void)runtime_case_turn(at);
+    for (int64_t i = 0; i < records; i++) {
+        runtime_case_push(at, "key", "value");
+        (void)runtime_case_turn(at);
+        cr_assert_eq(script->calls, i + 1);
+        cr_assert_gt(at->run->workers[0].open_chunks, i, "sealed while records came");
+    }
+}
+
+/* Then nothing comes; how many milliseconds until the block is sealed. */
+static int ms_until_sealed(int64_t records)
+{
+    struct runtime_case at;
+    struct script script;
+    int ms = 0;
+    handle_steadily(&at, &script, records);
+    for (; at.run->workers[0].open_chunks > 0 && ms < 1000; ms++)
+        (void)runtime_case_turn(&at);
+    runtime_case_fini(&at);
+    return ms;
+}
+
+Test(worker, pause_ends_a_block_once_it_is_as_long_as_the_block_has_collected)
+{
+    static const int cases[][2] = {{1, 1}, {2, 1}, {5, 4}, {11, 10}, {20, 19}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        cr_assert_eq(ms_until_sealed(cases[i][0]), cases[i][1], "%d records", cases[i][0]);
+}
+
+Test(worker, pause_of_20_ms_ends_any_block)
+{
+    cr_assert_eq(ms_until_sealed(60), 20);
+    cr_assert_eq(ms_until_sealed(150), 20);
+}
+
+/* Neither before nor much later does it wake up to seal. */
+Test(worker, sleeps_until_its_block_is_due)
+{
+    struct runtime_case at;
+    struct script script;
+    handle_steadily(&at, &script, 11);
+    const struct worker *worker = &at.run->workers[0];
+    for (int64_t left_ms = 9; left_ms > 0; left_ms--) {
+        (void)runtime_case_turn(&at);
+        cr_assert_eq(worker->agent.park_ns, left_ms * 1000000, "%lld ns, %lld ms are left",
+                     (long long)worker->agent.park_ns, (long long)left_ms);
+    }
+    (void)runtime_case_turn(&at);
+    cr_assert_eq(worker->open_chunks, 0);
+    cr_assert_eq(worker->agent.park_ns, WORKER_PARK_NS);
+    runtime_case_fini(&at);
+}
+
 /* Large records have arenas of their own: as many at a time as there is memory for, and one in any
  * case. */
 Test(worker, memory_that_is_not_given_is_the_default)
