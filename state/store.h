@@ -33,7 +33,7 @@ struct store_op {
 struct store_config {
     const char *path; /* what stands behind the scheme, as given */
     bool create;      /* make it where it is missing; false: STRID_ENOTFOUND */
-    bool read_only; /* tools: nothing is changed (the lock is still taken: one process at a time) */
+    bool read_only;   /* tools: nothing is changed; several may read, but not while one writes */
     uint64_t write_buffer; /* bytes of blocks that are kept before they are written into tables; 0:
                               192 MiB */
     uint64_t block_cache;  /* bytes; 0: 64 MiB */

@@ -1,10 +1,12 @@
 #include "rocksdb_lock.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +14,8 @@
 #include <unistd.h>
 
 #define COMPONENT "rocksdb"
+
+enum { LOOK_MS = 5 };
 
 static pthread_mutex_t claims_lock = PTHREAD_MUTEX_INITIALIZER; /* guards claims */
 static struct rocksdb_lock *claims;
@@ -41,13 +45,20 @@ static strid_status busy(const char *path, pid_t pid, strid_error *err)
         path, path);
 }
 
-/* The pid of the process that holds a lock on the file; 0: nobody, or not visible from here. */
-static pid_t holder(int fd)
+/* The lock of another process on the file that keeps `type` out; F_UNLCK: none. Its pid is 0 where
+ * that process is not visible from here. */
+static struct flock lock_of_other(int fd, short type)
 {
-    struct flock range = whole_file(F_WRLCK);
-    if (fcntl(fd, F_GETLK, &range) != 0 || range.l_type == F_UNLCK)
-        return 0;
-    return range.l_pid;
+    struct flock range = whole_file(type);
+    if (fcntl(fd, F_GETLK, &range) != 0)
+        range = whole_file(F_UNLCK);
+    return range;
+}
+
+static pid_t holder(int fd, short type)
+{
+    const struct flock range = lock_of_other(fd, type);
+    return range.l_type == F_UNLCK ? 0 : range.l_pid;
 }
 
 static strid_status take_file(struct rocksdb_lock *lock, const char *path, strid_error *err)
@@ -55,12 +66,8 @@ static strid_status take_file(struct rocksdb_lock *lock, const char *path, strid
     char name[PATH_MAX];
     if (snprintf(name, sizeof name, "%s/LOCK", path) >= (int)sizeof name)
         return error_set(err, STRID_EIO, COMPONENT, "the path %s is too long", path);
-    struct flock range = whole_file(F_WRLCK);
-    lock->fd = open(name, O_RDWR | O_CLOEXEC);
-    if (lock->fd < 0 && (errno == EROFS || errno == EACCES)) {
-        range = whole_file(F_RDLCK);
-        lock->fd = open(name, O_RDONLY | O_CLOEXEC);
-    }
+    struct flock range = whole_file(F_RDLCK);
+    lock->fd = open(name, O_RDONLY | O_CLOEXEC);
     if (lock->fd < 0 && errno == ENOENT)
         return STRID_OK; /* a copy without LOCK: nobody can hold it */
     if (lock->fd < 0)
@@ -69,7 +76,7 @@ static strid_status take_file(struct rocksdb_lock *lock, const char *path, strid
         return STRID_OK;
     int reason = errno;
     strid_status status = reason == EAGAIN || reason == EACCES
-                              ? busy(path, holder(lock->fd), err)
+                              ? busy(path, holder(lock->fd, F_RDLCK), err)
                               : error_set_errno(err, reason, COMPONENT, "cannot lock %s", name);
     (void)close(lock->fd);
     lock->fd = -1;
@@ -116,6 +123,31 @@ void rocksdb_lock_release(struct rocksdb_lock *lock)
     *lock = (struct rocksdb_lock){.fd = -1};
 }
 
+/* Opens and closes DIR/LOCK, which the claim makes harmless: nothing of this process is open there.
+ */
+bool rocksdb_lock_has_readers(const char *path)
+{
+    char name[PATH_MAX];
+    if (snprintf(name, sizeof name, "%s/LOCK", path) >= (int)sizeof name)
+        return false;
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false; /* it has never been opened */
+    const bool has_readers = lock_of_other(fd, F_WRLCK).l_type == F_RDLCK;
+    (void)close(fd);
+    return has_readers;
+}
+
+bool rocksdb_lock_await_readers(const char *path, int64_t until_ns)
+{
+    while (rocksdb_lock_has_readers(path)) {
+        if (clock_monotonic_ns(&clock_system) >= until_ns)
+            return false;
+        (void)poll(NULL, 0, LOOK_MS);
+    }
+    return true;
+}
+
 bool rocksdb_lock_explain(const char *text, const char *path, strid_error *err)
 {
     if (strstr(text, "lock hold by current process") != NULL) {
@@ -129,7 +161,7 @@ bool rocksdb_lock_explain(const char *text, const char *path, strid_error *err)
     if (snprintf(name, sizeof name, "%s/LOCK", path) < (int)sizeof name) {
         int fd = open(name, O_RDONLY | O_CLOEXEC);
         if (fd >= 0) {
-            pid = holder(fd);
+            pid = holder(fd, F_WRLCK);
             (void)close(fd);
         }
     }

@@ -1,7 +1,9 @@
-/* One process, and in it one handle, per state directory. RocksDB takes a POSIX lock on DIR/LOCK
- * when it opens for writing, but none when it opens for reading, and a POSIX lock neither keeps out
- * the own process nor survives the closing of any descriptor of the file. So claims of this process
- * are kept in a list, and readers take the file's lock here.
+/* One writing process, or readers, and in a process one handle, per state directory. RocksDB takes
+ * a POSIX lock on DIR/LOCK when it opens for writing, but none when it opens for reading, and a
+ * POSIX lock neither keeps out the own process nor survives the closing of any descriptor of the
+ * file. So claims of this process are kept in a list, and readers take the file's lock here: a
+ * shared one, which keeps writers out and other readers not, and which whoever comes to write waits
+ * out for a while, since a tool that only looks must not keep a node from starting.
  * @thread any @locks one mutex inside, which guards the list */
 #ifndef ROCKSDB_LOCK_H
 #define ROCKSDB_LOCK_H
@@ -19,11 +21,17 @@ struct rocksdb_lock {
     bool held;
 };
 
-/* Claims the existing directory `path`; `lock_file`: also locks DIR/LOCK (readers).
+/* Claims the existing directory `path`; `lock_file`: also locks DIR/LOCK against writers (readers).
  * STRID_EBUSY names the process that holds it. The struct stays where it is until release. */
 strid_status rocksdb_lock_claim(struct rocksdb_lock *lock, const char *path, bool lock_file,
                                 strid_error *err);
 void rocksdb_lock_release(struct rocksdb_lock *lock); /* does nothing where it is not held */
+
+/* Waits until no other process reads the claimed directory, or it is `until_ns` (monotonic).
+ * Whether the time is not over. */
+bool rocksdb_lock_await_readers(const char *path, int64_t until_ns);
+/* Whether another process that reads keeps writers out. */
+bool rocksdb_lock_has_readers(const char *path);
 
 /* Whether RocksDB's open failure `text` says that another process holds the lock; if so fills err
  * with STRID_EBUSY. Only while the directory is claimed: it opens and closes DIR/LOCK. */

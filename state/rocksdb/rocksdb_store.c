@@ -7,6 +7,7 @@
 #include "state/store.h"
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/crash_point.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -39,6 +40,9 @@ enum {
     READ_BYTES = 4 << 20, /* about what the values of one multi-get may take */
     BATCH_KEPT_BYTES = 4 << 20
 };
+
+/* A tool that reads is done long before, unless it shows all of a large state. */
+static const int64_t readers_ns = INT64_C(3000000000);
 
 struct store {
     char *path;
@@ -80,6 +84,21 @@ static strid_status open_database(struct store *store, const struct store_config
         return STRID_EBUSY;
     }
     return rocksdb_failure_open(text, config->path, err);
+}
+
+/* Readers are waited out, also one that comes between the look and RocksDB's own lock. */
+static strid_status open_behind_readers(struct store *store, const struct store_config *config,
+                                        strid_error *err)
+{
+    const int64_t until_ns = clock_monotonic_ns(&clock_system) + readers_ns;
+    for (;;) {
+        const bool in_time =
+            config->read_only || rocksdb_lock_await_readers(config->path, until_ns);
+        strid_status status = open_database(store, config, err);
+        if (status != STRID_EBUSY || config->read_only || !in_time ||
+            !rocksdb_lock_has_readers(config->path))
+            return status;
+    }
 }
 
 static void store_close(struct store *store)
@@ -154,7 +173,7 @@ static strid_status store_open(const struct store_config *config, struct store *
     struct store *store = make_store(config);
     status = rocksdb_lock_claim(&store->lock, config->path, config->read_only, err);
     if (status == STRID_OK)
-        status = open_database(store, config, err);
+        status = open_behind_readers(store, config, err);
     /* Only now, when no other process can be writing these files. */
     if (status == STRID_OK && !config->read_only)
         status = rocksdb_bulk_clean(config->path, err);

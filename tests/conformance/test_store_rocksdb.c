@@ -1,4 +1,4 @@
-/* What a durable store does beyond the common part: places, locks, reopening, failures. */
+/* What a durable store does beyond the common part: places, reopening, failures. */
 #include <criterion/criterion.h>
 
 #include "state/key.h"
@@ -7,14 +7,13 @@
 #include "support/memory_quarantine.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static struct store_case at;
@@ -78,85 +77,6 @@ Test(store_rocksdb, directory_is_for_its_owner_only)
     struct stat info;
     cr_assert_eq(stat(at.path, &info), 0);
     cr_assert_eq(info.st_mode & 07777, 0700);
-}
-
-static void check_busy(strid_status status, const strid_error *err, pid_t pid)
-{
-    char text[32];
-    (void)snprintf(text, sizeof text, "%ld", (long)pid);
-    cr_assert_eq(status, STRID_EBUSY, "%s", err->message);
-    cr_assert_not_null(strstr(err->message, text), "%s", err->message);
-    cr_assert_not_null(strstr(err->message, at.path), "%s", err->message);
-}
-
-Test(store_rocksdb, second_open_in_this_process_is_refused)
-{
-    strid_error err = STRID_ERROR_INIT;
-    struct store *second = NULL;
-    store_case_put(&at, "k", "v");
-    for (int read_only = 0; read_only < 2; read_only++) {
-        check_busy(try_open(at.path, true, read_only != 0, &second, &err), &err, getpid());
-        cr_assert_null(second);
-    }
-    char roundabout[SUPPORT_PATH_MAX + 32];
-    (void)snprintf(roundabout, sizeof roundabout, "%s/../state/", at.path);
-    cr_assert_eq(try_open(roundabout, true, false, &second, &err), STRID_EBUSY);
-    store_case_put(&at, "k", "w"); /* the first goes on */
-    store_case_sync(&at);
-    close_store();
-    cr_assert_eq(try_open(at.path, false, true, &at.store, &err), STRID_OK, "%s", err.message);
-    check_busy(try_open(at.path, true, false, &second, &err), &err, getpid());
-}
-
-/* A child holds the directory until it is told to end. */
-struct holder {
-    pid_t pid;
-    int release; /* closing it ends the child */
-};
-
-static struct holder hold(bool read_only)
-{
-    int ready[2], release[2];
-    cr_assert(pipe(ready) == 0 && pipe(release) == 0);
-    struct holder holder = {.pid = fork(), .release = release[1]};
-    cr_assert_geq(holder.pid, 0);
-    if (holder.pid == 0) {
-        struct store *store = NULL;
-        char byte = (char)try_open(at.path, true, read_only, &store, NULL);
-        (void)close(release[1]);
-        if (write(ready[1], &byte, 1) != 1)
-            _exit(1);
-        (void)!read(release[0], &byte, 1);
-        _exit(0);
-    }
-    char status = 1;
-    (void)close(release[0]);
-    cr_assert_eq(read(ready[0], &status, 1), 1);
-    cr_assert_eq(status, 0);
-    return holder;
-}
-
-static void let_go(struct holder *holder)
-{
-    int status = 0;
-    (void)close(holder->release);
-    cr_assert_eq(waitpid(holder->pid, &status, 0), holder->pid);
-}
-
-Test(store_rocksdb, another_process_is_refused_and_told_which_one_holds_it)
-{
-    store_case_put(&at, "k", "v");
-    close_store();
-    for (int mode = 0; mode < 4; mode++) {
-        strid_error err = STRID_ERROR_INIT;
-        struct holder holder = hold(mode % 2 != 0);
-        check_busy(try_open(at.path, true, mode / 2 != 0, &at.store, &err), &err, holder.pid);
-        cr_assert_null(at.store);
-        let_go(&holder);
-        STRID_CHECK_OK(try_open(at.path, false, mode / 2 != 0, &at.store, &err), err);
-        cr_assert(store_case_has_text(&at, "k", "v"));
-        close_store();
-    }
 }
 
 Test(store_rocksdb, missing_directory_is_not_made_unless_asked)

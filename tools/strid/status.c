@@ -120,6 +120,27 @@ static strid_status put_groups(strid_pipeline *pipeline, bool json, strid_error 
     return result == STRID_EUNSUPPORTED ? STRID_OK : result;
 }
 
+static void put_node(bool json, const strid_pipeline_info *info, const char *node,
+                     const strid_state_stats *stats)
+{
+    if (json) {
+        buffer_put_u8(&output_buffer, '{');
+        output_text("pipeline", info->name);
+        output_text("source", info->source);
+        output_text("node", node);
+    } else {
+        put_line("pipeline", info->name);
+        put_line("source", info->source);
+        put_line("node", node);
+    }
+    if (stats != NULL && json)
+        put_state_json(stats);
+    else if (stats != NULL)
+        put_state(stats);
+}
+
+/* The state is let go of before the broker is asked, which may take long: a node that starts
+ * meanwhile would find it in use. */
 static strid_status show(const struct command_call *call, strid_pipeline *pipeline,
                          strid_error *err)
 {
@@ -131,25 +152,16 @@ static strid_status show(const struct command_call *call, strid_pipeline *pipeli
     if (node == NULL)
         return err->status;
     strid_status status = reader == NULL ? STRID_OK : strid_state_reader_stats(reader, &stats, err);
-    if (status == STRID_OK && call->json) {
-        buffer_put_u8(&output_buffer, '{');
-        output_text("pipeline", info.name);
-        output_text("source", info.source);
-        output_text("node", node);
-        if (reader != NULL)
-            put_state_json(&stats);
-        status = put_groups(pipeline, true, err);
+    if (status == STRID_OK)
+        put_node(call->json, &info, node, reader == NULL ? NULL : &stats);
+    strid_state_reader_close(reader);
+    if (status != STRID_OK)
+        return status;
+    status = put_groups(pipeline, call->json, err);
+    if (call->json) {
         buffer_put_u8(&output_buffer, '}');
         output_line();
-    } else if (status == STRID_OK) {
-        put_line("pipeline", info.name);
-        put_line("source", info.source);
-        put_line("node", node);
-        if (reader != NULL)
-            put_state(&stats);
-        status = put_groups(pipeline, false, err);
     }
-    strid_state_reader_close(reader);
     return status;
 }
 

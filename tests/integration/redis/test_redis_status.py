@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """`strid status` of a node that reads a stream, before, while and after it runs; one password in
 all that it takes, searched for in all that is written."""
+import json
 import os
+import socket
 import subprocess
+import threading
 
 from command_case import DEADLINE_S, STRID, main
 from redis_case import RedisCase
@@ -109,6 +112,86 @@ class Status(RedisCase):
                    .replace("SECRET", CANARY + "-wrong"))
         for words in (("run",), ("dlq", "list"), ("status",), ("lag",)):
             self.said(*words, "wrong.yaml", code=2)
+
+
+class Polled(RedisCase):
+    """A look at a node, however long it takes, keeps none from starting."""
+
+    def setUp(self):
+        super().setUp()
+        self.way = self.path("way")  # to the server, or to one that never answers
+        self.write("p.yaml", PIPELINE.replace("PATH", self.way).replace("&password=SECRET", "")
+                   .replace("&user=node", ""))
+        self.lead_to(self.socket)
+        self.handled = 0
+
+    def lead_to(self, target):
+        os.symlink(target, self.way + ".new")
+        os.replace(self.way + ".new", self.way)
+
+    def run_once(self):
+        """A node that starts, handles an entry, and is stopped."""
+        self.handled += 1
+        self.redis("XADD", "s", f"{self.handled}-0", "k", "a")
+        with open(self.path("log"), "w+b") as log:
+            process = subprocess.Popen([STRID, "run", "p.yaml"], cwd=self.folder, stderr=log)
+            try:
+                self.wait(lambda: process.poll() is not None or "last-delivered-id" in
+                          self.redis("XINFO", "GROUPS", "s") and
+                          f"{self.handled}-0" in self.redis("XINFO", "GROUPS", "s"), "entry")
+                process.terminate()
+                code = process.wait(timeout=DEADLINE_S)
+            finally:
+                process.kill()
+                process.wait()
+            log.seek(0)
+            self.assertEqual(code, 0, log.read())
+
+    def test_while_the_broker_keeps_it_waiting(self):
+        self.run_once()
+        with socket.socket(socket.AF_UNIX) as silent:
+            silent.bind(self.scratch + "/silent")
+            silent.listen()
+            silent.settimeout(DEADLINE_S)
+            self.lead_to(self.scratch + "/silent")
+            looking = subprocess.Popen([STRID, "status", "p.yaml"], cwd=self.folder,
+                                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            self.addCleanup(looking.wait)
+            self.addCleanup(looking.kill)
+            asked, _ = silent.accept()
+            self.lead_to(self.socket)
+            self.run_once()
+            self.assertIsNone(looking.poll(), "it still looked")
+            asked.close()
+        out, _ = looking.communicate(timeout=DEADLINE_S)
+        self.assertEqual(looking.returncode, 3)
+        self.assertIn(b"node           stopped", out)
+
+    def test_all_the_time(self):
+        self.run_once()
+        ended = threading.Event()
+        seen, failed = set(), []
+
+        def look():
+            while not ended.is_set():
+                done = subprocess.run([STRID, "status", "p.yaml", "--json"], cwd=self.folder,
+                                      check=False, capture_output=True, timeout=DEADLINE_S)
+                if done.returncode != 0:
+                    failed.append(done.stderr)
+                    return
+                seen.add(json.loads(done.stdout)["node"])
+
+        lookers = [threading.Thread(target=look) for _ in range(2)]
+        for looker in lookers:
+            looker.start()
+        try:
+            for _ in range(4):
+                self.run_once()
+        finally:
+            ended.set()
+            for looker in lookers:
+                looker.join()
+        self.assertEqual((failed, seen), ([], {"running", "stopped"}))
 
 
 class Files(RedisCase):
