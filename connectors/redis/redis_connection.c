@@ -49,6 +49,7 @@ void redis_connection_init(struct redis_connection *connection, const struct red
 void redis_connection_fini(struct redis_connection *connection)
 {
     redis_connection_close(connection);
+    redis_watch_destroy(connection->watch);
     buffer_fini(&connection->out);
     memory_free(connection->in);
     memory_free(connection->name);
@@ -271,10 +272,30 @@ static strid_status open_socket(struct redis_connection *connection, strid_error
     return status == STRID_OK ? status : error_wrap(err, status, "%s", connection->address->shown);
 }
 
+static void begin_watch(struct redis_connection *connection)
+{
+    if (connection->address->master == NULL)
+        return;
+    if (connection->watch == NULL)
+        connection->watch = redis_watch_create(connection->address);
+    redis_watch_begin(connection->watch, &connection->master);
+}
+
+/* The server may go on answering for a while as if nothing had happened. */
+static bool is_left(struct redis_connection *connection, bool is_patient)
+{
+    return connection->watch != NULL &&
+           redis_watch_is_elsewhere(connection->watch, &connection->master, is_patient);
+}
+
 strid_status redis_connection_open(struct redis_connection *connection, strid_error *err)
 {
-    if (connection->is_open)
+    if (connection->is_open && !is_left(connection, true))
         return STRID_OK;
+    if (connection->is_open) { /* nothing has failed: no backoff */
+        redis_connection_close(connection);
+        connection->retry.due_ns = 0;
+    }
     if (redis_connection_wait_ms(connection) > 0) {
         if (err != NULL)
             *err = connection->retry.last;
@@ -293,7 +314,20 @@ strid_status redis_connection_open(struct redis_connection *connection, strid_er
     status = log_in(connection, told);
     if (status == STRID_OK)
         status = check_role(connection, told);
-    return status == STRID_OK ? STRID_OK : broken(connection, status, told);
+    if (status != STRID_OK)
+        return broken(connection, status, told);
+    begin_watch(connection);
+    return STRID_OK;
+}
+
+static strid_status leave(struct redis_connection *connection, strid_error *err)
+{
+    strid_error own = STRID_ERROR_INIT;
+    err = err == NULL ? &own : err;
+    (void)error_set(err, STRID_EUNREACHABLE, COMPONENT,
+                    "the sentinels name another master now: it is left");
+    err->flags |= STRID_ERROR_RETRIABLE;
+    return broken(connection, STRID_EUNREACHABLE, err);
 }
 
 strid_status redis_connection_poll(struct redis_connection *connection, struct redisReply **out,
@@ -301,6 +335,8 @@ strid_status redis_connection_poll(struct redis_connection *connection, struct r
 {
     STRID_ASSERT(connection->is_open);
     bool moved = false;
+    if (is_left(connection, false))
+        return leave(connection, err);
     strid_status status = step(connection, out, &moved, err);
     connection->moves += moved ? 1 : 0;
     return status == STRID_OK || status == STRID_AGAIN ? status : broken(connection, status, err);

@@ -2,7 +2,8 @@
  * takes them, answered in order. It logs in, and comes back with backoff and jitter. Any failure
  * closes it, since nobody knows then which reply belongs to what; what was under way may or may not
  * have happened. Where the address names sentinels they are asked for the master each time that it
- * is opened, and the server has to call itself one. @thread the owner */
+ * is opened, and the server has to call itself one; while it is used they are asked again now and
+ * then, and it fails where they name another one. @thread the owner */
 #ifndef REDIS_CONNECTION_H
 #define REDIS_CONNECTION_H
 
@@ -12,11 +13,13 @@
 #include "redis_reply.h"
 #include "redis_sentinel.h"
 #include "redis_socket.h"
+#include "redis_watch.h"
 
 struct redis_connection {
     const struct redis_address *address;
     char *name;                          /* for CLIENT SETNAME */
     struct redis_sentinel_master master; /* where it was found last, if there are sentinels */
+    struct redis_watch *watch;           /* NULL: there are none, or it was never open */
     struct redis_socket socket;
     struct redis_replies replies;
     struct buffer out; /* commands, of which `sent` bytes have gone */
@@ -38,7 +41,9 @@ void redis_connection_init(struct redis_connection *connection, const struct red
                            const char *name);
 void redis_connection_fini(struct redis_connection *connection); /* safe on a zeroed struct */
 
-/* Connects and logs in, unless it is open. Before the backoff is over: the last error again. */
+/* Connects and logs in, unless it is open. With sentinels it is opened anew where they name another
+ * server by now, so nothing should be under way. Before the backoff is over: the last error again.
+ */
 strid_status redis_connection_open(struct redis_connection *connection, strid_error *err);
 /* Closes it for what a server answered, as a failure of the connection does: opened again after
  * backoff. Returns `status`. */

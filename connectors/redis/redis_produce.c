@@ -171,7 +171,8 @@ static strid_status produce_send(strid_sink *self, const strid_output *output, u
 {
     struct redis_produce *produce = of(self);
     struct buffer *out = &produce->connection.out;
-    STRID_TRY(redis_connection_open(&produce->connection, err));
+    if (!produce->connection.is_open || count_numbers(produce) == produce->answered)
+        STRID_TRY(redis_connection_open(&produce->connection, err));
     redis_entry_put(out, &produce->fields, produce->address.stream, produce->options,
                     clock_wall_ms(&clock_system), output);
     buffer_put(&produce->numbers, &number, sizeof number);

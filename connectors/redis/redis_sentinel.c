@@ -27,9 +27,15 @@ static strid_status retriable(strid_error *err)
     return err->status;
 }
 
+void redis_sentinel_ask(struct buffer *out, const char *name)
+{
+    redis_command_put(out,
+                      (const char *const[]){"SENTINEL", "GET-MASTER-ADDR-BY-NAME", name, NULL});
+}
+
 /* [host, port], or nil where the sentinel does not know the master. */
-static strid_status take_answer(const struct redisReply *reply,
-                                struct redis_sentinel_master *master, strid_error *err)
+strid_status redis_sentinel_take(const struct redisReply *reply,
+                                 struct redis_sentinel_master *master, strid_error *err)
 {
     STRID_TRY(redis_reply_check(reply, "SENTINEL GET-MASTER-ADDR-BY-NAME", err));
     if (reply->type == REDIS_REPLY_NIL) {
@@ -52,11 +58,10 @@ static strid_status ask(const struct redis_address *sentinel, const char *name,
     redis_connection_init(&connection, sentinel, NULL);
     strid_status status = redis_connection_open(&connection, err);
     if (status == STRID_OK) {
-        redis_command_put(&connection.out,
-                          (const char *const[]){"SENTINEL", "GET-MASTER-ADDR-BY-NAME", name, NULL});
+        redis_sentinel_ask(&connection.out, name);
         status = redis_connection_next(&connection, &reply, err);
     }
-    if (status == STRID_OK && take_answer(reply, master, err) != STRID_OK)
+    if (status == STRID_OK && redis_sentinel_take(reply, master, err) != STRID_OK)
         status = error_wrap(err, STRID_EUNREACHABLE, "%s", sentinel->shown);
     redis_reply_free(reply);
     redis_connection_fini(&connection);

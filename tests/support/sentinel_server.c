@@ -8,7 +8,7 @@
 
 #include "base/buffer.h"
 
-enum { CONFIG_MAX = 1024, START_TRIES = 5, ANSWER_S = 10 };
+enum { START_TRIES = 5, ANSWER_S = 10 };
 
 /* Every text of the answer, a line each. */
 static void put_texts(struct buffer *out, const redisReply *reply)
@@ -47,32 +47,48 @@ static bool answers(void *user)
     return sentinel_server_says(user, "PONG", (const char *const[]){"PING", NULL});
 }
 
-static bool start(struct sentinel_server *sentinel, uint16_t master_port)
+static void write_config(const struct sentinel_server *sentinel, const struct redis_server *master,
+                         const char *path)
 {
-    char text[CONFIG_MAX], path[SUPPORT_PATH_MAX];
-    int len = snprintf(text, sizeof text,
-                       "port %u\nbind 127.0.0.1\ndir %s\n"
-                       "user strid on >canary-s ~* &* +@all\n"
-                       "sentinel monitor main 127.0.0.1 %u 1\n"
-                       "sentinel down-after-milliseconds main %d\n"
-                       "sentinel failover-timeout main 3000\n",
-                       (unsigned)sentinel->port, sentinel->directory.path, (unsigned)master_port,
-                       (int)SENTINEL_SERVER_DOWN_MS);
+    struct buffer text = {0};
+    const bool has_tls = master->options.has_tls;
+    buffer_printf(&text, "port %u\nbind 127.0.0.1\ndir %s\n", (unsigned)sentinel->port,
+                  sentinel->directory.path);
+    buffer_printf(&text, "user strid on >canary-s ~* &* +@all\n");
+    if (has_tls)
+        buffer_printf(&text,
+                      "tls-port %u\ntls-cert-file %s\ntls-key-file %s\ntls-ca-cert-file %s\n"
+                      "tls-auth-clients no\ntls-replication yes\n"
+                      "sentinel resolve-hostnames yes\nsentinel announce-hostnames yes\n",
+                      (unsigned)sentinel->tls_port, master->cert, master->key, master->cert);
+    buffer_printf(&text, "sentinel monitor main %s %u 1\n", has_tls ? "localhost" : "127.0.0.1",
+                  (unsigned)(has_tls ? master->tls_port : master->port));
+    buffer_printf(&text, "sentinel down-after-milliseconds main %d\n",
+                  (int)SENTINEL_SERVER_DOWN_MS);
+    buffer_printf(&text, "sentinel failover-timeout main 3000\n");
+    support_write_file(path, text.data, text.len);
+    buffer_fini(&text);
+}
+
+static bool start(struct sentinel_server *sentinel, const struct redis_server *master)
+{
+    char path[SUPPORT_PATH_MAX];
     support_path(&sentinel->directory, "sentinel.conf", path);
-    support_write_file(path, text, (size_t)len);
+    write_config(sentinel, master, path);
     server_start(&sentinel->process,
                  (const char *const[]){"redis-server", path, "--sentinel", NULL});
     return server_wait(&sentinel->process, answers, sentinel);
 }
 
-void sentinel_server_start(struct sentinel_server *sentinel, uint16_t master_port)
+void sentinel_server_start(struct sentinel_server *sentinel, const struct redis_server *master)
 {
     *sentinel = (struct sentinel_server){.port = 0};
     support_directory_create(&sentinel->directory);
     support_path(&sentinel->directory, "sentinel.log", sentinel->process.log);
-    for (int i = 0; i < START_TRIES; i++) { /* its port may be taken meanwhile */
+    for (int i = 0; i < START_TRIES; i++) { /* its ports may be taken meanwhile */
         sentinel->port = server_free_port();
-        if (start(sentinel, master_port))
+        sentinel->tls_port = master->options.has_tls ? server_free_port() : 0;
+        if (start(sentinel, master))
             return;
         server_kill(&sentinel->process);
     }

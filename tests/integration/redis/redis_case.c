@@ -49,7 +49,7 @@ static void choose_kind(struct redis_server_options *options)
         options->append = REDIS_SERVER_APPEND_ALWAYS;
         options->args = user;
     }
-    options->has_tls = redis_case_is("tls_everysec");
+    options->has_tls = options->has_tls || redis_case_is("tls_everysec");
 }
 
 static void make_base(void)

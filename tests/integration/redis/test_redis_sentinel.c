@@ -5,13 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "connectors/redis/redis_connection.h"
+#include "base/clock.h"
 #include "support/sentinel_server.h"
 
 #include "redis_case.h"
 
 static struct sentinel_server sentinel;
 static struct redis_server other; /* the master's replica, or a server of its own */
+static struct opened_sink sink;
 
 static void name_sentinels(const char *login)
 {
@@ -35,7 +36,7 @@ static void start(void)
                                        "1",
                                        NULL};
     redis_case_start(&(struct redis_server_options){.args = user});
-    sentinel_server_start(&sentinel, redis_case.server.port);
+    sentinel_server_start(&sentinel, &redis_case.server);
     name_sentinels("");
 }
 
@@ -68,7 +69,6 @@ Test(redis_sentinel, master_is_named_by_the_next_sentinel_where_one_is_down)
     redis_case_confirm(0, 20);
     STRID_CHECK_OK(redis_case.sources[0].ops->dlq_url(redis_case.sources[0].self, url, sizeof url),
                    redis_case.err);
-    struct opened_sink sink = {0};
     STRID_CHECK_OK(sink_open_url(&sink, url, &redis_case.err), redis_case.err);
     cr_assert(strstr(sink.at.url, "canary") == NULL, "%s", sink.at.url);
     strid_output output = {.value = strid_bytes_of_text("v")};
@@ -191,6 +191,75 @@ static bool failover_begins(void *user)
                                 (const char *const[]){"SENTINEL", "FAILOVER", "main", NULL});
 }
 
+/* What the sink writes has arrived at the server that the tests ask. */
+static bool is_written(void *user)
+{
+    char before[32];
+    const strid_output output = {.value = strid_bytes_of_text("v")};
+    (void)snprintf(before, sizeof before, "%s", ASK("XLEN", user));
+    (void)sink.ops->write(sink.self, &output, 1, &redis_case.err);
+    (void)sink.ops->flush(sink.self, &redis_case.err);
+    return strcmp(ASK("XLEN", user), before) != 0;
+}
+
+/* For some ten seconds nobody tells the old master: it answers as before, and what is added to it
+ * goes when it becomes a replica. */
+Test(redis_sentinel, failover_that_was_asked_for_is_followed_while_the_old_master_goes_on)
+{
+    char port[16], url[192];
+    redis_case_add("s", 0, 20);
+    redis_case_open(0, "s?group=g&field=value&block=10ms&timeout=2s");
+    redis_case_poll_until(0, 20);
+    (void)snprintf(url, sizeof url, "%sout", redis_case.base);
+    STRID_CHECK_OK(sink_open_url(&sink, url, &redis_case.err), redis_case.err);
+    cr_assert(is_written("out"));
+    replicate();
+    cr_assert(support_wait(failover_begins, NULL, REDIS_CASE_DEADLINE_MS));
+    (void)snprintf(port, sizeof port, "%u", (unsigned)other.port);
+    cr_assert(support_wait(is_promoted, port, REDIS_CASE_DEADLINE_MS));
+    swap_servers();
+    redis_case_add("s", 20, 20);
+    redis_case_poll_all(0, 40);
+    cr_assert(redis_case_has_logged("name another master now"));
+    cr_assert(support_wait(is_written, "out", REDIS_CASE_DEADLINE_MS));
+    sink_close(&sink);
+    swap_servers();
+    cr_assert(strstr(ASK("ROLE"), "master") != NULL, "all that came before it was told");
+    swap_servers();
+}
+
+static bool is_sentinel_away(void *user)
+{
+    (void)user;
+    redis_case_poll(0);
+    return !sentinel_server_says(&sentinel, "PONG", (const char *const[]){"PING", NULL});
+}
+
+static bool is_polled_until(void *user)
+{
+    uint64_t *until_ns = user;
+    redis_case_poll(0);
+    return (uint64_t)clock_monotonic_ns(&clock_system) > *until_ns;
+}
+
+/* Reading does not depend on the sentinels, as long as the master answers. */
+Test(redis_sentinel, sentinels_that_are_all_away_disturb_nothing)
+{
+    redis_case_add("s", 0, 20);
+    redis_case_open(0, "s?group=g&field=value&block=10ms&timeout=2s");
+    redis_case_poll_until(0, 20);
+    server_kill(&sentinel.process);
+    cr_assert(support_wait(is_sentinel_away, NULL, REDIS_CASE_DEADLINE_MS));
+    /* it asks twice a second */
+    uint64_t until_ns = (uint64_t)clock_monotonic_ns(&clock_system) + UINT64_C(1500000000);
+    cr_assert(support_wait(is_polled_until, &until_ns, REDIS_CASE_DEADLINE_MS));
+    redis_case_add("s", 20, 20);
+    redis_case_poll_until(0, 40);
+    cr_assert_eq(redis_case.intakes[0].count, 40u, "nothing comes twice");
+    cr_assert_eq(redis_case.logged.len, 0u, "%.*s", (int)redis_case.logged.len,
+                 (const char *)redis_case.logged.data);
+}
+
 /* The old master lives on as a replica, which refuses what writes. (The sentinel makes it one only
  * after some ten seconds; the test does at once.) */
 Test(redis_sentinel, master_that_becomes_a_replica_is_left)
@@ -256,4 +325,47 @@ Test(redis_sentinel, acknowledgement_that_the_new_master_has_not_got_comes_again
     redis_case_poll_until(0, 20);
     cr_assert_not(redis_case_has_logged("ran backwards"));
     cr_assert_not(redis_case_has_logged("again"));
+}
+
+static void start_tls(void)
+{
+    redis_case_start(&(struct redis_server_options){.has_tls = true});
+    sentinel_server_start(&sentinel, &redis_case.server);
+    (void)snprintf(redis_case.base, sizeof redis_case.base,
+                   "rediss+sentinel://localhost:%u,localhost:%u/main/",
+                   (unsigned)server_free_port(), (unsigned)sentinel.tls_port);
+}
+
+TestSuite(redis_sentinel_tls, .init = start_tls, .fini = stop);
+
+Test(redis_sentinel_tls, sentinels_and_their_master_are_reached)
+{
+    char url[SUPPORT_PATH_MAX + 512];
+    redis_case_add("s", 0, 20);
+    redis_case_open(0, "s?group=g&field=value&sentinel_user=strid&sentinel_password=canary-s");
+    redis_case_poll_until(0, 20);
+    redis_case_ack(0, 0);
+    redis_case_confirm(0, 20);
+    STRID_CHECK_OK(redis_case.sources[0].ops->dlq_url(redis_case.sources[0].self, url, sizeof url),
+                   redis_case.err);
+    STRID_CHECK_OK(sink_open_url(&sink, url, &redis_case.err), redis_case.err);
+    cr_assert(is_written("s-dlq"));
+    sink_close(&sink);
+}
+
+Test(redis_sentinel_tls, sentinel_of_an_unknown_authority_is_refused)
+{
+    redis_case.options[0] = '\0'; /* no "ca" */
+    cr_assert_eq(try_assign("s?group=g&attempts=1"), STRID_ECONFIG);
+    cr_assert(strstr(redis_case.err.message, "not trusted") != NULL, "%s", redis_case.err.message);
+    cr_assert(strstr(redis_case.err.message, "sentinel localhost") != NULL, "%s",
+              redis_case.err.message);
+}
+
+Test(redis_sentinel_tls, sentinel_without_tls_is_told)
+{
+    (void)snprintf(redis_case.base, sizeof redis_case.base, "rediss+sentinel://localhost:%u/main/",
+                   (unsigned)sentinel.port);
+    cr_assert_eq(try_assign("s?group=g&attempts=1&timeout=2s&block=1s"), STRID_EUNREACHABLE);
+    cr_assert(strstr(redis_case.err.message, "TLS") != NULL, "%s", redis_case.err.message);
 }
