@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """`strid topics`, `strid groups` and `strid lag` on a real redis-server."""
+import random
 import re
+import subprocess
 
 from command_case import DEADLINE_S, main
 from redis_case import RedisCase
@@ -73,6 +75,36 @@ class Groups(RedisCase):
         self.assertEqual(self.lag(), 2)
         self.redis("XTRIM", "s", "MAXLEN", "0")
         self.assertEqual(self.lag(), 0)
+
+    def test_lag_is_never_wrong(self):
+        """Entries added, read, deleted, trimmed, positions set, in any order: beside the count."""
+        seed, added, known = 20261122, 10, 0
+        dice = random.Random(seed)
+        for step in range(60):
+            lines = []
+            for _ in range(dice.randint(1, 4)):
+                some = f"{dice.randint(1, added)}-0"
+                what = dice.choices(("add", "read", "XDEL s " + some, "XTRIM s MINID " + some,
+                                     "XTRIM s MAXLEN 3", "XGROUP SETID s g " + some, "DEL s"),
+                                    (9, 9, 2, 1, 1, 1, 1))[0]
+                if what == "add":
+                    for _ in range(dice.randint(1, 5)):
+                        added += 1
+                        lines.append(f"XADD s {added}-0 n {added}")
+                elif what == "read":
+                    count = dice.randint(1, 6)
+                    lines.append(f"XREADGROUP GROUP g c COUNT {count} NOACK STREAMS s >")
+                else:
+                    lines.append(what)
+                if what == "DEL s":
+                    lines.append("XGROUP CREATE s g 0 MKSTREAM")
+            subprocess.run(["redis-cli", "-s", self.socket], input="\n".join(lines) + "\n",
+                           text=True, check=True, stdout=subprocess.DEVNULL, timeout=DEADLINE_S)
+            row, = self.rows("lag", more="&group=g")
+            left = len(self.redis("XRANGE", "s", "(" + row["current"], "+").splitlines()) // 3
+            self.assertIn(row.get("lag", "unknown"), (left, "unknown"), f"step {step}: {lines}")
+            known += "lag" in row and left > 0
+        self.assertGreater(known, 10)
 
     def test_a_position_that_was_set_without_its_count_is_unknown(self):
         self.redis("XGROUP", "SETID", "s", "g", "5-0")

@@ -22,7 +22,10 @@ POINTS = ("reset_begun", "reset_stream_moved", "reset_group_moved", "reset_writt
 
 class ResetCase(RedisCase):
     def fill(self, stream="s"):
-        for n in range(1, ENTRIES + 1):
+        self.add(1, ENTRIES, stream)
+
+    def add(self, first, last, stream="s"):
+        for n in range(first, last + 1):
             self.redis("XADD", stream, f"{n}000-0", "k", "a", "n", str(n))
 
     def delivered(self, stream="s"):
@@ -233,6 +236,80 @@ class Node(ResetCase):
         self.redis("XADD", "s", "10002-0", "k", "a")
         self.wait(lambda: self.delivered()[0] == "10002-0", "running node")
         self.assertIn(str(process.pid), self.reset("--to", "earliest", "--yes", code=1).err)
+
+
+class Nodes(ResetCase):
+    """Two nodes with a directory each, in one group."""
+
+    def setUp(self):
+        super().setUp()
+        for node in "ab":
+            self.write(node + ".yaml", PIPELINE.replace("STREAMS", "s")
+                       .replace("PATH", self.socket).replace("MORE", "&consumer=" + node)
+                       .replace("./state", "./" + node))
+        # a has handled the first half, b the rest, and was killed when it had applied the last 5
+        self.add(1, ENTRIES)
+        self.run_nodes("a")
+        self.add(ENTRIES + 1, 2 * ENTRIES - 5)
+        self.run_nodes("b")
+        self.add(2 * ENTRIES - 4, 2 * ENTRIES)
+        done = subprocess.run([os.environ["STRID_TEST_COMMAND"], "run", "b.yaml"], check=False,
+                              cwd=self.folder, capture_output=True, timeout=DEADLINE_S,
+                              env=dict(os.environ, STRID_CRASH_POINT="storage_after_sync:1"))
+        self.assertEqual(done.returncode, -signal.SIGKILL, done.stderr)
+        self.assertEqual((self.seen("a"), self.seen("b")), (ENTRIES, ENTRIES))
+        self.assertEqual(self.delivered(), (f"{2 * ENTRIES}000-0", 5))
+
+    def seen(self, node):
+        out = self.strid("state", "scan", "rocksdb:./" + node, "--json").out
+        return sum(row["value"] for row in self.json_lines(out) if row["store"] == "seen")
+
+    def run_nodes(self, nodes):
+        """Both at once, until all was delivered and acknowledged; what they said."""
+        logs = [open(self.path(node + ".log"), "w+b") for node in nodes]
+        running = [subprocess.Popen([STRID, "run", node + ".yaml"], cwd=self.folder, stderr=log)
+                   for node, log in zip(nodes, logs)]
+        try:
+            self.wait(lambda: "last-delivered-id" in
+                      self.redis("XINFO", "GROUPS", "s", check=False) and self.delivered() ==
+                      (self.redis("XINFO", "STREAM", "s").splitlines()[7], 0), "end")
+            for process in running:
+                process.terminate()
+                self.assertEqual(process.wait(timeout=DEADLINE_S), 0)
+        finally:
+            for process in running:
+                process.kill()
+                process.wait()
+        said = ""
+        for log in logs:
+            log.seek(0)
+            said += log.read().decode()
+            log.close()
+        return said
+
+    def reset(self, node):
+        """The other one has to be down for as long as an active consumer may be silent."""
+        end = time.monotonic() + DEADLINE_S
+        done = None
+        while done is None or done.returncode != 0:
+            self.assertLess(time.monotonic(), end, done)
+            done = subprocess.run([STRID, "reset", node + ".yaml", "--to", "earliest", "--yes"],
+                                  cwd=self.folder, check=False, capture_output=True,
+                                  timeout=DEADLINE_S)
+            self.redis("BLPOP", "nothing", "0.2")
+        self.assertIn(b"moved: the group and the node, 1 partition", done.stderr)
+
+    def test_with_the_file_of_each_everything_is_handled_again_once(self):
+        self.reset("a")
+        self.reset("b")
+        self.assertNotIn("lost", self.run_nodes("ab"))
+        self.assertEqual(self.seen("a") + self.seen("b"), 4 * ENTRIES)
+
+    def test_a_node_that_was_left_out_says_so(self):
+        """It takes it for a loss, and leaves out what it had applied without an acknowledgement."""
+        self.reset("a")
+        self.assertIn("comes as a new one", self.run_nodes("b"))
+        self.assertEqual((self.seen("a"), self.seen("b")), (ENTRIES, ENTRIES + 2 * ENTRIES - 5))
 
 
 if __name__ == "__main__":

@@ -4,9 +4,15 @@
 #include "connectors/redis/redis_command.h"
 #include "connectors/redis/redis_connection.h"
 
+#include "connectors/redis/redis_tls.h"
+
 #include <hiredis/hiredis.h>
+#include <openssl/ssl.h>
 
 #include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "support/fault_proxy.h"
 #include "support/redis_server.h"
@@ -108,4 +114,67 @@ Test(redis_tls, reset_raises_no_signal_and_is_told)
     cr_assert_eq(redis_connection_next(&connection, &reply, &err), STRID_EUNREACHABLE);
     cr_assert(err.flags & STRID_ERROR_RETRIABLE);
     fault_proxy_stop(proxy);
+}
+
+/* The server's end of a connection, which keeps what name was asked for (SNI). */
+struct asked {
+    SSL_CTX *context;
+    SSL *ssl;
+    int fds[2]; /* the client's, the server's */
+};
+
+static void begin_asked(struct asked *asked)
+{
+    asked->context = SSL_CTX_new(TLS_server_method());
+    cr_assert_eq(SSL_CTX_use_certificate_chain_file(asked->context, redis.cert), 1);
+    cr_assert_eq(SSL_CTX_use_PrivateKey_file(asked->context, redis.key, SSL_FILETYPE_PEM), 1);
+    asked->ssl = SSL_new(asked->context);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, asked->fds), 0);
+    SSL_set_fd(asked->ssl, asked->fds[1]);
+    SSL_set_accept_state(asked->ssl);
+}
+
+static void end_asked(struct asked *asked)
+{
+    SSL_free(asked->ssl);
+    SSL_CTX_free(asked->context);
+    for (int i = 0; i < 2; i++)
+        (void)close(asked->fds[i]);
+}
+
+struct shaking {
+    struct asked *asked;
+    struct redis_tls *tls;
+};
+
+static bool is_shaken(void *user)
+{
+    const struct shaking *shaking = user;
+    (void)SSL_do_handshake(shaking->asked->ssl);
+    strid_status status = redis_tls_handshake(shaking->tls, &err);
+    cr_assert(status == STRID_OK || status == STRID_AGAIN, "%s", err.message);
+    return status == STRID_OK && SSL_is_init_finished(shaking->asked->ssl) == 1;
+}
+
+static void expect_asked(const char *host, const char *name)
+{
+    struct asked asked;
+    struct redis_address to = {.config = &config, .host = (char *)(uintptr_t)host, .shown = "it"};
+    config.verify = strcmp(host, "localhost") == 0;
+    begin_asked(&asked);
+    struct shaking shaking = {&asked, redis_tls_create(asked.fds[0], &to, &err)};
+    cr_assert_not_null(shaking.tls, "%s", err.message);
+    cr_assert(support_wait(is_shaken, &shaking, 20000));
+    const char *told = SSL_get_servername(asked.ssl, TLSEXT_NAMETYPE_host_name);
+    cr_assert_eq(told == NULL, name == NULL);
+    if (name != NULL)
+        cr_assert_str_eq(told, name);
+    redis_tls_destroy(shaking.tls);
+    end_asked(&asked);
+}
+
+Test(redis_tls, name_is_told_to_the_server_and_an_address_is_none)
+{
+    expect_asked("localhost", "localhost");
+    expect_asked("127.0.0.1", NULL);
 }
