@@ -80,7 +80,7 @@ class Groups(RedisCase):
         """Entries added, read, deleted, trimmed, positions set, in any order: beside the count."""
         seed, added, known = 20261122, 10, 0
         dice = random.Random(seed)
-        for step in range(60):
+        for step in range(30):
             lines = []
             for _ in range(dice.randint(1, 4)):
                 some = f"{dice.randint(1, added)}-0"
@@ -104,7 +104,7 @@ class Groups(RedisCase):
             left = len(self.redis("XRANGE", "s", "(" + row["current"], "+").splitlines()) // 3
             self.assertIn(row.get("lag", "unknown"), (left, "unknown"), f"step {step}: {lines}")
             known += "lag" in row and left > 0
-        self.assertGreater(known, 10)
+        self.assertGreater(known, 5)
 
     def test_a_position_that_was_set_without_its_count_is_unknown(self):
         self.redis("XGROUP", "SETID", "s", "g", "5-0")
