@@ -140,8 +140,9 @@ static strid_status purge_file(void *user, const char *path, strid_error *err)
 
 strid_status file_purge(const strid_connector_args *args,
                         bool (*fn)(void *user, const strid_output *letter), void *user,
-                        strid_error *err)
+                        struct strid_dlq_purged *result, strid_error *err)
 {
+    (void)result; /* nothing is kept */
     struct purge purge = {.fn = fn, .user = user, .parser = json_parser_create()};
     strid_status status = file_browse_paths(args, purge_file, &purge, err);
     json_parser_destroy(purge.parser);

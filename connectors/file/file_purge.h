@@ -8,6 +8,6 @@
  * or the new one. Lines that are no dead letters stay. STRID_EBUSY: a node is writing to it. */
 strid_status file_purge(const strid_connector_args *args,
                         bool (*fn)(void *user, const strid_output *letter), void *user,
-                        strid_error *err);
+                        struct strid_dlq_purged *result, strid_error *err);
 
 #endif

@@ -14,6 +14,7 @@
 #include "kafka_create.h"
 #include "kafka_letter.h"
 #include "kafka_produce.h"
+#include "kafka_purge.h"
 #include "kafka_topics.h"
 
 #include <stdio.h>
@@ -293,5 +294,6 @@ const strid_sink_ops kafka_sink_ops = {
     .flush = sink_flush,
     .close = sink_close,
     .browse = kafka_browse,
+    .purge = kafka_purge,
     .produce = &kafka_produce_ops,
 };

@@ -77,8 +77,9 @@ strid_status redis_browse(const strid_connector_args *args,
 
 strid_status redis_purge(const strid_connector_args *args,
                          bool (*fn)(void *user, const strid_output *letter), void *user,
-                         strid_error *err)
+                         struct strid_dlq_purged *result, strid_error *err)
 {
+    (void)result; /* nothing is kept */
     struct browse browse = {.fn = fn, .user = user};
     struct redis_pages pages = {.see = choose, .end = drop_chosen, .user = &browse};
     strid_status status = redis_pages_walk(&pages, args, err);

@@ -11,6 +11,6 @@ strid_status redis_browse(const strid_connector_args *args,
 /* strid_sink_ops.purge: those for which `fn` returns true go. Also while nodes write. */
 strid_status redis_purge(const strid_connector_args *args,
                          bool (*fn)(void *user, const strid_output *letter), void *user,
-                         strid_error *err);
+                         struct strid_dlq_purged *result, strid_error *err);
 
 #endif

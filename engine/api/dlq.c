@@ -49,13 +49,7 @@ static bool list_letter(void *user, const strid_output *letter)
     struct listing *listing = user;
     if (letter->id.len > 0 && !letter_ids_add(&listing->ids, letter->id))
         return true; /* the same letter once more */
-    if (letter->dead_letter == NULL || listing->marks == NULL)
-        return listing->fn(listing->user, letter);
-    strid_dead_letter origin = *letter->dead_letter;
-    strid_output output = *letter;
-    origin.replayed = origin.replayed || dlq_marks_has(listing->marks, letter->id);
-    output.dead_letter = &origin;
-    return listing->fn(listing->user, &output);
+    return dlq_marks_show(listing->marks, letter, listing->fn, listing->user);
 }
 
 strid_status strid_dlq_list(strid_pipeline *pipeline, strid_dead_letter_fn fn, void *user,
@@ -73,16 +67,21 @@ strid_status strid_dlq_list(strid_pipeline *pipeline, strid_dead_letter_fn fn, v
 }
 
 strid_status strid_dlq_purge(strid_pipeline *pipeline, strid_dead_letter_fn fn, void *user,
-                             strid_error *err)
+                             strid_dlq_purged *result, strid_error *err)
 {
+    strid_dlq_purged purged = {0};
     struct sink_instance dlq;
     STRID_TRY(dlq_find(pipeline, &dlq, err));
     if (dlq.definition == NULL || dlq.definition->ops->purge == NULL)
         return dlq_refuse(pipeline, dlq.definition, "purged", err);
-    struct dlq_forget forget = {.fn = fn, .user = user};
-    strid_status status = dlq.definition->ops->purge(&dlq.args, dlq_forget_take, &forget, err);
+    struct dlq_forget forget = {.marks = dlq_marks_open(pipeline), .fn = fn, .user = user};
+    strid_status status =
+        dlq.definition->ops->purge(&dlq.args, dlq_forget_take, &forget, &purged, err);
+    dlq_marks_close(forget.marks); /* the state is opened anew, to be written to */
     if (status == STRID_OK)
         dlq_forget_marks(&forget, pipeline);
     dlq_forget_fini(&forget);
+    if (result != NULL)
+        *result = purged;
     return status;
 }

@@ -1,7 +1,7 @@
 /* The marks of letters that are purged go with them, where the node is stopped. A mark stays while
  * the queue or the outbox has another letter of the same record: that may be a repeat of one that
  * is gone, and goes with its mark when it is purged. One thread; a zeroed struct but for `fn` and
- * `user` is ready. */
+ * `user`, and perhaps `marks`, is ready. */
 #ifndef API_DLQ_FORGET_H
 #define API_DLQ_FORGET_H
 
@@ -11,6 +11,7 @@
 #include "api/pipeline.h"
 
 struct dlq_forget {
+    struct dlq_marks *marks; /* the caller's; NULL: none, or not known */
     strid_dead_letter_fn fn; /* which letters go */
     void *user;
     struct buffer gone;     /* of those that go: length and id up to its number, of each */

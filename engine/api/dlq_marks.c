@@ -66,3 +66,15 @@ bool dlq_marks_has(struct dlq_marks *marks, strid_bytes id)
     return dlq_marks_split(id, &base, &number) &&
            dlq_marks_get(marks->reader, base) > (int64_t)number;
 }
+
+bool dlq_marks_show(struct dlq_marks *marks, const strid_output *letter, strid_dead_letter_fn fn,
+                    void *user)
+{
+    if (letter->dead_letter == NULL || marks == NULL)
+        return fn(user, letter);
+    strid_dead_letter origin = *letter->dead_letter;
+    strid_output output = *letter;
+    origin.replayed = origin.replayed || dlq_marks_has(marks, letter->id);
+    output.dead_letter = &origin;
+    return fn(user, &output);
+}

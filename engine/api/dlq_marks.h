@@ -20,6 +20,10 @@ struct dlq_marks;
 struct dlq_marks *dlq_marks_open(const strid_pipeline *pipeline);
 void dlq_marks_close(struct dlq_marks *marks); /* NULL is fine */
 bool dlq_marks_has(struct dlq_marks *marks, strid_bytes id);
+/* `fn` with the letter and whether it was handed back, as far as `marks`, which may be NULL, or the
+ * queue itself know. */
+bool dlq_marks_show(struct dlq_marks *marks, const strid_output *letter, strid_dead_letter_fn fn,
+                    void *user);
 /* How often the record was handed back whose letters have ids that begin so; 0: never. */
 int64_t dlq_marks_get(strid_state_reader *reader, strid_bytes base);
 

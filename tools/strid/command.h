@@ -24,7 +24,7 @@ struct command_call {
     int argument_count;
     bool json;
     bool help;
-    bool all, yes, dry_run, again;
+    bool all, yes, dry_run, again, replayed;
     const char *since, *until, *reason, *type, *position; /* dlq_filter.h */
     int64_t limit;                                        /* 0: none */
     int32_t log_level;                                    /* strid_log_level */

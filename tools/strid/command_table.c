@@ -76,6 +76,7 @@ static const strid_option help_flags[] = {
         FILTER("type", type, "Only records of this type."),                                        \
         FILTER("key", key, "Only records with this key."),                                         \
         FILTER("position", position, "Only this position, or id."),                                \
+        SWITCH("replayed", replayed, "Only those that were handed back."),                         \
     {                                                                                              \
         "limit", STRID_OPTION_INT, NULL, 1, INT64_MAX, NULL, MEMBER(limit), 0,                     \
             "At most so many, the oldest first.", NULL                                             \
@@ -267,7 +268,9 @@ const struct command command_table[] = {
      "strid dlq replay totals.yaml --reason rejected --yes", dlq_replay},
     {"dlq purge", "FILE", 1, 1, purge_flags, "Delete dead letters for good.",
      "The pipeline must not be running. Which ones is said by filters or by --all. A crash leaves "
-     "each dead-letter file as it was or without them.",
+     "each dead-letter file as it was or without them. In Redis and Kafka also while nodes run. A "
+     "topic of Kafka loses its beginning, up to the first letter that stays; what goes behind that "
+     "is marked, and seen by no command any more.",
      "strid dlq purge totals.yaml --reason not_json --yes", dlq_purge},
     {"version", "", 0, 0, no_flags, "Print the version.", "", "strid version", run_version},
     {"help", "[COMMAND]", 0, 2, help_flags, "Show help, for all commands or one.", "",

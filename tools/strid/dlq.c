@@ -24,6 +24,7 @@ struct listing {
     uint64_t found;
     bool quiet; /* counted only */
     strid_dlq_replayed replayed;
+    strid_dlq_purged purged;
 };
 
 static void put_json(const strid_output *letter)
@@ -219,16 +220,28 @@ static bool is_meant(const struct command_call *call, const char *what)
     return true;
 }
 
+static strid_status purge(strid_pipeline *pipeline, strid_dead_letter_fn fn, void *user,
+                          strid_error *err)
+{
+    struct listing *listing = user;
+    return strid_dlq_purge(pipeline, fn, user, &listing->purged, err);
+}
+
 enum command_exit dlq_purge(const struct command_call *call)
 {
     struct listing listing = {.call = call};
     if (!is_meant(call, "deletes dead letters for good"))
         return COMMAND_USAGE;
     enum command_exit code = call->dry_run ? go_through(&listing, strid_dlq_list, take_letter)
-                                           : go_through(&listing, strid_dlq_purge, choose_letter);
+                                           : go_through(&listing, purge, choose_letter);
     if (code == COMMAND_FINE)
         talk_say("%" PRIu64 " dead letter%s %s", listing.found, units_plural(listing.found),
                  call->dry_run ? "would be deleted" : "deleted");
+    if (listing.purged.kept > 0)
+        talk_say("%" PRIu64 " message%s of purged letters (%" PRIu64 " bytes) stand%s in the topic "
+                 "behind letters that stay: nobody is shown them, and its retention takes them",
+                 listing.purged.kept, units_plural(listing.purged.kept), listing.purged.kept_bytes,
+                 listing.purged.kept == 1 ? "s" : "");
     return code;
 }
 

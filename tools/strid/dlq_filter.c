@@ -21,7 +21,7 @@ bool dlq_filter_init(struct dlq_filter *filter, const struct command_call *call,
 bool dlq_filter_is_any(const struct command_call *call)
 {
     return call->since != NULL || call->until != NULL || call->reason != NULL ||
-           call->type != NULL || call->key != NULL || call->position != NULL;
+           call->type != NULL || call->key != NULL || call->position != NULL || call->replayed;
 }
 
 bool dlq_filter_is_named(const strid_output *letter, const char *name)
@@ -56,7 +56,7 @@ bool dlq_filter_take(struct dlq_filter *filter, const strid_output *letter)
     const strid_dead_letter *origin = letter->dead_letter;
     if (origin == NULL || filter->left == 0 || origin->last_failure_ms < filter->since_ms ||
         origin->last_failure_ms >= filter->until_ms || !is_reason(origin->reason, call->reason) ||
-        !is_same(origin->type, call->type) ||
+        !is_same(origin->type, call->type) || (call->replayed && !origin->replayed) ||
         (call->key != NULL && (letter->key.data == NULL || !is_same(letter->key, call->key))) ||
         (call->position != NULL && !dlq_filter_is_named(letter, call->position)))
         return false;

@@ -142,16 +142,27 @@ STRID_API STRID_NODISCARD strid_status strid_dlq_replay(strid_pipeline *pipeline
                                                         strid_dlq_replayed *result,
                                                         strid_error *err);
 
+/* What strid_dlq_purge() had to leave. */
+typedef struct strid_dlq_purged {
+    /* Topics of Kafka: messages of letters that were purged, now or before, and that stand behind
+     * one that stays. Nobody sees them as letters; the topic's retention takes them. */
+    uint64_t kept;
+    uint64_t kept_bytes; /* of their keys, values and headers */
+} strid_dlq_purged;
+
 /**
  * @brief Takes dead letters out of the queue for good: those for which `fn` returns true. A crash
  * leaves each file of the queue as it was or without them. While the node does not run, the notes
- * of which of them were handed back go, too.
+ * of which of them were handed back go, too. A topic of Kafka loses its beginning, up to the first
+ * record that stays; what goes behind that is marked, and not listed or handed back any more; a
+ * crash leaves each letter as it was or purged.
+ * @param[out] result where it succeeds; may be NULL.
  * @retval STRID_EBUSY the node is running. @retval STRID_EUNSUPPORTED its dead-letter queue cannot
  * be purged.
  */
 STRID_API STRID_NODISCARD strid_status strid_dlq_purge(strid_pipeline *pipeline,
                                                        strid_dead_letter_fn fn, void *user,
-                                                       strid_error *err);
+                                                       strid_dlq_purged *result, strid_error *err);
 
 STRID_END_DECLS
 

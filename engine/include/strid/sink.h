@@ -10,6 +10,8 @@
 
 #define STRID_SINK_PATH 1u /* the URL's target is a path of the file system */
 
+struct strid_dlq_purged; /* strid/inspect.h */
+
 typedef struct strid_sink
     strid_sink; /* the connector's own struct of ops->instance_size bytes, zeroed at first */
 
@@ -106,11 +108,12 @@ typedef struct strid_sink_ops {
                            strid_error *err);
 
     /** Takes out dead letters that stand where `args` points to, for tools; needs no open sink. Any
-     * thread. May block: yes. `fn` returns true for those that go. On error each letter is there or
-     * gone, as before. STRID_EBUSY: they are being written to. NULL: not supported. */
+     * thread. May block: yes. `fn` returns true for those that go. `result` comes as zeroes; what
+     * is kept is counted there. On error each letter is there or gone, as before. STRID_EBUSY: they
+     * are being written to. NULL: not supported. */
     strid_status (*purge)(const strid_connector_args *args,
                           bool (*fn)(void *user, const strid_output *letter), void *user,
-                          strid_error *err);
+                          struct strid_dlq_purged *result, strid_error *err);
 
     /** How producers write. NULL: by write and flush. */
     const strid_produce_ops *produce;

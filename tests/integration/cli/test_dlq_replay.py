@@ -23,7 +23,9 @@ STATE_POINTS = ("recover_before_ingest", "recover_after_ingest", "recover_before
                 "recover_after_sync", "store_before_apply", "store_after_apply",
                 "store_before_sync", "store_after_sync", "store_sst_written", "store_after_ingest")
 OTHER_POINTS = ("dlq_purge_written", "dlq_purge_synced", "dlq_purge_renamed",  # test_dlq.py
-                "dlq_marks_deleted")
+                "dlq_marks_deleted",
+                # kafka/test_dlq.py
+                "dlq_topic_marking", "dlq_topic_marked", "dlq_topic_deleted")
 WRONG = TOTALS.replace("field: amount", "field: missing")
 
 
@@ -265,6 +267,15 @@ class Marks(ReplayCase):
         self.assertEqual(self.marks(), [])
         self.run_once(TOTALS)
         self.assertEqual(self.sums(), {"a": 5, "b": 5, "c": 2}, "what waits is another thing")
+
+    def test_filter_for_those_that_were_handed_back(self):
+        self.replay("--reason", "rejected", "--key", "b", "--yes")
+        of_b = self.places("--key", "b")
+        self.assertEqual(self.places("--replayed"), of_b)
+        everything = self.places()
+        self.purge("--replayed")
+        self.assertEqual(self.places(), [place for place in everything if place not in of_b])
+        self.assertEqual(self.marks(), [])
 
     def test_stay_while_there_is_another_letter_of_the_record(self):
         self.replay("--key", "c", "--yes")

@@ -1,10 +1,20 @@
-"""`strid dlq replay` over a real broker: a record is back in its topic iff its letter is marked."""
+"""`strid dlq replay` and `purge` over a real broker: a record is in its topic again iff its letter
+is marked; a letter that was purged is seen by nobody, and no other one goes."""
 import json
+import os
+import pathlib
 import signal
 import subprocess
+import sys
 import unittest
 
 from kafka_case import DEADLINE_S, OnTheBroker, STRID, run
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
+import kafka_between as between  # noqa: E402
+
+STRID_TEST = os.environ["STRID_TEST_COMMAND"]
+LONG = "STRID_LONG" in os.environ
 
 PIPELINE = """\
 name: clicks
@@ -15,7 +25,7 @@ handlers:
 """
 
 
-class Replay(OnTheBroker):
+class Letters(OnTheBroker):
     def pipeline(self, topic, more="", dlq=""):
         self.write("p.yaml", PIPELINE.format(topic=topic, more=more) + dlq)
 
@@ -32,10 +42,13 @@ class Replay(OnTheBroker):
         self.assertEqual(done.returncode, 0, done.stderr)
         return [json.loads(line) for line in done.stdout.splitlines()]
 
-    def replay(self, *words, code=0):
-        done = run(["dlq", "replay", "p.yaml", *words], self.folder)
+    def dlq(self, verb, *words, code=0):
+        done = run(["dlq", verb, "p.yaml", *words], self.folder)
         self.assertEqual(done.returncode, code, done.stderr)
         return done.stderr
+
+    def replay(self, *words, code=0):
+        return self.dlq("replay", *words, code=code)
 
     def rows(self, topic):
         """Partition, key, value: what is committed."""
@@ -44,6 +57,8 @@ class Replay(OnTheBroker):
         return sorted((row["partition"], row["key"], row["payload"], tuple(row["headers"]))
                       for row in rows)
 
+
+class Replay(Letters):
     def test_record_goes_back_as_it_was_and_once(self):
         self.dead("back", ["no json", "nor this"], 2)
         before = self.rows("back")
@@ -115,6 +130,213 @@ class Replay(OnTheBroker):
         self.assertEqual(len(values), 2 * count)
         self.assertEqual(len(set(values)), count)
         self.assertTrue(all(x.get("replayed", False) for x in self.letters()))
+
+
+class Purge(Letters):
+    """A dead-letter topic of one partition, whose offsets are those of the letters."""
+
+    def dead(self, topic, values, partitions=1):
+        self.tool("create", f"{topic}-dlq", 1)
+        super().dead(topic, values, partitions)
+
+    def purge(self, *words, code=0):
+        return self.dlq("purge", *words, "--yes", code=code)
+
+    def keys(self, *words):
+        done = run(["dlq", "list", "p.yaml", "--json", *words], self.folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return [json.loads(line)["key"] for line in done.stdout.splitlines()]
+
+    def extent(self, topic):
+        return self.extents(f"{topic}-dlq")[0]
+
+    def test_all_are_deleted_and_later_ones_are_not(self):
+        self.dead("purge-all", ["no json", "nor this"])
+        self.assertIn("2 dead letters would be deleted", self.dlq("purge", "--all", "--dry-run"))
+        self.assertIn("add --yes", self.dlq("purge", "--all", code=2))
+        self.assertIn("which dead letters?", self.purge(code=2))
+        self.assertEqual(self.extent("purge-all"), (0, 2))
+        self.replay("--key", "k0", "--yes")
+        said = self.purge("--all")
+        self.assertIn("2 dead letters deleted", said)
+        self.assertNotIn("stand", said)
+        low, high = self.extent("purge-all")
+        self.assertEqual(low, high, "the mark of the replay went, too")
+        self.run_ok("p.yaml")  # the record that was handed back fails again
+        self.assertEqual(self.keys(), ["k0"])
+        self.assertIn("0 dead letters deleted", self.purge("--key", "k1"))
+        self.assertEqual(self.extent("purge-all")[0], low)
+
+    def test_what_goes_behind_one_that_stays_is_marked(self):
+        self.dead("purge-some", [f"no json {n}" for n in range(4)])
+        said = self.purge("--key", "k2")
+        self.assertIn("1 dead letter deleted", said)
+        self.assertRegex(said, r"1 message of purged letters \([0-9]{3} bytes\) stands in the ")
+        self.assertEqual(self.extent("purge-some")[0], 0)
+        self.assertEqual(self.keys(), ["k0", "k1", "k3"])
+        self.assertIn("no dead letter", self.dlq("show", "--key", "k2", code=1))
+        self.assertIn("0 dead letters deleted", self.purge("--key", "k2"))
+        self.assertIn("1 dead letter deleted", self.purge("--limit", "1", "--reason", "not_json"))
+        self.assertEqual((self.extent("purge-some")[0], self.keys()), (1, ["k1", "k3"]))
+        self.assertIn("1 dead letter deleted", self.purge("--key", "k1"))
+        self.assertEqual((self.extent("purge-some")[0], self.keys()), (3, ["k3"]),
+                         "the one that was marked before goes with what is before it")
+        self.assertIn("1 dead letter handed back", self.replay("--all", "--again", "--yes"))
+        self.assertEqual([row[1] for row in self.rows("purge-some")],
+                         ["k0", "k1", "k2", "k3", "k3"])
+
+    def test_those_that_were_handed_back_stay_unless_they_are_meant(self):
+        self.dead("purge-back", [f"no json {n}" for n in range(3)])
+        self.replay("--limit", "2", "--reason", "not_json", "--yes")
+        self.assertIn("1 dead letter deleted", self.purge("--key", "k1"))
+        self.assertEqual(self.keys("--replayed"), ["k0"])
+        self.assertIn("1 dead letter deleted", self.purge("--replayed"))
+        self.assertEqual((self.extent("purge-back")[0], self.keys()), (2, ["k2"]))
+        self.assertIn("1 dead letter handed back", self.replay("--all", "--yes"))
+        self.assertEqual(len(self.rows("purge-back")), 6)
+
+    def put_letters(self, topic, partition, *ids):
+        headers = "\t".join(f"strid.dlq.{name}={value}" for name, value in (
+            ("id", "@/dlq0"), ("source", "s"), ("topic", topic), ("partition", 0),
+            ("position", "0-0"), ("reason", "not_json"), ("type", ""), ("first-failure-ms", 1),
+            ("last-failure-ms", 1), ("attempts", 1), ("pipeline", "clicks"), ("node", "n")))
+        self.tool("produce", f"{topic}-dlq", lines=[
+            f"{partition}\t{name}\tx\t{headers}".replace("@", name) for name in ids])
+
+    def test_repeat_goes_with_its_letter_and_a_mark_stays_with_a_repeat(self):
+        self.tool("create", "repeated", 1)
+        self.tool("create", "repeated-dlq", 2)
+        self.pipeline("repeated")
+        self.put_letters("repeated", 0, "back", "gone", "last")
+        self.replay("--key", "back", "--yes")
+        self.purge("--key", "gone")
+        self.put_letters("repeated", 1, "stays", "gone", "back")
+        self.assertIn("1 dead letter deleted", self.purge("--key", "last"))
+        self.assertIn("1 dead letter deleted", self.purge("--replayed"))
+        low, high = self.extents("repeated-dlq")[0]
+        self.assertEqual(low, high, "with the marks")
+        self.assertEqual(self.keys(), ["stays"], "repeats in the other partition are marked")
+        self.put_letters("repeated", 1, "stays")
+        self.assertIn("1 dead letter handed back", self.replay("--all", "--yes"))
+        self.assertEqual(sorted(row[1] for row in self.rows("repeated")), ["back", "stays"])
+        self.assertIn("1 dead letter deleted", self.purge("--all"))
+        self.assertEqual(self.keys(), [])
+
+    def test_mark_of_a_repeat_that_stays_is_kept(self):
+        self.tool("create", "kept-back", 1)
+        self.tool("create", "kept-back-dlq", 1)
+        self.pipeline("kept-back")
+        self.put_letters("kept-back", 0, "back", "other")
+        self.replay("--key", "back", "--yes")
+        self.put_letters("kept-back", 0, "stays", "back")
+        self.purge("--key", "other")
+        self.assertEqual(self.keys("--replayed"), ["back"])
+        self.assertIn("1 dead letter handed back", self.replay("--all", "--yes"))
+        self.assertEqual([row[1] for row in self.rows("kept-back")], ["back", "stays"])
+
+    def test_what_is_no_dead_letter_is_not_deleted(self):
+        self.tool("create", "mixed", 1)
+        self.tool("create", "mixed-dlq", 1)
+        self.pipeline("mixed")
+        letter = "__connect.errors.topic=mixed\t__connect.errors.partition=0"
+        self.tool("produce", "mixed-dlq", lines=[f"0\ta\tx\t{letter}", "0\tb\tno letter",
+                                                 f"0\tc\tx\t{letter}"])
+        self.assertIn("2 dead letters deleted", self.purge("--all"))
+        self.assertEqual(self.extent("mixed")[0], 1)
+        self.assertEqual(self.keys(), [])
+        self.assertIn("b\tno letter", self.tool("read", "mixed-dlq"))
+
+    def test_topic_that_is_compacted_says_what_to_do(self):
+        self.tool("create", "packed-dlq", 1, "cleanup.policy=compact")
+        super().dead("packed", ["no json", "nor this"])
+        said = self.purge("--all", code=1)
+        self.assertRegex(said, r"packed-dlq \[0\] on .*before offset 2 cannot be deleted: "
+                               r"Broker: Policy violation; .*compact,delete")
+        self.assertEqual(self.keys(), ["k0", "k1"])
+        self.assertIn("1 dead letter deleted", self.purge("--key", "k1"))
+        self.assertEqual(self.keys(), ["k0"], "what is marked needs no deleting")
+
+    def test_purge_that_is_killed_leaves_each_as_it_was_or_purged(self):
+        """What is listed then, and how many records there are when the rest was handed back."""
+        left = {"dlq_topic_marking": (["k0", "k1", "k2"], 5), "dlq_topic_marked": (["k0", "k1"], 4),
+                "dlq_topic_deleted": (["k1"], 4)}
+        for point, (keys, records) in left.items():
+            with self.subTest(point):
+                topic = point.replace("_", "-")
+                self.setUp()
+                self.dead(topic, [f"no json {n}" for n in range(3)])
+                self.replay("--key", "k1", "--yes")
+                chosen = "2"
+                if point == "dlq_topic_deleted":
+                    self.purge("--position", "2")
+                    chosen = "0"
+                killed = subprocess.run(
+                    [STRID_TEST, "dlq", "purge", "p.yaml", "--position", chosen, "--yes"],
+                    cwd=self.folder, check=False, timeout=DEADLINE_S, capture_output=True,
+                    env=dict(os.environ, STRID_CRASH_POINT=f"{point}:1"))
+                self.assertEqual(killed.returncode, -signal.SIGKILL, killed.stderr)
+                self.assertEqual(self.keys(), keys)
+                self.purge("--position", keys[0][1:])
+                self.replay("--all", "--yes")
+                self.assertEqual(len(self.rows(topic)), records)
+                self.assertTrue(all(x.get("replayed", False) for x in self.letters()))
+
+
+class Errors(Letters):
+    """What brokers answer to transactions. Errors are made between the command and the broker."""
+
+    def setUp(self):
+        super().setUp()
+        self.between = between.Between(int(self.brokers.split(":")[1]))
+        self.addCleanup(self.between.close)
+        self.brokers = self.between.address
+
+    # By request: what passes, and what ends the command.
+    PASSES = {between.FIND_COORDINATOR: (15, between.CUT),
+              between.INIT_PRODUCER_ID: (14, 15, 16, 51, between.CUT, between.LOST),
+              between.ADD_PARTITIONS_TO_TXN: (14, 15, 16, 51, 3, between.CUT, between.LOST),
+              between.PRODUCE: (6, 7, 19, between.CUT, between.LOST),
+              between.END_TXN: (14, 15, 16, 51, between.CUT, between.LOST)}
+    # Refused, fenced by another one, and what librdkafka calls fatal; with --long all of each.
+    ENDS = {between.INIT_PRODUCER_ID: (53, 31, 35), between.ADD_PARTITIONS_TO_TXN: (90, 53, 29, 48),
+            between.PRODUCE: (29, 10, 47), between.END_TXN: (47, 48, 53, 90, 49)}
+
+    def test_what_passes_is_waited_out_and_each_goes_back_once(self):
+        self.dead("waited", [f"no json {n}" for n in range(3)])
+        for api, codes in self.PASSES.items():
+            self.between.push(api, *codes)
+        self.assertIn("3 dead letters handed back", self.replay("--all", "--yes"))
+        self.assertEqual(self.between.left(), {})
+        self.assertIn("0 dead letters handed back", self.replay("--all", "--yes"))
+        self.assertEqual(len(self.rows("waited")), 6)
+
+    def test_what_does_not_ends_the_command_with_neither_record_nor_mark(self):
+        self.dead("refused", ["no json", "nor this"])
+        before = self.rows("refused")
+        for api, codes in self.ENDS.items():
+            for code in codes if LONG else codes[:2]:
+                with self.subTest(api=api, code=code):
+                    self.between.push(api, code)
+                    self.assertRegex(self.replay("--all", "--yes", code=1), "run it again")
+                    self.assertEqual(self.between.left(), {})
+                    self.assertEqual(self.rows("refused"), before)
+                    self.assertEqual([x.get("replayed") for x in self.letters()], [None, None])
+        self.assertIn("2 dead letters handed back", self.replay("--all", "--yes"))
+        self.assertEqual(len(self.rows("refused")), 4)
+
+    def test_purge_that_is_refused_purges_nothing(self):
+        self.dead("barred", ["no json", "nor this", "no more"])
+        for api, words in ((between.END_TXN, "cannot be purged: .*transactional id"),
+                           (between.DELETE_RECORDS, "cannot be deleted: .*the right to delete")):
+            code = {between.END_TXN: 53, between.DELETE_RECORDS: 29}[api]
+            self.between.push(api, code)
+            chosen = "2" if api == between.END_TXN else "0"
+            self.assertRegex(self.dlq("purge", "--position", chosen, "--yes", code=1), words)
+            self.assertEqual(self.between.left(), {})
+            self.assertEqual(len(self.letters()), 3)
+        self.between.push(between.DELETE_RECORDS, 6, between.CUT)  # another leader, nobody
+        self.assertIn("3 dead letters deleted", self.dlq("purge", "--all", "--yes"))
+        self.assertEqual((self.between.left(), self.letters()), ({}, []))
 
 
 if __name__ == "__main__":
