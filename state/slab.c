@@ -63,30 +63,45 @@ static void release(struct slab *slab, struct slab_class *class, uint32_t cell)
     class->free_count++;
 }
 
+/* Nothing of it is touched yet: a cache that holds little must not take whole pages of each class,
+ * and one that is filled at the start writes each cell once. */
 static void add_page(struct slab *slab, uint32_t class_index)
 {
     struct slab_class *class = &slab->classes[class_index];
-    uint32_t page = slab->pages_used++;
+    uint32_t page = slab->pages_used++, cells = SLAB_PAGE_GRANULES / class->granules;
     STRID_ASSERT((size_t)slab->pages_used * PAGE_BYTES <= slab->reserved);
+    STRID_DASSERT(class->fresh == class->fresh_end);
     slab->page_class[page] = (uint8_t)(class_index + 1);
     class->page_count++;
-    uint32_t cells = SLAB_PAGE_GRANULES / class->granules;
-    for (uint32_t i = cells; i > 0; i--)
-        release(slab, class, page * SLAB_PAGE_GRANULES + (i - 1) * class->granules);
+    class->fresh = page * SLAB_PAGE_GRANULES;
+    class->fresh_end = class->fresh + cells * class->granules;
+    class->free_count += cells;
+}
+
+/* What was given back first: its bytes are near. */
+static uint32_t take_free(struct slab *slab, struct slab_class *class)
+{
+    uint32_t cell = class->fresh;
+    if (class->free == 0) {
+        class->fresh += class->granules;
+        return cell;
+    }
+    cell = class->free - 1;
+    struct slab_free *free_cell = slab_at(slab, cell);
+    STRID_DASSERT(free_cell->mark == SLAB_FREE_MARK);
+    class->free = free_cell->next;
+    return cell;
 }
 
 uint32_t slab_alloc(struct slab *slab, uint32_t class_index, bool insist)
 {
     struct slab_class *class = &slab->classes[class_index];
-    if (class->free == 0) {
+    if (class->free == 0 && class->fresh == class->fresh_end) {
         if (slab->pages_used >= slab->pages_max && !insist)
             return SLAB_NONE;
         add_page(slab, class_index);
     }
-    uint32_t cell = class->free - 1;
-    struct slab_free *free_cell = slab_at(slab, cell);
-    STRID_DASSERT(free_cell->mark == SLAB_FREE_MARK);
-    class->free = free_cell->next;
+    uint32_t cell = take_free(slab, class);
     class->free_count--;
     class->used_count++;
     return cell;
@@ -116,7 +131,8 @@ uint32_t slab_walk(struct slab *slab, uint32_t class_index)
         }
         uint32_t cell =
             class->hand_page * SLAB_PAGE_GRANULES + class->hand_cell++ * class->granules;
-        if (((struct slab_free *)slab_at(slab, cell))->mark != SLAB_FREE_MARK)
+        bool is_fresh = cell >= class->fresh && cell < class->fresh_end;
+        if (!is_fresh && ((struct slab_free *)slab_at(slab, cell))->mark != SLAB_FREE_MARK)
             return cell;
     }
 }

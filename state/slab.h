@@ -24,7 +24,10 @@ struct slab_free {
 
 struct slab_class {
     uint32_t granules; /* of one cell */
-    uint32_t free;     /* number of the first free cell + 1; 0: none */
+    uint32_t free;     /* number of the first cell that was given back + 1; 0: none */
+    /* Cells fresh .. fresh_end of its newest page were never given to anybody, and are not written
+     * to before: free cells, too. */
+    uint32_t fresh, fresh_end;
     uint32_t free_count;
     uint32_t used_count;
     uint32_t page_count;

@@ -9,7 +9,9 @@ const char chunk_unmatched[] = "unmatched";
 
 struct chunk *chunk_create(void)
 {
-    struct chunk *chunk = memory_alloc_aligned(ARENA_ALIGN, sizeof *chunk);
+    struct chunk *chunk = memory_alloc_aligned_unset(ARENA_ALIGN, sizeof *chunk);
+    /* Slots are set whole when a record comes. */
+    memset(chunk, 0, offsetof(struct chunk, slots));
     chunk->arena_bytes = CHUNK_ARENA_BYTES;
     chunk->arena = memory_alloc_aligned_unset(ARENA_ALIGN, chunk->arena_bytes);
     return chunk;

@@ -75,6 +75,24 @@ Test(slab, counts_add_up)
     slab_fini(&slab);
 }
 
+Test(slab, a_new_page_is_not_written_to_before_its_cells_are_given)
+{
+    struct slab slab;
+    slab_init(&slab, PAGE);
+    uint32_t first = slab_alloc(&slab, 0, false), second = slab_alloc(&slab, 0, false);
+    cr_assert_eq(second, first + 1, "cells of a new page come one after the other");
+    const uint8_t *page = slab_at(&slab, first);
+    for (int i = 0; i < PAGE; i++)
+        cr_assert_eq(page[i], 0, "byte %d", i);
+    slab_release(&slab, first, 0);
+    cr_assert_eq(slab_alloc(&slab, 0, false), first, "what was given back comes first");
+    cr_assert_eq(slab_alloc(&slab, 0, false), second + 1);
+    for (uint32_t i = second + 2; i < first + SLAB_PAGE_GRANULES; i++)
+        cr_assert_eq(slab_alloc(&slab, 0, false), i);
+    cr_assert_eq(slab_alloc(&slab, 0, false), SLAB_NONE);
+    slab_fini(&slab);
+}
+
 Test(slab, walk_meets_every_used_cell_once_a_round)
 {
     struct slab slab;
