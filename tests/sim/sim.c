@@ -188,6 +188,8 @@ int main(int argc, char **argv)
         return usage(argc > 1 ? argv[argc - 1] : "");
     (void)sigaction(SIGABRT, &action, NULL);
     (void)sigaction(SIGSEGV, &action, NULL);
+    /* Nothing is asked of the environment, and each crash point would search it. */
+    (void)clearenv();
     /* Rings and chunks come and go with each run: keep their memory. */
     (void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
     (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);

@@ -1,7 +1,6 @@
 #include "sim_audit.h"
 
 #include "base/assert.h"
-#include "base/memory.h"
 #include "state/block.h"
 #include "state/meta.h"
 
@@ -21,7 +20,7 @@ void sim_audit_init(struct sim_audit *audit) { *audit = (struct sim_audit){0}; }
 void sim_audit_fini(struct sim_audit *audit)
 {
     sim_held_fini(&audit->held);
-    memory_free(audit->said);
+    sim_stored_fini(&audit->stored);
     buffer_fini(&audit->pending);
 }
 
@@ -180,81 +179,45 @@ static void check_table(const struct sim_audit *audit, const struct store_op *op
     }
 }
 
-/* What blocks say last of a key, which lies in the disk. */
-struct sim_said {
-    uint64_t hash, value; /* of the key; of the value, as sim_held has it */
-    struct key_state key;
-    int64_t expiry_ms;
-};
-
-/* Makes room for that many, at most half of it used. */
-static uint32_t reserve_said(struct sim_audit *audit, uint32_t count)
+/* The store holds what is said last of a key; or nothing, if that is over. */
+static void check_stored(const struct sim_audit *audit, const struct sim_held_entry *said,
+                         uint64_t first, uint64_t last)
 {
-    uint32_t capacity = 64;
-    while (capacity < 2 * count)
-        capacity *= 2;
-    if (capacity > audit->said_capacity) {
-        audit->said = memory_resize(audit->said, capacity * sizeof *audit->said);
-        audit->said_capacity = capacity;
-    }
-    for (uint32_t i = 0; i < capacity; i++)
-        audit->said[i].key.key.data = NULL;
-    return capacity;
-}
-
-static void take_said(struct sim_audit *audit, uint32_t capacity, struct block_view *view)
-{
-    struct sim_said said;
-    struct key_value value;
-    while (block_next_state(view, &said.key, &value)) {
-        said.hash = sim_held_key(&said.key);
-        said.value = sim_held_value(&value);
-        said.expiry_ms = value.expiry_ms;
-        uint32_t at = (uint32_t)said.hash & (capacity - 1);
-        while (audit->said[at].key.key.data != NULL && audit->said[at].hash != said.hash)
-            at = (at + 1) & (capacity - 1);
-        audit->said[at] = said;
-    }
-}
-
-/* The store holds what was said of a key; or nothing, if that is over. */
-static bool is_stored(const struct sim_said *said)
-{
-    static uint8_t bytes[KEY_STATE_MAX];
-    strid_bytes key = strid_bytes_of(bytes, key_put_state(bytes, &said->key));
-    const struct skip_node *node = skip_list_find(sim_world->disk.states, key);
-    struct key_value value = {.kind = STRID_STATE_ABSENT};
+    uint64_t stored = sim_stored_get(&audit->stored, said->key);
     bool over = key_is_expired(said->expiry_ms, sim_world->wall_max_ms);
-    if (node != NULL && !key_get_value(skip_node_value(node), &value))
-        return false;
-    return sim_held_value(&value) == said->value || (node == NULL && over);
+    SIM_CHECK("deleted_is_materialised", stored == said->value || (stored == 0 && over),
+              "blocks %llu to %llu go, and the store does not hold what they hold",
+              (unsigned long long)first, (unsigned long long)last);
+}
+
+/* What no sync covers cannot have been loaded: such a block holds no state. */
+static void check_unsynced(uint64_t first, uint64_t last)
+{
+    uint8_t key[KEY_FIXED_MAX];
+    struct block_view view;
+    for (uint64_t number = first; number <= last; number++) {
+        const struct skip_node *node =
+            skip_list_find(sim_world->disk.live, strid_bytes_of(key, key_put_block(key, number)));
+        SIM_CHECK("deleted_is_materialised",
+                  node == NULL ||
+                      (block_open(skip_node_value(node), &view) && view.state_count == 0),
+                  "block %llu goes, and no sync covers what it holds", (unsigned long long)number);
+    }
 }
 
 /* Blocks that are about to go, in order: what they say must be what the store says. */
 static void check_deleted(struct sim_audit *audit, uint64_t first, uint64_t last)
 {
-    struct skip_list *live = sim_world->disk.live;
-    uint8_t key[KEY_FIXED_MAX];
-    struct block_view view;
-    uint32_t count = 0, capacity = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        if (pass == 1)
-            capacity = reserve_said(audit, count);
-        for (uint64_t number = first; number <= last; number++) {
-            const struct skip_node *node =
-                skip_list_find(live, strid_bytes_of(key, key_put_block(key, number)));
-            if (node == NULL || !block_open(skip_node_value(node), &view))
-                continue;
-            count += view.state_count;
-            if (pass == 1)
-                take_said(audit, capacity, &view);
-        }
+    const struct sim_held *held = &audit->held;
+    for (uint32_t at = sim_held_first(held, first); at < held->end; at++) {
+        const struct sim_held_entry *said = &held->entries[at];
+        if (said->number > last)
+            break;
+        if (sim_held_is_last(held, said, last))
+            check_stored(audit, said, first, last);
     }
-    for (uint32_t i = 0; i < capacity; i++)
-        SIM_CHECK("deleted_is_materialised",
-                  audit->said[i].key.key.data == NULL || is_stored(&audit->said[i]),
-                  "blocks %llu to %llu go, and the store does not hold what they hold",
-                  (unsigned long long)first, (unsigned long long)last);
+    if (last > held->through)
+        check_unsynced(first > held->through ? first : held->through + 1, last);
     SIM_CHECK("deleted_is_materialised", last <= audit->through, "block %llu goes, through is %llu",
               (unsigned long long)last, (unsigned long long)audit->through);
 }
@@ -350,6 +313,8 @@ void sim_audit_load(struct sim_audit *audit, const struct store_op *op)
               op->key.data[0]);
     SIM_CHECK("state_is_whole", op->value.data == NULL || key_get_value(op->value, &value),
               "a checksum");
-    SIM_CHECK("ingest_is_synced", sim_held_has(&audit->held, &key, &value, sim_world->wall_max_ms),
+    uint64_t name = sim_held_key(&key), said = sim_held_value(&value);
+    SIM_CHECK("ingest_is_synced", sim_held_has(&audit->held, name, said, sim_world->wall_max_ms),
               "a state is loaded that no block holds which a sync covers");
+    sim_stored_set(&audit->stored, name, said);
 }

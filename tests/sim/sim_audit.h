@@ -9,6 +9,7 @@
 
 #include "sim_held.h"
 #include "sim_input.h"
+#include "sim_stored.h"
 
 enum { SIM_AUDIT_WORKERS = 16 };
 
@@ -23,9 +24,8 @@ struct sim_audit {
     uint64_t sequences[SIM_AUDIT_WORKERS];  /* last one of each worker of the run */
     uint32_t applied[SIM_AUDIT_WORKERS][SIM_INPUT_PARTITIONS_MAX]; /* of the run */
     uint64_t through;
-    struct sim_held held;  /* states in durable blocks */
-    struct sim_said *said; /* room for sim_audit_write */
-    uint32_t said_capacity;
+    struct sim_held held;     /* states in durable blocks */
+    struct sim_stored stored; /* states in the store */
 };
 
 void sim_audit_init(struct sim_audit *audit);

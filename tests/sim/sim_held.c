@@ -89,20 +89,41 @@ void sim_held_forget(struct sim_held *held, uint64_t number)
         held->begin++;
 }
 
-bool sim_held_has(const struct sim_held *held, const struct key_state *key,
-                  const struct key_value *value, int64_t now_ms)
+/* The newest entry of the slot that a key belongs to: its place + 1, as `before` has it. */
+static uint32_t newest(const struct sim_held *held, uint64_t key)
 {
-    if (held->begin == held->end)
-        return false;
-    uint64_t hash = sim_held_key(key), of_value = sim_held_value(value);
-    uint32_t at = held->slots[slot_of(held, hash)];
-    while (at > held->begin) {
+    return held->begin == held->end ? 0 : held->slots[slot_of(held, key)];
+}
+
+bool sim_held_has(const struct sim_held *held, uint64_t key, uint64_t value, int64_t now_ms)
+{
+    for (uint32_t at = newest(held, key); at > held->begin; at = held->entries[at - 1].before) {
         const struct sim_held_entry *entry = &held->entries[at - 1];
-        if (entry->key == hash &&
-            (entry->value == of_value ||
-             (value->kind == STRID_STATE_ABSENT && key_is_expired(entry->expiry_ms, now_ms))))
+        if (entry->key == key &&
+            (entry->value == value || (value == 0 && key_is_expired(entry->expiry_ms, now_ms))))
             return true;
-        at = entry->before;
     }
     return false;
+}
+
+uint32_t sim_held_first(const struct sim_held *held, uint64_t number)
+{
+    uint32_t low = held->begin, high = held->end;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (held->entries[middle].number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+bool sim_held_is_last(const struct sim_held *held, const struct sim_held_entry *entry,
+                      uint64_t number)
+{
+    uint32_t at = newest(held, entry->key);
+    while (held->entries[at - 1].key != entry->key || held->entries[at - 1].number > number)
+        at = held->entries[at - 1].before;
+    return &held->entries[at - 1] == entry;
 }

@@ -27,12 +27,17 @@ void sim_held_add(struct sim_held *held, strid_bytes block);
 /* Blocks below that number are gone. */
 void sim_held_forget(struct sim_held *held, uint64_t number);
 
-/* Whether one of the blocks says this of that key. A deletion is also held by a value that was
- * over by that time. */
-bool sim_held_has(const struct sim_held *held, const struct key_state *key,
-                  const struct key_value *value, int64_t now_ms);
+/* Whether one of the blocks says this of that key, both as below. A deletion is also held by a
+ * value that was over by that time. */
+bool sim_held_has(const struct sim_held *held, uint64_t key, uint64_t value, int64_t now_ms);
 
-/* The same key, or the same value, gives the same. */
+/* Index of the first entry of a block with that number or a higher one. */
+uint32_t sim_held_first(const struct sim_held *held, uint64_t number);
+/* Whether no other entry of the blocks up to that one says something newer of its key. */
+bool sim_held_is_last(const struct sim_held *held, const struct sim_held_entry *entry,
+                      uint64_t number);
+
+/* The same key, or the same value, gives the same; 0 is the value of what is deleted. */
 uint64_t sim_held_key(const struct key_state *key);
 uint64_t sim_held_value(const struct key_value *value);
 
