@@ -3,9 +3,11 @@
  * by the engine, the raw database is bulk-loaded from it, and both are brought back before each
  * run. */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -246,6 +248,7 @@ static int apart(struct count *count, uint64_t keys, int (*work)(struct count *,
         return -1;
     pid_t child = fork();
     if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         int result = work(count, keys);
         bool told = write(ends[1], &count->prepared, sizeof count->prepared) ==
                     (ssize_t)sizeof count->prepared;

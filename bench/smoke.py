@@ -3,11 +3,14 @@
 
 usage: smoke.py STRID_BENCH"""
 
+import fcntl
 import json
 import os
 import pathlib
 import subprocess
 import sys
+import tempfile
+import time
 import unittest
 
 BENCH = None
@@ -158,6 +161,30 @@ class SmokeTest(unittest.TestCase):
                      "engine_noop", code=1)
         self.assertIn("bounded", done.stderr)
         self.assertIn('"kept":false', done.stdout)
+
+    def test_what_a_killed_one_left_is_removed_by_the_next(self):
+        with tempfile.TemporaryDirectory(prefix="strid-smoke-") as base:
+            command = [BENCH, "--directory", base, "--keys", "2000", "engine_count_100k"]
+            with subprocess.Popen([*command[:-1], "--hold", "--seconds", "100", command[-1]],
+                                  stdout=subprocess.DEVNULL) as running:
+                end = time.monotonic() + 60
+                while not any(os.listdir(f"{base}/{name}") for name in os.listdir(base)):
+                    self.assertLess(time.monotonic(), end)
+                    with self.assertRaises(subprocess.TimeoutExpired):
+                        running.wait(0.02)
+                held = os.listdir(base)
+                short = [*command[:-1], "--seconds", "0.1", "--runs", "1", command[-1]]
+                beside = subprocess.run(short, capture_output=True, text=True, timeout=240,
+                                        check=True)
+                self.assertEqual((os.listdir(base), beside.stderr), (held, ""))
+                running.kill()
+            self.assertEqual(os.listdir(base), held)
+            left = os.open(f"{base}/{held[0]}", os.O_RDONLY)
+            fcntl.flock(left, fcntl.LOCK_EX)  # once its processes have ended
+            os.close(left)
+            done = subprocess.run(short, capture_output=True, text=True, timeout=240, check=True)
+            self.assertIn(f"removes {base}/{held[0]}, which a killed one has left", done.stderr)
+            self.assertEqual(os.listdir(base), [])
 
     def test_wrong_usage_is_refused(self):
         for args in (["nothing"], ["--what"], ["--seconds"], ["--seconds", "x"], ["--runs", "-1"],

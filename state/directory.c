@@ -97,6 +97,7 @@ void directory_close(struct directory *directory)
     memory_free(directory->runs);
     memory_free(directory->url);
     memory_free(directory->pipeline);
+    memory_free(directory->outline);
     fold_destroy(directory->fold);
     memory_free(directory);
 }
@@ -255,6 +256,20 @@ static void delete_blocks(struct batch *batch, uint64_t first, uint64_t last)
         batch_delete(batch, strid_bytes_of(key, key_put_block(key, number)));
 }
 
+static void put_text(struct batch *batch, const char *kind, const char *text, bool *stored)
+{
+    struct buffer key = {0}, value = {0};
+    if (text == NULL || *stored)
+        return;
+    meta_key(&key, kind, strid_bytes_of(NULL, 0));
+    meta_value_begin(&value);
+    buffer_put(&value, text, strlen(text));
+    put_value(batch, &key, &value);
+    *stored = true;
+    buffer_fini(&key);
+    buffer_fini(&value);
+}
+
 /* Everything that a run starts from, in one write. */
 static void put_run(struct directory *directory, struct batch *batch, uint32_t workers)
 {
@@ -280,13 +295,8 @@ static void put_run(struct directory *directory, struct batch *batch, uint32_t w
             put_value(batch, &key, &value);
             directory->store_stored[i] = true;
         }
-    if (directory->pipeline != NULL && !directory->pipeline_stored) {
-        meta_key(&key, "pipeline", strid_bytes_of(NULL, 0));
-        meta_value_begin(&value);
-        buffer_put(&value, directory->pipeline, strlen(directory->pipeline));
-        put_value(batch, &key, &value);
-        directory->pipeline_stored = true;
-    }
+    put_text(batch, "pipeline", directory->pipeline, &directory->pipeline_stored);
+    put_text(batch, "outline", directory->outline, &directory->outline_stored);
     for (uint32_t r = 0; r < directory->run_count; r++) {
         meta_key_number(&key, "run", directory->runs[r].run, 8);
         batch_delete(batch, buffer_bytes(&key));

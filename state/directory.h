@@ -9,6 +9,7 @@
  * Meta keys (all values end in a CRC-32C):
  *   m/directory              format version, vshards, hash seed, id, scope
  *   m/pipeline               name of the pipeline that the state is of
+ *   m/outline                its keys and handlers in the last run (pipeline/outline.h)
  *   m/through                highest block number that is materialised
  *   m/run/<run: 8>           worker count, vshard -> worker map
  *   m/store/<name>           number of the store, whether it is ordered, whether it ever had a TTL
@@ -72,6 +73,8 @@ struct directory {
     char *url;
     char *pipeline; /* whose state it is; NULL: not yet said, directory_begin_run() stores it */
     bool pipeline_stored;
+    char *outline; /* of the pipeline; NULL: not known. Whoever sets another resets _stored */
+    bool outline_stored;
     uint8_t id[DIRECTORY_ID_BYTES];
     uint32_t format; /* that it was made with, which it keeps */
     uint64_t seed;

@@ -155,15 +155,15 @@ static bool load_name(struct load *load, strid_bytes key, struct cursor value)
     return true;
 }
 
-static bool load_pipeline(struct load *load, struct cursor value)
+static bool load_text(struct load *load, struct cursor value, const char *what, char **text,
+                      bool *stored)
 {
-    struct directory *directory = load->directory;
     if (value.failed)
-        return damaged(load, "the name of the pipeline");
+        return damaged(load, what);
     size_t len = (size_t)(value.end - value.at);
-    directory->pipeline = memory_alloc_zeroed(len + 1);
-    memcpy(directory->pipeline, value.at, len);
-    directory->pipeline_stored = true;
+    *text = memory_alloc_zeroed(len + 1);
+    memcpy(*text, value.at, len);
+    *stored = true;
     return true;
 }
 
@@ -178,8 +178,13 @@ static bool load_names(void *user, strid_bytes key, strid_bytes bytes)
         return load_directory(load, value);
     if (meta_key_is(key, "run", &name))
         return load_run(load, name, value);
+    struct directory *directory = load->directory;
     if (meta_key_is(key, "pipeline", &name))
-        return load_pipeline(load, value);
+        return load_text(load, value, "the name of the pipeline", &directory->pipeline,
+                         &directory->pipeline_stored);
+    if (meta_key_is(key, "outline", &name))
+        return load_text(load, value, "the outline of the pipeline", &directory->outline,
+                         &directory->outline_stored);
     if (meta_key_is(key, "through", &name)) {
         load->directory->through = cursor_u64(&value);
         return value.failed ? damaged(load, "m/through") : true;

@@ -2,14 +2,22 @@
 
 #include <inttypes.h>
 
+/* Nothing before the first member of the line. */
+static void put_comma(struct buffer *out)
+{
+    if (out->data[out->len - 1] != '{')
+        buffer_put(out, ", ", 2);
+}
+
 static void put_name(struct buffer *out, const char *name)
 {
-    buffer_printf(out, ", \"%s\": ", name);
+    put_comma(out);
+    buffer_printf(out, "\"%s\": ", name);
 }
 
 static void put_bytes(struct buffer *out, const char *name, strid_bytes bytes)
 {
-    buffer_put(out, ", ", 2);
+    put_comma(out);
     json_put_member_bytes(out, name, bytes);
 }
 
@@ -30,7 +38,8 @@ static void put_base64(struct buffer *out, strid_bytes bytes)
 static void put_embedded(struct buffer *out, strid_bytes value, struct json_parser *parser)
 {
     if (value.data == NULL) {
-        buffer_put(out, ", \"value\": null", 15);
+        put_name(out, "value");
+        buffer_put(out, "null", 4);
     } else if (json_validate(parser, value) == NULL) {
         put_name(out, "value");
         json_put_minified(out, value);
@@ -131,7 +140,8 @@ void file_line_put(struct buffer *out, const strid_output *output, enum file_sin
         return;
     }
     buffer_put_u8(out, '{');
-    json_put_member_bytes(out, "id", output->id);
+    if (output->id.len > 0) /* what a producer sends has none */
+        put_bytes(out, "id", output->id);
     if (output->dead_letter != NULL) {
         put_letter(out, output);
     } else {

@@ -3,10 +3,10 @@
 #include "base/clock.h"
 #include "base/error.h"
 
+#include "redis_lookup.h"
 #include "redis_tls.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -85,12 +85,12 @@ static void set_option(int fd, int level, int option)
 static strid_status open_tcp(struct redis_socket *socket, const struct redis_address *address,
                              strid_error *err)
 {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
-    int failure = getaddrinfo(address->host, address->port, &hints, &found);
-    if (failure != 0) {
+    const char *failure =
+        redis_lookup(address->host, address->port, address->config->timeout_ms, &found);
+    if (failure != NULL) {
         (void)error_set(err, STRID_EUNREACHABLE, COMPONENT, "%s: the host was not found: %s",
-                        address->shown, gai_strerror(failure));
+                        address->shown, failure);
         if (err != NULL)
             err->flags |= STRID_ERROR_RETRIABLE;
         return STRID_EUNREACHABLE;

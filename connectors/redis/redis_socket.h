@@ -15,7 +15,7 @@ struct redis_socket {
 };
 
 /* Blocks until connected (all addresses of the host are tried), at most timeout_ms of the
- * configuration for each. On failure nothing is left open. */
+ * configuration for looking the host up and for each address. On failure nothing is left open. */
 strid_status redis_socket_open(struct redis_socket *socket, const struct redis_address *address,
                                strid_error *err);
 void redis_socket_close(struct redis_socket *socket);

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "pipeline/outline.h"
 #include "runtime/budget.h"
 
 enum {
@@ -194,6 +195,23 @@ static bool is_fresh(const struct directory *directory)
     return directory->redo_blocks == 0;
 }
 
+/* Keys and handlers may change from run to run, and state does not follow: that is told, once. */
+static void compare_outlines(struct run *run)
+{
+    struct directory *directory = run->directory;
+    struct buffer now = {0};
+    outline_write(run->definition, &now);
+    const char *text = (const char *)now.data;
+    if (directory->outline == NULL || strcmp(directory->outline, text) != 0) {
+        if (directory->outline != NULL && !is_fresh(directory))
+            outline_tell(run->log, directory->url, directory->outline, text);
+        memory_free(directory->outline);
+        directory->outline = memory_copy_text(text);
+        directory->outline_stored = false;
+    }
+    buffer_fini(&now);
+}
+
 static strid_resume resume_of(const struct partition *partition, bool fresh)
 {
     const struct directory_partition *stored = partition->stored;
@@ -298,8 +316,10 @@ strid_status run_open(struct run *run, strid_error *err)
             status = directory_set_ordered(run->directory, run->store_numbers[s],
                                            definition->store_ordered[s], err);
     }
-    if (status == STRID_OK)
+    if (status == STRID_OK) {
         set_ttls(run);
+        compare_outlines(run);
+    }
     for (uint32_t v = 0; v < KEY_VSHARDS; v++)
         run->worker_of[v] = (uint8_t)(v % run->worker_count);
     if (status == STRID_OK)

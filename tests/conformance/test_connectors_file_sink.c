@@ -327,6 +327,16 @@ Test(file_sink, envelope_embeds_json_and_quotes_the_rest)
     }
 }
 
+Test(file_sink, envelope_without_an_id_begins_with_what_there_is)
+{
+    STRID_CHECK_OK(open_with(""), err);
+    deliver_output(
+        (strid_output){.key = strid_bytes_of_text("k"), .value = strid_bytes_of_text("{\"a\":1}")});
+    deliver_output((strid_output){.value = strid_bytes_of_text("v")});
+    deliver_output((strid_output){.value = strid_bytes_of(NULL, 0)});
+    expect_file("{\"key\": \"k\", \"value\": {\"a\":1}}\n{\"value\": \"v\"}\n{\"value\": null}\n");
+}
+
 Test(file_sink, value_alone_is_one_line_of_json)
 {
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "directory_case.h"
 #include "state/block.h"
 #include "state/meta.h"
@@ -172,6 +173,33 @@ Test(directory, damaged_meta_is_refused)
         buffer_fini(&value);
         cr_assert_eq(directory_case_open(&at), STRID_OK, "%s", at.err.message);
     }
+    directory_case_fini(&at);
+}
+
+Test(directory, outline_is_kept_and_damage_to_it_refused)
+{
+    uint8_t worker_of[KEY_VSHARDS] = {0};
+    struct directory_case at;
+    struct buffer value = {0};
+    directory_case_init(&at);
+    cr_assert_eq(directory_case_open(&at), STRID_OK, "%s", at.err.message);
+    cr_assert_null(at.directory->outline);
+    at.directory->outline = memory_copy_text("key a\n");
+    cr_assert_eq(directory_begin_run(at.directory, 1, worker_of, &at.err), STRID_OK);
+    cr_assert_eq(directory_case_open(&at), STRID_OK, "%s", at.err.message);
+    cr_assert_str_eq(at.directory->outline, "key a\n");
+    cr_assert(at.directory->outline_stored);
+    memory_free(at.directory->outline);
+    at.directory->outline = memory_copy_text("key other\n");
+    at.directory->outline_stored = false;
+    cr_assert_eq(directory_begin_run(at.directory, 1, worker_of, &at.err), STRID_OK);
+    cr_assert_eq(directory_case_open(&at), STRID_OK, "%s", at.err.message);
+    cr_assert_str_eq(at.directory->outline, "key other\n");
+    cr_assert(directory_case_get(text("m/outline"), &value));
+    value.data[0] ^= 1;
+    directory_case_put(text("m/outline"), buffer_bytes(&value));
+    check_refused(&at, STRID_ECORRUPT, "the outline of the pipeline");
+    buffer_fini(&value);
     directory_case_fini(&at);
 }
 

@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""A pipeline file that was changed between two runs on the same state: what a user is told."""
+from command_case import TOTALS, CommandCase, main
+
+ORDER = '{"customer": "a", "client": "b", "kind": "order", "amount": 5}\n'
+OTHER_KEY = TOTALS.replace("key: customer", "key: client")
+IS_NOW = 'rocksdb:./state: a record\'s key is field "client" now and was field "customer"'
+
+
+class Change(CommandCase):
+    def setUp(self):
+        super().setUp()
+        self.write("orders.jsonl", ORDER)
+
+    def told(self, text):
+        """What a run with that pipeline file says, but for its summary."""
+        self.write("totals.yaml", text)
+        err = self.strid("run", "totals.yaml").err
+        return [line for line in err.splitlines() if " state: " in line]
+
+    def test_another_key_is_told_once(self):
+        self.assertEqual(self.told(TOTALS), [])
+        self.assertEqual(self.told(TOTALS), [])
+        self.write("orders.jsonl", ORDER, "a")
+        lines = self.told(OTHER_KEY)
+        self.assertEqual(len(lines), 1, lines)
+        self.assertIn(IS_NOW, lines[0])
+        self.assertEqual(self.scan("orders"), {"a": 1, "b": 1})
+        self.assertEqual(self.told(OTHER_KEY), [])
+
+    def test_other_handlers_are_told_once(self):
+        self.told(TOTALS)
+        fewer = TOTALS.replace('  - { on: "order", sum: { store: spent, field: amount } }\n',
+                               '  - { on: "visit", count: { store: visits } }\n')
+        lines = self.told(fewer)
+        self.assertEqual(len(lines), 1, lines)
+        self.assertIn('(new: "visit: count visits"; gone: "order: sum spent")', lines[0])
+        self.assertEqual(self.told(fewer), [])
+
+    def test_nothing_is_told_where_nothing_was_read(self):
+        self.write("orders.jsonl", "")
+        self.told(TOTALS)
+        self.assertEqual(self.told(OTHER_KEY), [])
+
+
+class Produce(CommandCase):
+    def test_what_is_sent_to_a_file_has_no_id(self):
+        self.strid("produce", "file:out.jsonl", "-K", ":", given='a:{"n": 1}\nno key\n')
+        with open(self.path("out.jsonl"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), '{"key": "a", "value": {"n":1}}\n{"value": "no key"}\n')
+
+
+if __name__ == "__main__":
+    main()
