@@ -31,13 +31,16 @@ static const char *const verbs[] = {
     [REDIS_EXPECTED_TRIM] = "trimming",
 };
 
-static void take_read(struct redis_stream *stream, enum redis_expected_kind kind, bool is_nil)
+static void take_read(struct redis_stream *stream, const struct redis_expected *expected,
+                      bool is_nil)
 {
     uint32_t count = is_nil ? 0 : stream->entries.count;
     stream->reads--;
-    stream->staged = kind;
-    if (kind == REDIS_EXPECTED_NEW) {
-        stream->has_more = count >= stream->options->count;
+    stream->staged = expected->kind;
+    if (count > 0)
+        stream->entry_bytes = stream->entries.staged.len / count + 1;
+    if (expected->kind == REDIS_EXPECTED_NEW) {
+        stream->has_more = count >= expected->count;
         return;
     }
     stream->is_history = count > 0;
@@ -72,7 +75,7 @@ static strid_status take_answer(struct redis_stream *stream, const struct redis_
     switch (expected->kind) {
     case REDIS_EXPECTED_HISTORY:
     case REDIS_EXPECTED_NEW:
-        take_read(stream, expected->kind, reply != &redis_reply_taken);
+        take_read(stream, expected, reply != &redis_reply_taken);
         break;
     case REDIS_EXPECTED_ACK:
         settle(stream, expected->count);

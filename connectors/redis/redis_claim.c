@@ -91,7 +91,8 @@ void redis_claim_plan(struct redis_stream *stream, int64_t now_ns)
         redis_stream_has_room(stream))
         put_pending(stream);
     if (!stream->timers.claiming && !stream->timers.refreshing && !stream->claim.is_alone &&
-        now_ns >= stream->timers.claim_ns && redis_stream_has_room(stream))
+        now_ns >= stream->timers.claim_ns && redis_stream_has_room(stream) &&
+        redis_stream_has_credit(stream))
         put_candidates(stream);
 }
 

@@ -19,7 +19,16 @@
 
 #define COMPONENT "redis"
 
-enum { HOST_CHARACTERS = 40 };
+enum {
+    HOST_CHARACTERS = 40,
+    /* Of an entry that was given to the engine and is not acknowledged: its place in the set of
+     * what was applied, twice while that grows, in a batch, and among the acknowledgements here. */
+    ENTRY_KEPT_BYTES = 128,
+    UNACKNOWLEDGED_PARTS = 2, /* of the memory for all streams: a half */
+    REPLY_PARTS = 8           /* one reply, and what it is parsed from */
+};
+
+static const uint64_t memory_default = UINT64_C(128) << 20; /* where the host names none */
 
 struct redis_source {
     const struct redis_source_options *options;
@@ -97,6 +106,14 @@ static strid_status make_consumer(struct redis_source *source, strid_error *err)
     return STRID_OK;
 }
 
+static struct redis_stream_share share_of(const struct redis_source *source, uint64_t memory)
+{
+    const uint64_t each = (memory == 0 ? memory_default : memory) / source->address.stream_count;
+    return (struct redis_stream_share){.reply_bytes = each / REPLY_PARTS,
+                                       .unacknowledged =
+                                           each / UNACKNOWLEDGED_PARTS / ENTRY_KEPT_BYTES + 1};
+}
+
 static strid_status source_open(strid_source *self, const strid_connector_args *args,
                                 strid_error *err)
 {
@@ -107,12 +124,13 @@ static strid_status source_open(strid_source *self, const strid_connector_args *
     STRID_TRY(redis_address_parse(&source->address, args->scheme, args->target,
                                   &source->options->server, err));
     uint32_t count = source->address.stream_count;
+    const struct redis_stream_share share = share_of(source, args->memory_bytes);
     source->streams = memory_alloc_zeroed(count * sizeof *source->streams);
     source->identities = memory_alloc_zeroed(count * sizeof *source->identities);
     for (uint32_t i = 0; i < count; i++) {
         source->identities[i] = make_identity(source, source->address.streams[i]);
         redis_stream_init(&source->streams[i], &source->address, source->address.streams[i],
-                          source->options, args->pipeline, args->log);
+                          source->options, &share, args->pipeline, args->log);
     }
     return STRID_OK;
 }
@@ -285,7 +303,8 @@ static strid_status source_dlq_url(strid_source *self, char *out, size_t size)
 #define REDIS_SOURCE_OPS(scheme, how)                                                              \
     {                                                                                              \
         .abi_version = STRID_SOURCE_ABI_VERSION,                                                   \
-        .flags = STRID_SOURCE_UNORDERED | STRID_SOURCE_PADDED, .name = scheme,                     \
+        .flags = STRID_SOURCE_UNORDERED | STRID_SOURCE_PADDED | STRID_SOURCE_BUFFERED,             \
+        .name = scheme,                                                                            \
         .summary = "Reads streams of Redis or Valkey as a consumer of a group" how,                \
         .options = redis_source_config, .options_size = sizeof(struct redis_source_options),       \
         .instance_size = sizeof(struct redis_source), .open = source_open,                         \

@@ -27,14 +27,17 @@ enum {
     READS_MAX = 4,       /* on the way at a time, while there is much to read */
     BLOCK_SHORT_MS = 20, /* while acknowledgements will have to be sent soon */
     WAIT_MS = 1,
-    REPLIES_MAX = 64 /* of one poll */
+    REPLIES_MAX = 64, /* of one poll */
+    ENTRY_BYTES_GUESS = 8192
 };
 
 void redis_stream_init(struct redis_stream *stream, const struct redis_address *address,
                        const char *name, const struct redis_source_options *options,
-                       const char *pipeline, const struct log *log)
+                       const struct redis_stream_share *share, const char *pipeline,
+                       const struct log *log)
 {
     stream->options = options;
+    stream->share = *share;
     stream->log = log;
     stream->name = name;
     redis_connection_init(&stream->connection, address, pipeline);
@@ -58,6 +61,11 @@ void redis_stream_fini(struct redis_stream *stream)
 bool redis_stream_has_room(const struct redis_stream *stream)
 {
     return stream->expected_count < REDIS_STREAM_EXPECTED;
+}
+
+bool redis_stream_has_credit(const struct redis_stream *stream)
+{
+    return stream->in_hand < stream->answered + stream->share.unacknowledged;
 }
 
 void redis_stream_expect(struct redis_stream *stream, enum redis_expected_kind kind, uint32_t count)
@@ -188,12 +196,21 @@ strid_status redis_stream_assign(struct redis_stream *stream, const char *consum
     }
 }
 
+/* As many as are configured, fewer where they are large. */
+static uint32_t entries_wanted(const struct redis_stream *stream)
+{
+    const uint64_t each = stream->entry_bytes == 0 ? ENTRY_BYTES_GUESS : stream->entry_bytes;
+    const uint64_t fit = stream->share.reply_bytes / each, most = (uint64_t)stream->options->count;
+    return (uint32_t)(fit == 0 ? 1 : fit < most ? fit : most);
+}
+
 /* block_ms 0: the server answers at once. */
 static void put_read(struct redis_stream *stream, int64_t block_ms)
 {
     struct buffer *out = &stream->connection.out;
+    const uint32_t wanted = entries_wanted(stream);
     redis_stream_expect(stream, stream->is_history ? REDIS_EXPECTED_HISTORY : REDIS_EXPECTED_NEW,
-                        0);
+                        wanted);
     stream->reads++;
     redis_command_begin(out, block_ms > 0 ? 11 : 9);
     redis_command_text(out, "XREADGROUP");
@@ -201,7 +218,7 @@ static void put_read(struct redis_stream *stream, int64_t block_ms)
     redis_command_text(out, stream->options->group);
     redis_command_text(out, stream->consumer);
     redis_command_text(out, "COUNT");
-    redis_command_number(out, (uint64_t)stream->options->count);
+    redis_command_number(out, wanted);
     if (block_ms > 0) {
         redis_command_text(out, "BLOCK");
         redis_command_number(out, (uint64_t)block_ms);
@@ -225,21 +242,24 @@ static int64_t block_ms(const struct redis_stream *stream)
     return longest < stream->options->block_ms ? longest : stream->options->block_ms;
 }
 
+/* Another read beside those under way, which may bring as much as they ask for. */
+static bool may_read(const struct redis_stream *stream)
+{
+    const uint64_t asked = stream->reads * (uint64_t)entries_wanted(stream);
+    return redis_stream_has_room(stream) && redis_stream_has_credit(stream) &&
+           (asked == 0 ||
+            stream->in_hand + asked < stream->answered + stream->share.unacknowledged);
+}
+
 /* Reads are sent only here, from a poll: there is room for what they bring. */
 static void plan_reads(struct redis_stream *stream)
 {
-    if (stream->is_history) {
-        if (stream->reads == 0 && redis_delivery_plan(stream))
-            put_read(stream, 0);
-        return;
+    const uint32_t most = stream->has_more && !stream->is_history ? READS_MAX : 1;
+    while (stream->reads < most && may_read(stream)) {
+        if (stream->is_history && !redis_delivery_plan(stream))
+            return;
+        put_read(stream, most > 1 || stream->is_history ? 0 : block_ms(stream));
     }
-    if (!stream->has_more) {
-        if (stream->reads == 0 && redis_stream_has_room(stream))
-            put_read(stream, block_ms(stream));
-        return;
-    }
-    while (stream->reads < READS_MAX && redis_stream_has_room(stream))
-        put_read(stream, 0);
 }
 
 /* A new entry with an old ID: the group went back to an earlier state. */

@@ -44,7 +44,13 @@ enum redis_expected_kind {
 /* A command that was sent and has no answer yet. */
 struct redis_expected {
     enum redis_expected_kind kind;
-    uint32_t count; /* of acknowledgements */
+    uint32_t count; /* of acknowledgements; of entries that a read asks for */
+};
+
+/* What a stream may have of the memory. */
+struct redis_stream_share {
+    uint64_t reply_bytes;    /* of entries that one read should bring, as far as can be guessed */
+    uint64_t unacknowledged; /* entries: of each the engine and the stream keep the ID till then */
 };
 
 struct redis_stream_counts {
@@ -55,6 +61,7 @@ struct redis_stream {
     const struct redis_source_options *options;
     const struct log *log;
     const char *name;
+    struct redis_stream_share share;
     char consumer[REDIS_STREAM_NAME_MAX + 1];
     struct redis_connection connection;
     struct redis_entries entries;
@@ -103,7 +110,8 @@ struct redis_stream {
         uint64_t moves; /* of the connection, when it was last seen to move */
         int64_t since_ns;
     } quiet;
-    uint64_t in_hand; /* delivered since assign */
+    uint64_t in_hand;     /* delivered since assign */
+    uint64_t entry_bytes; /* about, of those that the last read brought; 0: none has yet */
     struct redis_stream_counts counts;
     struct {
         pthread_mutex_t lock; /* guards `positions`: the committer adds, the reader takes all */
@@ -115,7 +123,8 @@ struct redis_stream {
 
 void redis_stream_init(struct redis_stream *stream, const struct redis_address *address,
                        const char *name, const struct redis_source_options *options,
-                       const char *pipeline, const struct log *log);
+                       const struct redis_stream_share *share, const char *pipeline,
+                       const struct log *log);
 void redis_stream_fini(struct redis_stream *stream);
 /* Connects and makes the group, with the attempts that are configured. */
 strid_status redis_stream_assign(struct redis_stream *stream, const char *consumer,
@@ -133,5 +142,7 @@ void redis_stream_expect(struct redis_stream *stream, enum redis_expected_kind k
 void redis_stream_command(struct redis_stream *stream, uint32_t words, const char *verb);
 void redis_stream_put_id(struct redis_stream *stream, strid_position id);
 bool redis_stream_has_room(const struct redis_stream *stream); /* for another command */
+/* Not too much was given to the engine that is not acknowledged. */
+bool redis_stream_has_credit(const struct redis_stream *stream);
 
 #endif

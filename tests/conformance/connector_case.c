@@ -37,11 +37,11 @@ static void release(struct opened *at)
 
 strid_status source_open_url(struct opened_source *source, const char *url, strid_error *err)
 {
-    return source_open_logged(source, url, NULL, err);
+    return source_open_logged(source, url, NULL, 0, err);
 }
 
 strid_status source_open_logged(struct opened_source *source, const char *url,
-                                const struct log *log, strid_error *err)
+                                const struct log *log, uint64_t memory_bytes, strid_error *err)
 {
     struct endpoint endpoint = {0};
     *source = (struct opened_source){0};
@@ -52,6 +52,7 @@ strid_status source_open_logged(struct opened_source *source, const char *url,
     status = finish(&endpoint, source->ops->options, &source->at, log, err);
     if (status != STRID_OK)
         return status;
+    source->at.args.memory_bytes = memory_bytes;
     source->self = memory_alloc_zeroed(source->ops->instance_size);
     status = source->ops->open(source->self, &source->at.args, err);
     if (status != STRID_OK) {

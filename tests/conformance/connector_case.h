@@ -32,9 +32,9 @@ struct opened_sink {
 
 /* On failure nothing is open, but the close functions may be called. */
 strid_status source_open_url(struct opened_source *source, const char *url, strid_error *err);
-/* With a log that outlives it. */
+/* With a log that outlives it, and a memory (0: nothing is said of it). */
 strid_status source_open_logged(struct opened_source *source, const char *url,
-                                const struct log *log, strid_error *err);
+                                const struct log *log, uint64_t memory_bytes, strid_error *err);
 void source_close(struct opened_source *source);
 strid_status sink_open_url(struct opened_sink *sink, const char *url, strid_error *err);
 void sink_close(struct opened_sink *sink);

@@ -100,7 +100,8 @@ strid_status redis_case_try_open(int index, const char *rest)
                    : strchr(rest, '?') == NULL ? "?"
                                                : "&",
                    redis_case.options);
-    return source_open_logged(&redis_case.sources[index], url, &redis_case.log, &redis_case.err);
+    return source_open_logged(&redis_case.sources[index], url, &redis_case.log,
+                              redis_case.memory_bytes, &redis_case.err);
 }
 
 void redis_case_assign(int index, const strid_position *position)

@@ -15,6 +15,7 @@ struct redis_case {
     struct fault_proxy *proxy;
     struct opened_source sources[REDIS_CASE_SOURCES];
     struct strid_intake intakes[REDIS_CASE_SOURCES];
+    uint64_t memory_bytes; /* of the sources that are opened from now on; 0: nothing is said */
     struct log log;
     struct buffer logged; /* what was logged as an error or a warning, a line each */
     strid_error err;

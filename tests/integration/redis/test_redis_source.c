@@ -266,6 +266,53 @@ Test(redis_source, entries_behind_a_restart_of_the_server_come)
         cr_assert(redis_case_has_logged("is made again"));
 }
 
+/* So many entries with values of so many bytes, which begin as those of redis_case_add. */
+static void add_many(const char *stream, const char *count, const char *bytes)
+{
+    (void)ASK("EVAL",
+              "for i = 1, tonumber(ARGV[1]) do redis.call('XADD', KEYS[1], '5-' .. i, 'value', "
+              "'v' .. (i - 1) .. ' ' .. string.rep('x', ARGV[2])) end",
+              "1", stream, count, bytes);
+}
+
+static unsigned long count_calls(const char *command)
+{
+    unsigned long calls = 0;
+    const char *stats = strstr(ASK("INFO", "commandstats"), command);
+    cr_assert(stats != NULL && sscanf(stats + strlen(command), ":calls=%lu", &calls) == 1);
+    return calls;
+}
+
+/* What the engine has applied it remembers until the server has taken in the acknowledgement. */
+Test(redis_source, what_is_not_acknowledged_is_bounded_by_the_memory)
+{
+    enum { COUNT = 20000, MOST = (1 << 20) / 2 / 128 + 1, PAGE = 500 };
+    const struct strid_intake *intake = &redis_case.intakes[0];
+    add_many("s", "20000", "1");
+    redis_case.memory_bytes = 1 << 20;
+    redis_case_open(0, "s?group=g&field=value&count=500");
+    redis_case_poll_until(0, MOST);
+    for (int i = 0; i < 100; i++)
+        redis_case_poll(0);
+    cr_assert_leq(intake->count, (size_t)(MOST + PAGE));
+    for (size_t acked = 0; intake->count < COUNT;) {
+        const size_t first = acked;
+        acked = intake->count;
+        redis_case_ack(0, first);
+        redis_case_poll_until(0, acked + 1);
+    }
+    cr_assert_eq(intake->count, (size_t)COUNT, "once each");
+}
+
+Test(redis_source, large_entries_are_asked_for_a_few_at_a_time)
+{
+    add_many("s", "300", "50000");
+    redis_case.memory_bytes = 8 << 20;
+    redis_case_open(0, "s?group=g&field=value&count=1000");
+    redis_case_poll_until(0, 300);
+    cr_assert_gt(count_calls("cmdstat_xreadgroup"), 8ul); /* 20 of them are a mebibyte */
+}
+
 /* D17: asked for seldom, and for much at a time. */
 Test(redis_source, commands_are_few)
 {
