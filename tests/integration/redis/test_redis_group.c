@@ -43,6 +43,19 @@ Test(redis_group, of_a_flushed_stream_is_read_on)
     cr_assert(redis_case_has_logged("ran backwards"));
 }
 
+/* As when the server has lost its last writes: the group stands where it was before. */
+Test(redis_group, that_was_set_back_gives_entries_again_and_that_is_told_once)
+{
+    redis_case_add("s", 0, 10);
+    redis_case_open(0, "s?group=g&field=value&block=10ms");
+    redis_case_poll_until(0, 10);
+    redis_case_ack(0, 0);
+    (void)ASK("XGROUP", "SETID", "s", "g", "5-4");
+    redis_case_poll_until(0, 16);
+    cr_assert_eq(redis_case_count_logged("entry 5-5 comes as a new one though later ones"), 1u);
+    cr_assert_eq(redis_case_count_logged("comes as a new one"), 1u);
+}
+
 /* Two nodes have read and look elsewhere; a third, which knows nothing of the group, makes it. What
  * nobody had read is gone, IDs go on rising, and no read of the two ever fails. */
 Test(redis_group, made_again_by_a_new_node_is_told_by_those_that_had_read)

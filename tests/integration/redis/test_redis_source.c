@@ -126,6 +126,7 @@ Test(redis_source, entries_that_are_gone_are_passed_over_and_let_go)
     redis_case_open(0, "s?group=g&field=value&consumer=me");
     redis_case_poll_until(0, 8);
     cr_assert_eq(redis_case.intakes[0].count, 8u);
+    cr_assert_eq(redis_case_count_logged("was deleted or trimmed before it was handled"), 2u);
     redis_case_ack(0, 0);
     redis_case_confirm(0, 8);
     cr_assert_str_eq(pending("s"), none);
@@ -140,6 +141,7 @@ Test(redis_source, trimmed_entries_of_a_dead_consumer_do_no_harm)
     (void)ASK("XTRIM", "s", "MAXLEN", "4");
     redis_case_open(1, "s?group=g&field=value&consumer=alive&claim_idle=50ms&block=10ms");
     redis_case_poll_until(1, 4);
+    redis_case_poll_logged(1, "6 pending entries had been deleted or trimmed");
     redis_case_ack(1, 0);
     redis_case_confirm(1, 4);
     cr_assert_str_eq(pending("s"), none);
