@@ -75,6 +75,7 @@ void cache_fini(struct cache *cache)
     sub_index_fini(&cache->subs);
     slab_fini(&cache->slab);
     memory_free(cache->dirty);
+    memory_free(cache->gone);
     *cache = (struct cache){0};
 }
 
@@ -356,16 +357,19 @@ uint32_t cache_pack(struct cache *cache, struct buffer *block, uint64_t sequence
                                   .bytes = strid_bytes_of(cache_value(entry), entry->value_len),
                                   .expiry_ms = entry->expiry_ms};
         block_put_state(block, &key, &value);
-        entry->flags &= (uint8_t) ~(CACHE_DIRTY | CACHE_NEW);
+        entry->flags &= (uint8_t)~CACHE_DIRTY;
         entry->block = sequence;
+        if (value.kind == STRID_STATE_ABSENT)
+            cache_note_gone(cache, entry);
     }
     cache->dirty_count = 0;
     cache->dirty_bytes = 0;
     return count;
 }
 
-static void take_out(struct cache *cache, struct cache_entry *entry, uint32_t class)
+void cache_take_out(struct cache *cache, struct cache_entry *entry)
 {
+    uint32_t class = class_of_entry(entry);
     uint32_t cell = slab_cell_of(&cache->slab, entry);
     drop_value(cache, entry);
     remove_slot(cache, find_slot(cache, entry));
@@ -373,44 +377,19 @@ static void take_out(struct cache *cache, struct cache_entry *entry, uint32_t cl
         sub_index_remove(&cache->subs, &cache->slab, cell);
     slab_release(&cache->slab, cell, class);
     cache->entry_count--;
+    cache->moves++;
 }
 
-struct cache_entry *cache_set_new(struct cache *cache, const struct cache_key *key,
-                                  const struct key_value *value)
-{
-    size_t before = cache->entry_count;
-    struct cache_entry *entry = cache_set(cache, key, value);
-    if (cache->entry_count > before) /* else it is known to have been deleted */
-        entry->flags |= CACHE_NEW;
-    return entry;
-}
-
-bool cache_undo(struct cache *cache, struct cache_entry *entry)
-{
-    if ((entry->flags & CACHE_NEW) == 0)
-        return false;
-    STRID_ASSERT((entry->flags & (CACHE_DIRTY | CACHE_PINNED)) == CACHE_DIRTY);
-    uint32_t class = class_of_entry(entry);
-    uint32_t last = cache->dirty[--cache->dirty_count];
-    cache->dirty[entry->dirty_at] = last;
-    struct cache_entry *moved = slab_at(&cache->slab, last);
-    moved->dirty_at = entry->dirty_at;
-    cache->dirty_bytes -= BLOCK_ENTRY_OVERHEAD + entry->key_len + entry->value_len;
-    take_out(cache, entry, class);
-    return true;
-}
-
-static void evict(struct cache *cache, struct cache_entry *entry, uint32_t class)
+static void evict(struct cache *cache, struct cache_entry *entry)
 {
     if (!MUTANT(MUTANT_EVICTED_IS_ABSENT))
         cache->complete[entry->hash >> 30] &= ~(UINT64_C(1) << (entry->hash >> 24 & 63));
-    take_out(cache, entry, class);
-    cache->moves++;
+    cache_take_out(cache, entry);
     cache->evictions++;
 }
 
 /* The store has it, and nobody asked for it since the hand of the clock came by last. */
-static void evict_unless_needed(struct cache *cache, struct cache_entry *entry, uint32_t class,
+static void evict_unless_needed(struct cache *cache, struct cache_entry *entry,
                                 uint64_t materialised)
 {
     bool dirty = (entry->flags & CACHE_DIRTY) != 0 && !MUTANT(MUTANT_EVICT_DIRTY);
@@ -420,7 +399,7 @@ static void evict_unless_needed(struct cache *cache, struct cache_entry *entry, 
     if ((entry->flags & CACHE_REFERENCED) != 0)
         entry->flags &= (uint8_t)~CACHE_REFERENCED;
     else
-        evict(cache, entry, class);
+        evict(cache, entry);
 }
 
 uint64_t cache_used_bytes(const struct cache *cache)
@@ -445,7 +424,7 @@ static bool sweep(struct cache *cache, uint32_t class_index, uint32_t wanted, ui
             continue;
         }
         struct cache_entry *entry = slab_at(&cache->slab, cell);
-        evict_unless_needed(cache, entry, class_index, materialised);
+        evict_unless_needed(cache, entry, materialised);
     }
     return class->free_count >= wanted;
 }
@@ -477,7 +456,7 @@ static bool shrink_outside(struct cache *cache, uint64_t materialised)
             }
             struct cache_entry *entry = slab_at(&cache->slab, cell);
             if ((entry->flags & CACHE_OUTSIDE) != 0)
-                evict_unless_needed(cache, entry, i, materialised);
+                evict_unless_needed(cache, entry, materialised);
         }
     }
     return cache->outside_bytes <= limit;

@@ -26,7 +26,6 @@ enum {
     CACHE_OUTSIDE = 16, /* the value lies outside of the slab */
     CACHE_PINNED = 32,  /* a handler holds a view of it */
     CACHE_SUBKEY = 64,  /* of a subkey */
-    CACHE_NEW = 128,    /* dirty, and neither the store nor an earlier block knows of the key */
     CACHE_SUBKEY_LEN = 2,
     CACHE_STAGED_MAX = 16
 };
@@ -72,6 +71,8 @@ struct cache {
     size_t expire_at;                    /* slot that cache_expire() looks at next */
     uint32_t staged[CACHE_STAGED_MAX];   /* cells that wait for their place in the index; a ring */
     uint32_t staged_first, staged_count;
+    uint32_t *gone; /* cells that cache_forget() looks at, in the order of their blocks */
+    uint32_t gone_first, gone_end, gone_capacity;
     uint64_t evictions;
     uint64_t moves; /* entries that left their place: pointers to entries hold while it stays */
 };
@@ -104,20 +105,22 @@ void cache_list_dirty(struct cache *cache, struct cache_entry *entry);
 struct cache_entry *cache_set(struct cache *cache, const struct cache_key *key,
                               const struct key_value *value);
 
-/* The same for a key of which the caller knows that it is nowhere; cache_undo() then leaves no
- * trace of it. */
-struct cache_entry *cache_set_new(struct cache *cache, const struct cache_key *key,
-                                  const struct key_value *value);
-/* Takes an entry away that came by cache_set_new() and was not packed since; false: it did not, and
- * has to be deleted. Other entries stay where they are. */
-bool cache_undo(struct cache *cache, struct cache_entry *entry);
-
 /* Packs every dirty entry into the block and calls it clean as of `sequence`; returns how many. */
 uint32_t cache_pack(struct cache *cache, struct buffer *block, uint64_t sequence);
 
 /* Evicts until there is room for about `entries` more of each size in use. `materialised`: sequence
  * of the worker's last block that is in the store. false: too much is not yet materialised. */
 bool cache_make_room(struct cache *cache, uint32_t entries, uint64_t materialised);
+
+/* cache_forget.c: deleted entries of the engine's own stores (waiting records, letters), which
+ * nobody asks for again, go from here as soon as the store knows of their deletion: those of blocks
+ * up to `materialised`, a bounded number. Keys of a vshard that is complete stay known to be
+ * absent. */
+void cache_forget(struct cache *cache, uint64_t materialised);
+/* An entry was packed into a block as deleted. */
+void cache_note_gone(struct cache *cache, const struct cache_entry *entry);
+/* Takes an entry away; the others stay where they are. */
+void cache_take_out(struct cache *cache, struct cache_entry *entry);
 
 /* cache_expire.c: looks at the next `slots` of the index, round and round, and deletes entries
  * whose time to live is over (which makes them dirty); returns how many. Values that an entry had
@@ -134,7 +137,8 @@ static inline bool cache_is_complete(const struct cache *cache, uint32_t hash)
 static inline uint64_t cache_held_bytes(const struct cache *cache)
 {
     return (uint64_t)cache->slab.pages_used * SLAB_CELL_MAX + cache->outside_bytes +
-           cache->subs.bytes + cache->slot_count * sizeof(uint64_t);
+           cache->subs.bytes + cache->slot_count * sizeof(uint64_t) +
+           cache->gone_capacity * sizeof(uint32_t);
 }
 uint64_t cache_used_bytes(const struct cache *cache); /* of entries and their share of the index */
 static inline void cache_set_complete(struct cache *cache, uint32_t vshard)

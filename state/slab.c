@@ -132,7 +132,7 @@ uint32_t slab_walk(struct slab *slab, uint32_t class_index)
         uint32_t cell =
             class->hand_page * SLAB_PAGE_GRANULES + class->hand_cell++ * class->granules;
         bool is_fresh = cell >= class->fresh && cell < class->fresh_end;
-        if (!is_fresh && ((struct slab_free *)slab_at(slab, cell))->mark != SLAB_FREE_MARK)
+        if (!is_fresh && !slab_is_free(slab, cell))
             return cell;
     }
 }

@@ -62,6 +62,12 @@ static inline uint32_t slab_cell_of(const struct slab *slab, const void *at)
     return (uint32_t)((size_t)((const uint8_t *)at - slab->base) / SLAB_GRANULE);
 }
 
+/* Of a cell that was once given to somebody. */
+static inline bool slab_is_free(const struct slab *slab, uint32_t cell)
+{
+    return ((const struct slab_free *)slab_at(slab, cell))->mark == SLAB_FREE_MARK;
+}
+
 /* The next used cell of a class, round and round; SLAB_NONE after each whole round. */
 uint32_t slab_walk(struct slab *slab, uint32_t class);
 

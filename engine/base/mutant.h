@@ -45,6 +45,7 @@
     X(MUTANT_NOT_ALONE, "a suspect does not wait for the others to stand still")                   \
     X(MUTANT_CRASH_COUNTED, "crashes count of records that did not run alone")                     \
     X(MUTANT_VSHARD_UNMARKED, "a vshard in which keys wait is not marked")                         \
+    X(MUTANT_WAITING_UNWRITTEN, "a block sealed without the records that wait since it began")     \
     X(MUTANT_OVERTAKEN, "a record that waits is overtaken by those of its key")                    \
     X(MUTANT_OPEN_PASSED, "deferred write sets merged out of order")                               \
     X(MUTANT_OPEN_UNWRITTEN, "an open record that no block holds")                                 \

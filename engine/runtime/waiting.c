@@ -180,6 +180,7 @@ static void slot_remove(struct waiting *waiting, const struct waiting_key *key)
 
 static void remove_key(struct waiting *waiting, struct waiting_key *key)
 {
+    STRID_ASSERT(key->changed_at == 0);
     slot_remove(waiting, key);
     waiting->key_bytes -= key->key_len;
     count_vshard(waiting, key->hash, UINT32_MAX); /* one less */

@@ -18,7 +18,9 @@ struct waiting_key {
     uint64_t order; /* of scheduling */
     size_t heap_at; /* where the heap holds it */
     size_t key_len;
-    bool open; /* its first record waits for its outcome: not due until scheduled */
+    bool open;           /* its first record waits for its outcome: not due until scheduled */
+    bool stored;         /* a block has its head, or the store */
+    uint32_t changed_at; /* place + 1 in the list of waiting_change.h; 0: it is not there */
     uint8_t key[];
 };
 

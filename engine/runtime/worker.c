@@ -113,6 +113,7 @@ static uint32_t entries_of_step(const struct worker *worker)
            (run->ttl_min_ms > 0 ? WORKER_SWEEP_ENTRIES : 0) +
            (outbox_is_empty ? 0 : OUTBOX_LETTERS) +
            (worker->retry.waiting.count > 0 ? WORKER_RETRY_RECORDS * 2 : 0) +
+           (uint32_t)worker->retry.changes.entries +
            (worker->deferred.open > 0 ? WORKER_DEFERRED_RECORDS * (stores + 2) : 0);
 }
 
@@ -136,6 +137,8 @@ static bool may_go_on(struct worker *worker)
     if (materialiser_redo_bytes(run->materialiser) > (int64_t)run->options.redo_bytes)
         return false;
     uint64_t materialised = materialiser_sequence(run->materialiser, worker->index);
+    if (worker->cache.gone_end > 0)
+        cache_forget(&worker->cache, materialised);
     worker->starving = !cache_make_room(&worker->cache, entries_of_step(worker), materialised);
     if (worker->starving)
         materialiser_hurry(run->materialiser);

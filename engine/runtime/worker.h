@@ -9,7 +9,7 @@
 #include "runtime/backoff.h"
 #include "runtime/route.h"
 #include "runtime/run.h"
-#include "runtime/waiting.h"
+#include "runtime/waiting_change.h"
 #include "state/cache.h"
 
 enum {
@@ -140,6 +140,11 @@ struct worker_found {
 /* Records that wait or are parked: worker_retry.c. */
 struct worker_retry {
     struct waiting waiting;
+    struct waiting_changes changes; /* since the last block was sealed */
+    /* What is yet to be added to the account of one partition; NULL: no one's yet. */
+    struct partition *account;
+    int64_t account_records, account_bytes;
+    bool untold; /* something changed since worker_retry_tell() */
     struct backoff backoff;
     struct backoff_random random;
     struct waiting_key *key; /* of the record in hand; NULL: it comes from a chunk */

@@ -9,6 +9,7 @@
 #include "runtime/storage.h"
 #include "runtime/worker_applied.h"
 #include "runtime/worker_retry_mark.h"
+#include "runtime/worker_retry_store.h"
 
 enum {
     KEPT_FACTOR = 4, /* a buffer that grew beyond so many times its bound is given back */
@@ -76,6 +77,7 @@ void worker_block_seal(struct worker *worker)
     struct run *run = worker->run;
     struct sealed_block *block = worker->block;
     worker_applied_seal(worker);
+    worker_retry_store_seal(worker);
     worker_retry_mark_seal(worker);
     block_begin(&block->bytes);
     uint32_t progress = pack_progress(worker, &block->bytes);
@@ -145,7 +147,8 @@ bool worker_block_is_due(const struct worker *worker, bool idle, int64_t now)
     bool all_back = worker->free_count == WORKER_BLOCKS - 1;
     if ((idle && all_back && !MUTANT(MUTANT_NEVER_DUE) &&
          now - worker->busy_at_ns >= idle_after_ns(worker)) ||
-        worker->starving || worker->cache.dirty_bytes >= options->block_bytes ||
+        worker->starving ||
+        worker->cache.dirty_bytes + worker->retry.changes.bytes >= options->block_bytes ||
         output_bytes(worker) >= options->output_bytes)
         return true;
     return now - worker->opened_at_ns >= options->seal_interval_ns && !MUTANT(MUTANT_NEVER_DUE);

@@ -233,6 +233,8 @@ void worker_handle_count(struct worker *worker)
     worker_count(&counters->unrouted, tally->unrouted);
     worker_count(&counters->replayed, tally->replayed);
     worker->tally = (struct worker_tally){0};
+    if (__builtin_expect(worker->retry.untold, 0))
+        worker_retry_tell(worker);
 }
 
 /* Before anything else: what was merged may yet be sealed, also when the run is halted. */

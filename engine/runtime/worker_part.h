@@ -16,15 +16,17 @@ enum { WORKER_PART_OVER = 8 };
 static inline void worker_part_begin(struct worker *worker)
 {
     const struct cache *cache = &worker->cache;
-    worker->part.held_max = cache_held_bytes(cache) + cache->bytes_max / WORKER_PARTS;
+    worker->part.held_max =
+        cache_held_bytes(cache) + worker->retry.changes.bytes + cache->bytes_max / WORKER_PARTS;
     worker->context.full = false;
 }
 
 static inline bool worker_part_is_full(const struct worker *worker)
 {
     uint64_t block_bytes = worker->run->options.block_bytes;
-    return cache_held_bytes(&worker->cache) > worker->part.held_max ||
-           worker->cache.dirty_bytes > block_bytes + block_bytes / WORKER_PART_OVER;
+    uint64_t waiting = worker->retry.changes.bytes; /* they go to the cache with the seal */
+    return cache_held_bytes(&worker->cache) + waiting > worker->part.held_max ||
+           worker->cache.dirty_bytes + waiting > block_bytes + block_bytes / WORKER_PART_OVER;
 }
 
 /* After something was added that may be large. */

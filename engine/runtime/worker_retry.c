@@ -7,6 +7,7 @@
 #include "runtime/worker_deferred.h"
 #include "runtime/worker_part.h"
 #include "runtime/worker_retry_mark.h"
+#include "runtime/worker_retry_store.h"
 
 enum {
     STEP_BYTES_MAX = 1 << 20, /* of records that are handled again in one step */
@@ -38,6 +39,7 @@ void worker_retry_init(struct worker *worker)
 void worker_retry_fini(struct worker *worker)
 {
     struct worker_retry *retry = &worker->retry;
+    waiting_change_fini(&retry->changes);
     waiting_fini(&retry->waiting);
     decoder_destroy(retry->decoder);
     buffer_fini(&retry->bytes);
@@ -45,13 +47,30 @@ void worker_retry_fini(struct worker *worker)
     buffer_fini(&retry->fault);
 }
 
+/* What the steps since the last call added to the account of one partition, or took from it: all
+ * workers and readers share its numbers, so they are not touched for each record. */
+static void settle_account(struct worker_retry *retry)
+{
+    struct partition *partition = retry->account;
+    if (retry->account_records != 0)
+        (void)atomic_fetch_add_explicit(&partition->waiting_records,
+                                        (uint64_t)retry->account_records, memory_order_relaxed);
+    if (retry->account_bytes != 0)
+        (void)atomic_fetch_add_explicit(&partition->waiting_bytes, (uint64_t)retry->account_bytes,
+                                        memory_order_relaxed);
+    retry->account_records = retry->account_bytes = 0;
+}
+
 /* The table takes its memory from the cache, so that both stay within the worker's share. What it
  * frees is not given back: the allocator keeps most of it. */
-static void publish(struct worker *worker)
+void worker_retry_tell(struct worker *worker)
 {
     struct worker_retry *retry = &worker->retry;
     const struct waiting *waiting = &retry->waiting;
-    uint64_t taken = waiting_memory(waiting), most = retry->cache_bytes / HALF;
+    settle_account(retry);
+    retry->untold = false;
+    uint64_t taken = waiting_memory(waiting) + retry->changes.bytes;
+    uint64_t most = retry->cache_bytes / HALF;
     taken = taken < most ? taken : most;
     retry->taken_max = taken > retry->taken_max ? taken : retry->taken_max;
     worker->cache.bytes_max = retry->cache_bytes - retry->taken_max;
@@ -66,11 +85,14 @@ static void publish(struct worker *worker)
 static void charge(struct worker *worker, const struct waiting_key *key, int64_t records,
                    int64_t bytes)
 {
+    struct worker_retry *retry = &worker->retry;
     struct partition *partition = run_partition(worker->run, key->head.partition);
-    (void)atomic_fetch_add_explicit(&partition->waiting_records, (uint64_t)records,
-                                    memory_order_relaxed);
-    (void)atomic_fetch_add_explicit(&partition->waiting_bytes, (uint64_t)bytes,
-                                    memory_order_relaxed);
+    if (retry->account != partition)
+        settle_account(retry);
+    retry->account = partition;
+    retry->account_records += records;
+    retry->account_bytes += bytes;
+    retry->untold = true;
 }
 
 static uint64_t table_hash(uint32_t hash, uint8_t flags, uint64_t seq)
@@ -79,60 +101,6 @@ static uint64_t table_hash(uint32_t hash, uint8_t flags, uint64_t seq)
     if ((flags & RETRY_HEAD_ALONE) != 0) /* else all of one key would crowd into one place */
         low += (uint32_t)seq * UINT32_C(0x9e3779b1);
     return (uint64_t)hash << 32 | low;
-}
-
-/* The name of an entry or a head in the stores. */
-static struct worker_store_key stored_name(const struct waiting_key *key, uint8_t store,
-                                           strid_bytes subkey)
-{
-    bool alone = (key->head.flags & RETRY_HEAD_ALONE) != 0;
-    bool keyless = (key->head.flags & RETRY_HEAD_KEYLESS) != 0;
-    size_t len = key->key_len - (alone ? (size_t)RETRY_SUBKEY_BYTES : 0);
-    return (struct worker_store_key){.store = (uint8_t)(store | (keyless ? KEY_STORE_KEYLESS : 0)),
-                                     .hash = (uint32_t)(key->hash >> 32),
-                                     .key = strid_bytes_of(key->key, len),
-                                     .subkey = subkey};
-}
-
-static struct worker_store_key head_name(const struct waiting_key *key)
-{
-    strid_bytes subkey = strid_bytes_of(NULL, 0);
-    if ((key->head.flags & RETRY_HEAD_ALONE) != 0)
-        subkey = strid_bytes_of(key->key + key->key_len - RETRY_SUBKEY_BYTES, RETRY_SUBKEY_BYTES);
-    return stored_name(key, WORKER_RETRY_HEAD_STORE, subkey);
-}
-
-static struct key_value retry_bytes(const struct worker *worker)
-{
-    return (struct key_value){.kind = STRID_STATE_BYTES,
-                              .bytes = buffer_bytes(&worker->retry.bytes)};
-}
-
-/* `is_new`: of a key that waits since now. */
-static void put_head(struct worker *worker, const struct waiting_key *key, bool is_new)
-{
-    struct worker_store_key name = head_name(key);
-    struct retry_head head = key->head;
-    if (key->open)
-        head.due_ms = 0; /* the next run does not know of it */
-    buffer_clear(&worker->retry.bytes);
-    retry_record_put_head(&worker->retry.bytes, &head);
-    struct key_value value = retry_bytes(worker);
-    if (is_new)
-        worker_store_put_new(worker, &name, &value);
-    else
-        worker_store_put(worker, &name, &value);
-}
-
-/* What is in retry.bytes. */
-static void put_record(struct worker *worker, const struct waiting_key *key, uint64_t seq)
-{
-    uint8_t subkey[RETRY_SUBKEY_BYTES];
-    retry_record_subkey(subkey, seq);
-    struct worker_store_key name =
-        stored_name(key, WORKER_RETRY_STORE, strid_bytes_of(subkey, sizeof subkey));
-    struct key_value value = retry_bytes(worker);
-    worker_store_put_new(worker, &name, &value);
 }
 
 /* A copy of the record into retry.bytes. */
@@ -195,6 +163,7 @@ static void hold(struct worker *worker, const struct waiting_key *before)
     struct partition *account = run_partition(worker->run, before->head.partition);
     if (own == account)
         return;
+    settle_account(&worker->retry);
     if (atomic_load_explicit(&account->waiting_records, memory_order_relaxed) >=
             bounds->max_parked ||
         atomic_load_explicit(&account->waiting_bytes, memory_order_relaxed) >=
@@ -213,12 +182,10 @@ bool worker_retry_park(struct worker *worker, const struct chunk_slot *slot)
     const char *fault = slot->fault == NULL ? "" : slot->fault;
     copy_record(worker, slot, 0, 0, strid_bytes_of_text(fault));
     size_t bytes = retry->bytes.len;
-    put_record(worker, before, waiting_park(&retry->waiting, before, bytes));
+    worker_retry_store_add(worker, before, waiting_park(&retry->waiting, before, bytes));
     charge(worker, before, 1, (int64_t)bytes);
-    put_head(worker, before, false);
     hold(worker, before);
     retry->parks++;
-    publish(worker);
     return true;
 }
 
@@ -245,7 +212,7 @@ static struct waiting_key *add(struct worker *worker, const struct chunk_slot *s
                               .flags = name.flags};
     struct waiting_key *key =
         waiting_add(&retry->waiting, table_hash(name.hash, name.flags, seq), name.key, &head);
-    put_record(worker, key, seq);
+    worker_retry_store_add(worker, key, seq);
     charge(worker, key, 1, (int64_t)head.bytes);
     return key;
 }
@@ -261,14 +228,14 @@ void worker_retry_wait(struct worker *worker, const struct chunk_slot *slot)
         key = add(worker, slot, now_ms);
     } else {
         retry->again = true;
+        worker_retry_store_note(worker, key);
     }
     key->head.attempt = context->attempt;
     if (key->head.first_ms == 0)
         key->head.first_ms = now_ms;
     waiting_schedule(&retry->waiting, key,
                      now_ms + backoff_delay_ms(&retry->backoff, context->attempt, &retry->random));
-    put_head(worker, key, retry->key == NULL);
-    publish(worker);
+    retry->untold = true;
 }
 
 struct waiting_key *worker_retry_hold(struct worker *worker, const struct chunk_slot *slot)
@@ -283,16 +250,11 @@ struct waiting_key *worker_retry_hold(struct worker *worker, const struct chunk_
         key->head.attempt = context->attempt;
     } else {
         retry->again = true;
+        worker_retry_store_note(worker, key);
     }
     key->open = true;
-    if (MUTANT(MUTANT_OPEN_UNWRITTEN)) {
-        struct worker_store_key head = head_name(key);
-        worker_store_delete(worker, &head);
-    } else {
-        put_head(worker, key, retry->key == NULL);
-    }
     waiting_schedule(&retry->waiting, key, INT64_MAX);
-    publish(worker);
+    retry->untold = true;
     return key;
 }
 
@@ -350,6 +312,7 @@ static bool load_head(void *user, const struct key_state *state, const struct ke
         retry->last_seq = head.last_seq;
     struct waiting_key *key = waiting_add(
         &retry->waiting, table_hash(state->hash, head.flags, head.first_seq), state->key, &head);
+    key->stored = true;
     charge(worker, key, (int64_t)(head.last_seq - head.first_seq + 1), (int64_t)head.bytes);
     return true;
 }
@@ -367,7 +330,7 @@ bool worker_retry_load(struct worker *worker)
     if (load.damaged || load.misordered)
         return false;
     retry->loaded = true;
-    publish(worker);
+    worker_retry_tell(worker);
     atomic_store_explicit(&retry->sequence, 0, memory_order_relaxed); /* nothing was changed */
     atomic_store_explicit(&retry->known, true, memory_order_release);
     for (uint32_t r = 0; r < worker->run->reader_count; r++)
@@ -379,20 +342,12 @@ bool worker_retry_load(struct worker *worker)
 static void advance(struct worker *worker, struct waiting_key *key, size_t bytes, int64_t now_ms)
 {
     struct worker_retry *retry = &worker->retry;
-    uint8_t subkey[RETRY_SUBKEY_BYTES];
-    retry_record_subkey(subkey, key->head.first_seq);
-    struct worker_store_key name =
-        stored_name(key, WORKER_RETRY_STORE, strid_bytes_of(subkey, sizeof subkey));
-    struct worker_store_key head = head_name(key);
-    worker_store_delete(worker, &name);
     charge(worker, key, -1, -(int64_t)bytes);
-    if (key->head.first_seq == key->head.last_seq)
-        worker_store_delete(worker, &head); /* while the key is there to name it */
+    worker_retry_store_settle(worker, key);
     if (waiting_advance(&retry->waiting, key, bytes)) {
         waiting_schedule(&retry->waiting, key, now_ms);
-        put_head(worker, key, false);
+        worker_retry_store_note(worker, key);
     }
-    publish(worker);
 }
 
 /* What is in retry.slot, of retry.key; alone, where it is a suspect. */
@@ -417,19 +372,14 @@ static bool handle_first(struct worker *worker, struct waiting_key *key, int64_t
 {
     struct worker_retry *retry = &worker->retry;
     struct retry_record record;
-    struct key_value value;
-    uint8_t subkey[RETRY_SUBKEY_BYTES];
-    retry_record_subkey(subkey, key->head.first_seq);
-    struct worker_store_key name =
-        stored_name(key, WORKER_RETRY_STORE, strid_bytes_of(subkey, sizeof subkey));
-    if (!worker_store_get(worker, &name, &value)) {
+    strid_bytes copy;
+    if (!worker_retry_store_first(worker, key, &copy)) {
         worker->context.failed = true;
         return false;
     }
-    size_t len = value.bytes.len;
+    const size_t len = copy.len;
     struct partition *partition = NULL;
-    if (value.kind == STRID_STATE_BYTES &&
-        retry_record_get(value.bytes, &retry->headers, &record) && len <= key->head.bytes)
+    if (len > 0 && retry_record_get(copy, &retry->headers, &record) && len <= key->head.bytes)
         partition = run_partition(worker->run, record.partition);
     if (partition == NULL) {
         fail_damaged(worker, "a waiting record");

@@ -42,6 +42,9 @@ void worker_retry_finish(struct worker *worker, struct waiting_key *key,
 bool worker_retry_fill_slot(struct worker *worker, const struct retry_record *record,
                             const struct waiting_key *key);
 
+/* Tells readers, committer and figures what waits now: behind the records of a step. */
+void worker_retry_tell(struct worker *worker);
+
 /* Handles records whose time has come, a bounded number; returns how many. Sets context.failed
  * where one could not be settled. */
 int worker_retry_step(struct worker *worker);

@@ -56,7 +56,7 @@ bool worker_store_get(struct worker *worker, const struct worker_store_key *key,
     return true;
 }
 
-static void changed(struct worker *worker)
+void worker_store_changed(struct worker *worker)
 {
     if (!worker->dirty && worker->open_chunks == 0)
         worker->opened_at_ns = clock_monotonic_ns(worker->run->clock);
@@ -70,24 +70,12 @@ void worker_store_put(struct worker *worker, const struct worker_store_key *key,
     struct cache_key name = name_of(worker, key);
     STRID_DASSERT(worker->run->worker_of[key->hash >> 24] == worker->index);
     (void)cache_set(&worker->cache, &name, value);
-    changed(worker);
-}
-
-void worker_store_put_new(struct worker *worker, const struct worker_store_key *key,
-                          const struct key_value *value)
-{
-    struct cache_key name = name_of(worker, key);
-    STRID_DASSERT(worker->run->worker_of[key->hash >> 24] == worker->index);
-    (void)cache_set_new(&worker->cache, &name, value);
-    changed(worker);
+    worker_store_changed(worker);
 }
 
 void worker_store_delete(struct worker *worker, const struct worker_store_key *key)
 {
-    struct cache_key name = name_of(worker, key);
-    struct cache_entry *entry = cache_find_sub(&worker->cache, &name);
-    if (entry == NULL || !cache_undo(&worker->cache, entry))
-        worker_store_put(worker, key, &(struct key_value){.kind = STRID_STATE_ABSENT});
+    worker_store_put(worker, key, &(struct key_value){.kind = STRID_STATE_ABSENT});
 }
 
 bool worker_store_scan(struct worker *worker, const struct worker_store_key *key, strid_bytes from,

@@ -34,10 +34,8 @@ bool worker_store_get(struct worker *worker, const struct worker_store_key *key,
 void worker_store_put(struct worker *worker, const struct worker_store_key *key,
                       const struct key_value *value);
 void worker_store_delete(struct worker *worker, const struct worker_store_key *key);
-/* As worker_store_put(), of a key that is in no store and no block: deleted before the open block
- * is sealed it leaves nothing behind. */
-void worker_store_put_new(struct worker *worker, const struct worker_store_key *key,
-                          const struct key_value *value);
+/* The open block has changes that no chunk made; they may be large. */
+void worker_store_changed(struct worker *worker);
 
 /* The subkeys from <= subkey < to of one key (`to` absent: to the end), ascending; `key->subkey` is
  * not looked at. false: the store failed. */

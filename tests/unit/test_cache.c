@@ -267,39 +267,6 @@ Test(cache, a_number_takes_the_place_of_a_number_and_of_nothing_else)
     cache_fini(&cache);
 }
 
-/* Subkey `index` of one key, set as new with a value of that length. */
-static struct cache_entry *set_new(struct cache *cache, uint8_t index, size_t len)
-{
-    uint8_t name[] = {'k', index};
-    struct cache_key key = {.key = strid_bytes_of(name, 2), .hash = 7, .store = 3, .sub_len = 1};
-    struct key_value value = {.kind = STRID_STATE_BYTES, .bytes = strid_bytes_of(payload, len)};
-    return cache_set_new(cache, &key, &value);
-}
-
-Test(cache, what_is_undone_before_it_is_packed_leaves_no_trace)
-{
-    struct cache cache;
-    struct buffer block = {0};
-    cache_init(&cache, UINT64_C(1) << 20, true);
-    (void)set_new(&cache, 1, 10);
-    uint64_t used = cache_used_bytes(&cache), dirty_bytes = cache.dirty_bytes;
-    (void)set_new(&cache, 2, 10);
-    (void)set_new(&cache, 3, 5000); /* lies outside */
-    cr_assert(cache_undo(&cache, set_new(&cache, 2, 300)), "grown since");
-    cr_assert(cache_undo(&cache, set_new(&cache, 3, 5000)));
-    cr_assert_eq(cache.entry_count, 1);
-    cr_assert_eq(cache_used_bytes(&cache), used);
-    cr_assert_geq(cache.dirty_bytes, dirty_bytes);
-    struct cache_entry *left = set_new(&cache, 1, 10);
-    cr_assert_eq(cache_pack(&cache, &block, 4), 1);
-    cr_assert_not(cache_undo(&cache, left), "a block has it");
-    left = cache_put(&cache, left, &(struct key_value){.kind = STRID_STATE_ABSENT});
-    cr_assert_eq(cache_pack(&cache, &block, 5), 1);
-    cr_assert_not(cache_undo(&cache, set_new(&cache, 1, 10)), "its deletion may have to be told");
-    buffer_fini(&block);
-    cache_fini(&cache);
-}
-
 Test(cache, evicts_nothing_that_the_store_does_not_hold)
 {
     struct cache cache;
