@@ -10,8 +10,9 @@ static strid_status begin(struct look *look, const strid_reader_options *options
     if (look->ops->inspect != NULL)
         return STRID_OK;
     return error_set(err, STRID_EUNSUPPORTED, "reader",
-                     "%s: a source of kind \"%s:\" cannot be looked at without a pipeline; redis:, "
-                     "rediss: and kafka: can",
+                     "%s: a source of kind \"%s:\" has no server that could be asked, as those of "
+                     "Redis and Kafka have; 'strid status FILE' says how far the pipeline of FILE "
+                     "has read it",
                      look->url, look->ops->name);
 }
 

@@ -43,6 +43,17 @@ class Change(CommandCase):
         self.assertEqual(self.told(OTHER_KEY), [])
 
 
+class NoServer(CommandCase):
+    def test_what_cannot_be_asked_names_the_command_that_can_tell(self):
+        self.write("totals.yaml", TOTALS)
+        self.write("orders.jsonl", ORDER)
+        for words in (("lag", "totals.yaml"), ("groups", "file:orders.jsonl"),
+                      ("topics", "file:orders.jsonl"), ("consume", "file:orders.jsonl", "-e")):
+            err = self.strid(*words, code=1).err
+            self.assertIn('a source of kind "file:" has no server that could be asked', err)
+            self.assertIn("strid status FILE", err)
+
+
 class Produce(CommandCase):
     def test_what_is_sent_to_a_file_has_no_id(self):
         self.strid("produce", "file:out.jsonl", "-K", ":", given='a:{"n": 1}\nno key\n')
