@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A disk that is full, and has room again later: a run waits, says so, and loses and repeats
-nothing. The limit of a file's size stands for the disk's; it can be raised while the command runs."""
+nothing. The limit of a file's size stands for the disk's; it can be raised while the command
+runs."""
 import json
 import resource
 import signal
