@@ -145,26 +145,34 @@ static void end_asked(struct asked *asked)
 struct shaking {
     struct asked *asked;
     struct redis_tls *tls;
+    strid_status status;
 };
 
 static bool is_shaken(void *user)
 {
-    const struct shaking *shaking = user;
+    struct shaking *shaking = user;
     (void)SSL_do_handshake(shaking->asked->ssl);
-    strid_status status = redis_tls_handshake(shaking->tls, &err);
-    cr_assert(status == STRID_OK || status == STRID_AGAIN, "%s", err.message);
-    return status == STRID_OK && SSL_is_init_finished(shaking->asked->ssl) == 1;
+    shaking->status = redis_tls_handshake(shaking->tls, &err);
+    return shaking->status != STRID_AGAIN &&
+           (shaking->status != STRID_OK || SSL_is_init_finished(shaking->asked->ssl) == 1);
+}
+
+static struct shaking shake(struct asked *asked, const char *host)
+{
+    struct redis_address to = {.config = &config, .host = (char *)(uintptr_t)host, .shown = "it"};
+    begin_asked(asked);
+    struct shaking shaking = {asked, redis_tls_create(asked->fds[0], &to, &err), STRID_AGAIN};
+    cr_assert_not_null(shaking.tls, "%s", err.message);
+    cr_assert(support_wait(is_shaken, &shaking, 20000));
+    return shaking;
 }
 
 static void expect_asked(const char *host, const char *name)
 {
     struct asked asked;
-    struct redis_address to = {.config = &config, .host = (char *)(uintptr_t)host, .shown = "it"};
     config.verify = strcmp(host, "localhost") == 0;
-    begin_asked(&asked);
-    struct shaking shaking = {&asked, redis_tls_create(asked.fds[0], &to, &err)};
-    cr_assert_not_null(shaking.tls, "%s", err.message);
-    cr_assert(support_wait(is_shaken, &shaking, 20000));
+    const struct shaking shaking = shake(&asked, host);
+    cr_assert_eq(shaking.status, STRID_OK, "%s", err.message);
     const char *told = SSL_get_servername(asked.ssl, TLSEXT_NAMETYPE_host_name);
     cr_assert_eq(told == NULL, name == NULL);
     if (name != NULL)
@@ -177,4 +185,15 @@ Test(redis_tls, name_is_told_to_the_server_and_an_address_is_none)
 {
     expect_asked("localhost", "localhost");
     expect_asked("127.0.0.1", NULL);
+}
+
+/* Trusted, but somebody else's. */
+Test(redis_tls, certificate_of_another_host_is_refused)
+{
+    struct asked asked;
+    const struct shaking shaking = shake(&asked, "elsewhere.test");
+    cr_assert_eq(shaking.status, STRID_ECONFIG, "%s", err.message);
+    cr_assert(strstr(err.message, "not trusted: hostname mismatch") != NULL, "%s", err.message);
+    redis_tls_destroy(shaking.tls);
+    end_asked(&asked);
 }
