@@ -80,6 +80,14 @@ const strid_option redis_sink_config[] = {
         .doc = "The field that holds the output. Dead letters have a form of their own.",
     },
     {
+        .name = "flat",
+        .type = STRID_OPTION_BOOL,
+        .fallback = "false",
+        .offset = offsetof(struct redis_sink_options, flat),
+        .doc = "Whether the members of an output that is a JSON object are fields: texts as they "
+               "are, all else as JSON. Any other output is the one field.",
+    },
+    {
         .name = "key_field",
         .type = STRID_OPTION_STRING,
         .fallback = "_key",
@@ -132,6 +140,7 @@ const strid_option redis_sink_config[] = {
 };
 
 static const char *const starts[] = {"earliest", "latest", NULL};
+static const char *const sharings[] = {"shared", NULL};
 
 #define SOURCE(member) offsetof(struct redis_source_options, member)
 
@@ -142,6 +151,14 @@ const strid_option redis_source_config[] = {
         .type = STRID_OPTION_STRING,
         .offset = SOURCE(group),
         .doc = "The consumer group, which is made where it does not exist. Required.",
+    },
+    {
+        .name = "mode",
+        .type = STRID_OPTION_ENUM,
+        .fallback = "shared",
+        .choices = sharings,
+        .offset = SOURCE(mode),
+        .doc = "How nodes share a stream. shared: as competing consumers of the group.",
     },
     {
         .name = "consumer",

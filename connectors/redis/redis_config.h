@@ -34,6 +34,7 @@ struct redis_sink_options {
     int64_t keep_ms;
     int64_t ttl_ms;
     int32_t mode; /* enum redis_mode */
+    bool flat;
 };
 
 enum redis_start { REDIS_START_EARLIEST = 0, REDIS_START_LATEST };
@@ -53,6 +54,7 @@ struct redis_source_options {
     int64_t trim_ms;         /* 0: never */
     const char *trim_groups; /* names with commas between them, or NULL */
     int32_t start;           /* enum redis_start */
+    int32_t mode;            /* how nodes share a stream: competing consumers */
 };
 
 extern const strid_option redis_sink_config[];

@@ -82,17 +82,31 @@ static void put_letter(struct entry *entry, const strid_output *output)
         put_header(entry, &output->headers[i]);
 }
 
-static void put_output(struct entry *entry, const struct redis_sink_options *options,
-                       const strid_output *output)
+static void put_field(struct entry *entry, const strid_header *field)
+{
+    redis_command_word(entry->words, field->name);
+    redis_command_word(entry->words, field->value);
+    entry->count += 2;
+}
+
+/* The members of the value, which has to be an object. */
+static void put_members(struct entry *entry, const struct redis_object *object)
+{
+    for (uint32_t i = 0; i < redis_object_count(object); i++)
+        put_field(entry, &redis_object_at(object, i)->field);
+}
+
+static void put_output(struct entry *entry, struct redis_object *object,
+                       const struct redis_sink_options *options, const strid_output *output)
 {
     put_present(entry, options->id_field, output->id);
     put_present(entry, options->key_field, output->key);
-    put_present(entry, options->field, output->value);
-    for (uint32_t i = 0; i < output->header_count; i++) {
-        redis_command_word(entry->words, output->headers[i].name);
-        redis_command_word(entry->words, output->headers[i].value);
-        entry->count += 2;
-    }
+    if (options->flat && redis_object_read(object, output->value))
+        put_members(entry, object);
+    else
+        put_present(entry, options->field, output->value);
+    for (uint32_t i = 0; i < output->header_count; i++)
+        put_field(entry, &output->headers[i]);
     if (entry->count == 0) /* an entry has a field at least */
         put(entry, options->field, strid_bytes_of("", 0));
 }
@@ -105,22 +119,28 @@ static void put_trim(struct buffer *out, const struct redis_sink_options *option
     redis_command_number(out, (uint64_t)(options->maxlen > 0 ? options->maxlen : oldest_ms));
 }
 
-void redis_entry_put(struct buffer *out, struct buffer *fields, const char *stream,
+void redis_entry_room_fini(struct redis_entry_room *room)
+{
+    buffer_fini(&room->fields);
+    redis_object_fini(&room->object);
+}
+
+void redis_entry_put(struct buffer *out, struct redis_entry_room *room, const char *stream,
                      const struct redis_sink_options *options, int64_t now_ms,
                      const strid_output *output)
 {
-    struct entry entry = {.words = fields};
+    struct entry entry = {.words = &room->fields};
     bool trims = options->maxlen > 0 || options->keep_ms > 0;
-    buffer_clear(fields);
+    buffer_clear(&room->fields);
     if (output->dead_letter != NULL)
         put_letter(&entry, output);
     else
-        put_output(&entry, options, output);
+        put_output(&entry, &room->object, options, output);
     redis_command_begin(out, entry.count + (trims ? FIXED_WORDS + TRIM_WORDS : FIXED_WORDS));
     redis_command_text(out, "XADD");
     redis_command_text(out, stream);
     if (trims)
         put_trim(out, options, now_ms);
     redis_command_text(out, "*");
-    buffer_put_bytes(out, buffer_bytes(fields));
+    buffer_put_bytes(out, buffer_bytes(&room->fields));
 }

@@ -4,17 +4,10 @@
 
 #include <hiredis/hiredis.h>
 
-#include <string.h>
-
-/* A JSON text that is read from its beginning. */
-struct text {
-    const uint8_t *at, *end;
-};
-
 void redis_fields_fini(struct redis_fields *fields)
 {
     buffer_fini(&fields->list);
-    buffer_fini(&fields->text);
+    redis_object_fini(&fields->object);
 }
 
 uint32_t redis_fields_count(const struct redis_fields *fields)
@@ -32,83 +25,18 @@ static void put(struct redis_fields *fields, strid_bytes name, strid_bytes value
     buffer_put(&fields->list, &(strid_header){.name = name, .value = value}, sizeof(strid_header));
 }
 
-static bool take(struct text *text, uint8_t wanted)
-{
-    while (text->at < text->end && strchr(" \t\r\n", *text->at) != NULL && *text->at != '\0')
-        text->at++;
-    if (text->at == text->end || *text->at != wanted)
-        return false;
-    text->at++;
-    return true;
-}
-
-/* Four hexadecimal digits of a control character, which is all that is written so. */
-static bool take_control(struct text *text, struct buffer *out)
-{
-    unsigned value = 0;
-    for (int i = 0; i < 4; i++, text->at++) {
-        static const char digits[] = "0123456789abcdef0123456789ABCDEF";
-        const char *digit =
-            text->at < text->end && *text->at != '\0' ? strchr(digits, *text->at) : NULL;
-        if (digit == NULL)
-            return false;
-        value = value * 16 + (unsigned)(digit - digits) % 16;
-    }
-    if (value >= 0x80)
-        return false;
-    buffer_put_u8(out, (uint8_t)value);
-    return true;
-}
-
-static bool take_escape(struct text *text, struct buffer *out)
-{
-    static const char names[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
-    if (text->at == text->end || *text->at == '\0')
-        return false;
-    const uint8_t name = *text->at++;
-    const char *at = strchr(names, name);
-    if (name == 'u')
-        return take_control(text, out);
-    if (at == NULL)
-        return false;
-    buffer_put_u8(out, (uint8_t)meant[at - names]);
-    return true;
-}
-
-/* `out` has room for all that the text can become, so that what was taken before stays where it is.
- */
-static bool take_string(struct text *text, struct buffer *out, strid_bytes *string)
-{
-    size_t begin = out->len;
-    if (!take(text, '"'))
-        return false;
-    while (text->at < text->end && *text->at != '"') {
-        const uint8_t c = *text->at++;
-        if (c != '\\')
-            buffer_put_u8(out, c);
-        else if (!take_escape(text, out))
-            return false;
-    }
-    *string = strid_bytes_of(out->data + begin, out->len - begin);
-    return take(text, '"');
-}
-
 /* An object of texts, as redis_record makes it of the fields. */
-static bool restore_object(struct redis_fields *fields, strid_bytes object)
+static bool restore_object(struct redis_fields *fields, strid_bytes json)
 {
-    struct text text = {object.data, object.data + object.len};
-    strid_bytes name, value;
-    buffer_clear(&fields->text);
-    (void)buffer_reserve(&fields->text, object.len);
-    if (!take(&text, '{'))
+    if (!redis_object_read(&fields->object, json))
         return false;
-    do {
-        if (!take_string(&text, &fields->text, &name) || !take(&text, ':') ||
-            !take_string(&text, &fields->text, &value))
+    for (uint32_t i = 0; i < redis_object_count(&fields->object); i++) {
+        const struct redis_member *member = redis_object_at(&fields->object, i);
+        if (!member->is_text)
             return false;
-        put(fields, name, value);
-    } while (take(&text, ','));
-    return take(&text, '}') && text.at == text.end;
+        put(fields, member->field.name, member->field.value);
+    }
+    return true;
 }
 
 static bool restore_own(struct redis_fields *fields, const struct redis_source_options *options,

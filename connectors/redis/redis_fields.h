@@ -8,11 +8,12 @@
 
 #include "redis_config.h"
 #include "redis_letter.h"
+#include "redis_object.h"
 
 /* Memory that is used again. Zero is empty. */
 struct redis_fields {
     struct buffer list; /* strid_header */
-    struct buffer text; /* what had to be unescaped */
+    struct redis_object object;
 };
 
 void redis_fields_fini(struct redis_fields *fields);

@@ -27,7 +27,7 @@ struct redis_produce {
     void *user;
     struct redis_address address;
     struct redis_connection connection;
-    struct buffer fields;
+    struct redis_entry_room room;
     struct buffer numbers; /* uint64_t, of what was sent */
     size_t answered;       /* how many of them, the oldest first */
     size_t move_at;        /* bytes of the connection's `out` */
@@ -40,7 +40,7 @@ static void produce_close(strid_sink *self)
     struct redis_produce *produce = of(self);
     redis_connection_fini(&produce->connection);
     redis_address_fini(&produce->address);
-    buffer_fini(&produce->fields);
+    redis_entry_room_fini(&produce->room);
     buffer_fini(&produce->numbers);
 }
 
@@ -173,7 +173,7 @@ static strid_status produce_send(strid_sink *self, const strid_output *output, u
     struct buffer *out = &produce->connection.out;
     if (!produce->connection.is_open || count_numbers(produce) == produce->answered)
         STRID_TRY(redis_connection_open(&produce->connection, err));
-    redis_entry_put(out, &produce->fields, produce->address.stream, produce->options,
+    redis_entry_put(out, &produce->room, produce->address.stream, produce->options,
                     clock_wall_ms(&clock_system), output);
     buffer_put(&produce->numbers, &number, sizeof number);
     if (out->len >= produce->move_at)

@@ -23,7 +23,7 @@ struct redis_sink {
     struct redis_connection connection;
     const struct log *log;
     struct buffer commands;
-    struct buffer fields;
+    struct redis_entry_room room;
     uint64_t waiting;    /* how many commands */
     uint64_t unanswered; /* replies that nobody could be given */
 };
@@ -42,7 +42,7 @@ static void sink_close(strid_sink *self)
     redis_connection_fini(&sink->connection);
     redis_address_fini(&sink->address);
     buffer_fini(&sink->commands);
-    buffer_fini(&sink->fields);
+    redis_entry_room_fini(&sink->room);
     sink->waiting = 0;
 }
 
@@ -55,6 +55,10 @@ static strid_status check_options(const struct redis_sink_options *options, stri
         return error_set(err, STRID_ECONFIG, COMPONENT,
                          "replies go to lists, which have a \"ttl\": take \"maxlen\" and \"keep\" "
                          "away, or mode=reply");
+    if (options->mode == REDIS_MODE_REPLY && options->flat)
+        return error_set(err, STRID_ECONFIG, COMPONENT,
+                         "replies go to lists, which have no fields: take \"flat\" away, or "
+                         "mode=reply");
     if (options->field[0] == '\0')
         return error_set(err, STRID_ECONFIG, COMPONENT, "\"field\" is empty: name a field");
     return STRID_OK;
@@ -116,7 +120,7 @@ static strid_status sink_write(strid_sink *self, const strid_output *outputs, ui
     if (sink->options->mode == REDIS_MODE_REPLY)
         return write_answers(sink, outputs, count, err);
     for (uint32_t i = 0; i < count; i++)
-        redis_entry_put(&sink->commands, &sink->fields, sink->address.stream, sink->options, now_ms,
+        redis_entry_put(&sink->commands, &sink->room, sink->address.stream, sink->options, now_ms,
                         &outputs[i]);
     sink->waiting += count;
     return STRID_OK;

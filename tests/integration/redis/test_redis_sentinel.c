@@ -10,8 +10,8 @@
 
 #include "redis_case.h"
 
-static struct sentinel_server sentinel;
-static struct redis_server other; /* the master's replica, or a server of its own */
+static struct sentinel_server sentinel, second; /* `second` only where a test starts it */
+static struct redis_server other;               /* the master's replica, or a server of its own */
 static struct opened_sink sink;
 
 static void name_sentinels(const char *login)
@@ -43,6 +43,7 @@ static void start(void)
 static void stop(void)
 {
     sentinel_server_remove(&sentinel);
+    sentinel_server_remove(&second);
     redis_server_remove(&other);
     redis_case_stop();
 }
@@ -125,6 +126,42 @@ Test(redis_sentinel, server_that_is_no_master_is_not_used)
     redis_case_poll_until(0, 10);
 }
 
+/* A second one that knows the same master. */
+static void start_second(void)
+{
+    sentinel_server_start(&second, &redis_case.server);
+    (void)snprintf(redis_case.base, sizeof redis_case.base,
+                   "redis+sentinel://127.0.0.1:%u,127.0.0.1:%u/main/", (unsigned)sentinel.port,
+                   (unsigned)second.port);
+}
+
+/* The first one that is named has not heard of it yet. */
+Test(redis_sentinel, master_that_only_another_sentinel_knows_is_found)
+{
+    start_other();
+    start_second();
+    redis_case_add("s", 0, 10);
+    swap_servers();
+    (void)ASK("REPLICAOF", "127.0.0.1", "1");
+    swap_servers();
+    sentinel_server_move(&sentinel, other.port);
+    redis_case_open(0, "s?group=g&field=value&attempts=3&attempt_delay=1ms");
+    redis_case_poll_until(0, 10);
+}
+
+/* It went with the master's host, say. */
+Test(redis_sentinel, another_sentinel_is_asked_where_the_one_that_was_is_gone)
+{
+    start_other();
+    start_second();
+    redis_case_add("s", 0, 10);
+    redis_case_open(0, "s?group=g&field=value&block=10ms&timeout=2s");
+    redis_case_poll_until(0, 10);
+    server_kill(&sentinel.process);
+    sentinel_server_move(&second, other.port); /* a master as well */
+    redis_case_poll_logged(0, "name another master now");
+}
+
 static bool is_attached(void *user)
 {
     (void)user;
@@ -202,6 +239,13 @@ static bool is_written(void *user)
     return strcmp(ASK("XLEN", user), before) != 0;
 }
 
+static bool is_polled_until(void *user)
+{
+    uint64_t *until_ns = user;
+    redis_case_poll(0);
+    return (uint64_t)clock_monotonic_ns(&clock_system) > *until_ns;
+}
+
 /* For some ten seconds nobody tells the old master: it answers as before, and what is added to it
  * goes when it becomes a replica. */
 Test(redis_sentinel, failover_that_was_asked_for_is_followed_while_the_old_master_goes_on)
@@ -213,6 +257,7 @@ Test(redis_sentinel, failover_that_was_asked_for_is_followed_while_the_old_maste
     (void)snprintf(url, sizeof url, "%sout", redis_case.base);
     STRID_CHECK_OK(sink_open_url(&sink, url, &redis_case.err), redis_case.err);
     cr_assert(is_written("out"));
+    uint64_t until_ns = (uint64_t)clock_monotonic_ns(&clock_system) + UINT64_C(1500000000);
     replicate();
     cr_assert(support_wait(failover_begins, NULL, REDIS_CASE_DEADLINE_MS));
     (void)snprintf(port, sizeof port, "%u", (unsigned)other.port);
@@ -221,7 +266,8 @@ Test(redis_sentinel, failover_that_was_asked_for_is_followed_while_the_old_maste
     redis_case_add("s", 20, 20);
     redis_case_poll_all(0, 40);
     cr_assert(redis_case_has_logged("name another master now"));
-    cr_assert(support_wait(is_written, "out", REDIS_CASE_DEADLINE_MS));
+    cr_assert(support_wait(is_polled_until, &until_ns, REDIS_CASE_DEADLINE_MS));
+    cr_assert(is_written("out"), "a sink that was idle for a second makes sure");
     sink_close(&sink);
     swap_servers();
     cr_assert(strstr(ASK("ROLE"), "master") != NULL, "all that came before it was told");
@@ -233,13 +279,6 @@ static bool is_sentinel_away(void *user)
     (void)user;
     redis_case_poll(0);
     return !sentinel_server_says(&sentinel, "PONG", (const char *const[]){"PING", NULL});
-}
-
-static bool is_polled_until(void *user)
-{
-    uint64_t *until_ns = user;
-    redis_case_poll(0);
-    return (uint64_t)clock_monotonic_ns(&clock_system) > *until_ns;
 }
 
 /* Reading does not depend on the sentinels, as long as the master answers. */

@@ -101,6 +101,32 @@ Test(redis_sink, fields_have_the_names_that_were_chosen)
     expect_fields("event_id=i;data=v;");
 }
 
+/* Flat fields, as the source reads them: what is written so comes back as the same object. */
+Test(redis_sink, members_of_an_object_are_fields)
+{
+    STRID_CHECK_OK(try_open("s?flat=true&id_field="), err);
+    write_value(" {\"user\" : \"a\\\"\\n\\u00e9\\ud83d\\ude00\", \"n\":1.50,\"b\": true ,"
+                "\"o\":{\"}\":[\"]\\\"\",1]}, \"\":null} ");
+    STRID_CHECK_OK(flush(), err);
+    expect_fields(
+        "user=a\"\n\xc3\xa9\xf0\x9f\x98\x80;n=1.50;b=true;o={\"}\":[\"]\\\"\",1]};=null;");
+}
+
+Test(redis_sink, what_is_no_object_is_one_field_all_the_same)
+{
+    static const char *const values[] = {"[1]", "{}", "{\"a\":1", "text", "{\"a\":1} 2", "\"{}\""};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        char expected[64];
+        STRID_CHECK_OK(try_open("s?flat=true&id_field="), err);
+        write_value(values[i]);
+        STRID_CHECK_OK(flush(), err);
+        (void)snprintf(expected, sizeof expected, "value=%s;", values[i]);
+        expect_fields(expected);
+        EXPECT(":1\r\n", "DEL", "s");
+    }
+    cr_assert_eq(try_open("s?flat=true&mode=reply"), STRID_ECONFIG);
+}
+
 Test(redis_sink, output_of_nothing_is_still_an_entry)
 {
     STRID_CHECK_OK(try_open("s?id_field="), err);

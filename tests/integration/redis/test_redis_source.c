@@ -25,7 +25,7 @@ static void check_all(int index, size_t count)
 Test(redis_source, entries_are_delivered_in_order_and_acknowledged)
 {
     redis_case_add("s", 0, 3000);
-    redis_case_open(0, "s?group=g&field=value&count=500");
+    redis_case_open(0, "s?group=g&mode=shared&field=value&count=500");
     redis_case_poll_until(0, 3000);
     cr_assert_eq(redis_case.intakes[0].count, 3000u);
     for (size_t i = 0; i < redis_case.intakes[0].count; i++)
@@ -351,6 +351,9 @@ Test(redis_source, wrong_options_and_keys_are_refused)
 {
     cr_assert_eq(redis_case_try_open(0, "s"), STRID_ECONFIG);
     cr_assert(strstr(redis_case.err.message, "group") != NULL, "%s", redis_case.err.message);
+    source_close(&redis_case.sources[0]);
+    cr_assert_eq(redis_case_try_open(0, "s?group=g&mode=exclusive"), STRID_ECONFIG);
+    cr_assert(strstr(redis_case.err.message, "shared") != NULL, "%s", redis_case.err.message);
     source_close(&redis_case.sources[0]);
     cr_assert_eq(redis_case_try_open(0, "s?group=g&block=2s&timeout=1s"), STRID_ECONFIG);
     source_close(&redis_case.sources[0]);

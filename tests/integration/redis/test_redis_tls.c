@@ -197,3 +197,16 @@ Test(redis_tls, certificate_of_another_host_is_refused)
     redis_tls_destroy(shaking.tls);
     end_asked(&asked);
 }
+
+Test(redis_tls, write_to_a_closed_peer_raises_no_signal)
+{
+    struct asked asked;
+    size_t sent = 0;
+    const struct shaking shaking = shake(&asked, "localhost");
+    cr_assert_eq(shaking.status, STRID_OK, "%s", err.message);
+    (void)close(asked.fds[1]);
+    asked.fds[1] = -1;
+    cr_assert_eq(redis_tls_send(shaking.tls, "PING\r\n", 6, &sent, &err), STRID_EUNREACHABLE);
+    redis_tls_destroy(shaking.tls);
+    end_asked(&asked);
+}
