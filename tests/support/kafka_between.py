@@ -76,9 +76,9 @@ def refuse(request, code):
 
 
 def frames(connection):
-    file = connection.makefile("rb")
-    while len(size := file.read(4)) == 4:
-        yield file.read(struct.unpack(">i", size)[0])
+    with connection, connection.makefile("rb") as file:
+        while len(size := file.read(4)) == 4:
+            yield file.read(struct.unpack(">i", size)[0])
 
 
 def send(connection, frame):
@@ -127,7 +127,7 @@ class Between:
                 if not move(frame, pair, lost):
                     break
         for connection in pair:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # the other one wakes, and closes its own
                 connection.shutdown(socket.SHUT_RDWR)
 
     def _ask(self, frame, pair, lost):

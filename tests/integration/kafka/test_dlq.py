@@ -176,6 +176,7 @@ class Purge(Letters):
         self.assertEqual(self.keys(), ["k0", "k1", "k3"])
         self.assertIn("no dead letter", self.dlq("show", "--key", "k2", code=1))
         self.assertIn("0 dead letters deleted", self.purge("--key", "k2"))
+        self.assertIn("0 dead letters handed back", self.replay("--key", "k2", "--again", "--yes"))
         self.assertIn("1 dead letter deleted", self.purge("--limit", "1", "--reason", "not_json"))
         self.assertEqual((self.extent("purge-some")[0], self.keys()), (1, ["k1", "k3"]))
         self.assertIn("1 dead letter deleted", self.purge("--key", "k1"))

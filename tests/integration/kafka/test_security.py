@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import subprocess
+import threading
 import time
 import unittest
 
@@ -129,8 +130,25 @@ class Secrets(Secured):
         text = f"{first}{source}\nstate{second}"
         (self.folder / "p.yaml").write_text(text, encoding="utf-8")
 
+    def tap(self, topic):
+        """Where it begins is settled some time after it is started: records come until it ends."""
+        url = self.url(topic, "SASL_SSL", "PLAIN", debug="all")
+        process = self.start_strid("tap", url, "-c", "1", "--log-level", "debug")
+        shown = threading.Event()
+
+        def put():
+            while not shown.wait(0.2):
+                self.tool("produce", topic, lines=["0\tk\tnew"])
+        thread = threading.Thread(target=put)
+        thread.start()
+        try:
+            return self.finish(process)
+        finally:
+            shown.set()
+            thread.join()
+
     def test_no_verb_shows_a_secret(self):
-        for topic in ("secured", "secured-out"):
+        for topic in ("secured", "secured-out", "secured-tap"):
             self.tool("create", topic, 1)
         self.tool("produce", "secured", lines=['0\tk\t{"n":1}', "0\tk\tno json"])
         self.write_verbs(sasl_password="${SECRET}", debug="all")
@@ -152,6 +170,14 @@ class Secrets(Secured):
         url = self.url("secured", "SASL_SSL", "PLAIN", debug="all")
         self.strid("produce", url, "--log-level", "debug", given="x\n")
         self.assertEqual(self.ends("secured"), {0: 5}, "2, 1 handed back, its commit, 1")
+        for words in (("reset", url + "&group=secured", "--to", "earliest", "--yes"),
+                      ("reset", "p.yaml", "--to", "earliest", "--yes"),
+                      ("dlq", "purge", "p.yaml", "--all", "--yes")):
+            _, err = self.strid(*words, "--log-level", "debug")
+            self.assertIn("SASL", err, words)
+        out, err = self.tap("secured-tap")
+        self.assertEqual(out, "new\n")
+        self.assertIn("SASL", err)
 
     def test_wrong_password_and_wrong_authority_are_told_soon(self):
         authority = self.files / "other-ca.pem"
