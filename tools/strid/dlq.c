@@ -237,7 +237,7 @@ enum command_exit dlq_purge(const struct command_call *call)
     if (code == COMMAND_FINE)
         talk_say("%" PRIu64 " dead letter%s %s", listing.found, units_plural(listing.found),
                  call->dry_run ? "would be deleted" : "deleted");
-    if (listing.purged.kept > 0)
+    if (code == COMMAND_FINE && listing.purged.kept > 0)
         talk_say("%" PRIu64 " message%s of purged letters (%" PRIu64 " bytes) stand%s in the topic "
                  "behind letters that stay: nobody is shown them, and its retention takes them",
                  listing.purged.kept, units_plural(listing.purged.kept), listing.purged.kept_bytes,
