@@ -5,6 +5,7 @@
  *   kafka_tool BROKERS trim TOPIC PARTITION OFFSET       deletes the records before OFFSET
  *   kafka_tool BROKERS extents TOPIC        prints "partition low high" for each
  *   kafka_tool BROKERS committed GROUP TOPIC             prints "partition offset" for each
+ *   kafka_tool BROKERS tell GROUP TOPIC PARTITION OFFSET commits that, wherever the log ends
  *   kafka_tool BROKERS read TOPIC           prints "partition offset key value" up to the ends
  *   kafka_tool BROKERS produce TOPIC        lines "partition key value name=value...", with tabs
  *   kafka_tool BROKERS commit TOPIC         the same in one transaction that is committed
@@ -195,6 +196,18 @@ static int print_committed(rd_kafka_t *client, const char *topic)
     return 0;
 }
 
+static int tell(rd_kafka_t *client, char **words)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, words[0], (int32_t)strtol(words[1], NULL, 10))->offset =
+        strtoll(words[2], NULL, 10);
+    rd_kafka_resp_err_t code = rd_kafka_commit(client, list, 0);
+    if (code != 0)
+        fail(words[0], rd_kafka_err2str(code));
+    rd_kafka_topic_partition_list_destroy(list);
+    return 0;
+}
+
 /* All that is there, in the order of each partition. */
 static int print_records(rd_kafka_t *client, const char *name)
 {
@@ -297,18 +310,20 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int words;
-    } commands[] = {{"create", 2},    {"delete", 1}, {"grow", 2},    {"trim", 3},   {"extents", 1},
-                    {"committed", 2}, {"read", 1},   {"produce", 1}, {"commit", 1}, {"abort", 1}};
+    } commands[] = {{"create", 2},  {"delete", 1},    {"grow", 2}, {"trim", 3},
+                    {"extents", 1}, {"committed", 2}, {"read", 1}, {"produce", 1},
+                    {"commit", 1},  {"abort", 1},     {"tell", 4}};
     int index = -1;
     for (size_t i = 0; argc > 2 && i < sizeof commands / sizeof commands[0]; i++)
         if (strcmp(argv[2], commands[i].name) == 0 && argc - 3 >= commands[i].words)
             index = (int)i;
     if (index < 0)
         fail("usage", "kafka_tool BROKERS create|delete|grow|trim|extents|committed|read|"
-                      "produce|commit|abort ..., see the head of kafka_tool.c");
-    if (index >= 7)
+                      "produce|commit|abort|tell ..., see the head of kafka_tool.c");
+    const bool of_group = index == 5 || index == 10;
+    if (index >= 7 && !of_group)
         return produce(argv[1], argv[2], argv[3]);
-    const char *const settings[] = {"enable.partition.eof", "true", index == 5 ? "group.id" : NULL,
+    const char *const settings[] = {"enable.partition.eof", "true", of_group ? "group.id" : NULL,
                                     argv[3], NULL};
     rd_kafka_t *client = client_of(RD_KAFKA_CONSUMER, argv[1], settings);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
@@ -319,6 +334,8 @@ int main(int argc, char **argv)
         code = change(client, queue, argv[2], argv + 3);
     else if (index == 5)
         code = print_committed(client, argv[4]);
+    else if (index == 10)
+        code = tell(client, argv + 4);
     else
         code = index == 4 ? print_extents(client, argv[3]) : print_records(client, argv[3]);
     rd_kafka_queue_destroy(queue);

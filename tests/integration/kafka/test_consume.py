@@ -122,6 +122,9 @@ class Consume(OnTheBroker):
         lines = []
         self.wait_until("a record", lambda: lines.append(seen()) or any(lines))
         self.assertEqual(set(b"".join(lines).split()), {b"new"})
+        self.put("tapped", ["later"])  # its end is none
+        self.wait_until("the next one", lambda: lines.append(process.stdout.read() or b"") or
+                        b"later" in b"".join(lines))
         process.terminate()
         self.assertEqual(process.wait(timeout=DEADLINE_S), 0)
 

@@ -3,12 +3,17 @@ import contextlib
 import json
 import os
 import re
+import pathlib
 import signal
 import subprocess
+import sys
 import threading
 import unittest
 
 import kafka_case
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
+import kafka_mock  # noqa: E402
 
 PIPELINE = """\
 name: share
@@ -16,13 +21,13 @@ source:
   url: "kafka://@B/{topic}"
   group: {topic}
   assign: group
-  commit_interval: 100ms
-  kafka.session.timeout.ms: 6000
+  commit_interval: {commit}
+  kafka.session.timeout.ms: {session_ms}
   kafka.heartbeat.interval.ms: 500
 {more}state: {{ url: "{state}" }}
 handlers:
 {handlers}
-sink: {{ out: "file:out.jsonl" }}
+sink: {{ out: "{sink}" }}
 dlq: {{ url: "file:dead.jsonl" }}
 """
 FORWARD = "  - forward: { to: out }"
@@ -36,7 +41,8 @@ class Node:
         self.case = case
         self.folder = case.folder / name
         self.folder.mkdir(exist_ok=True)
-        wanted = {"more": "", "state": "memory:", "handlers": FORWARD, **pipeline}
+        wanted = {"more": "", "state": "memory:", "handlers": FORWARD, "commit": "100ms",
+                  "sink": "file:out.jsonl", "session_ms": 6000, **pipeline}
         case.write(f"{name}/share.yaml", PIPELINE.format(topic=topic, **wanted))
         with open(self.folder / "log", "w", encoding="utf-8") as log:
             self.process = subprocess.Popen([kafka_case.STRID, "run", "share.yaml"],
@@ -117,11 +123,11 @@ class Group(kafka_case.OnTheBroker):
             last[n % self.KEYS] = n
 
     def test_members_share_and_hand_over_without_a_repeat(self):
-        seen, logs = self.share("shared")
+        # Nothing is told but what is handed over: without that it would be handled again.
+        seen, logs = self.share("shared", commit="1h")
         again = sorted(n for n in set(seen) if seen.count(n) > 1)
         self.assertEqual((again, len(seen)), ([], self.fed), logs)
 
-    @unittest.skipUnless("STRID_LONG" in os.environ, "only with tools/test --long")
     def test_cooperative_members_share_and_hand_over(self):
         """librdkafka before 2.10 may lose all partitions to a commit at the wrong time."""
         self.share("cooperative",
@@ -147,13 +153,14 @@ class Group(kafka_case.OnTheBroker):
     def test_member_that_is_killed_and_one_that_is_lost(self):
         """At least once: what they had in hand is handled by the other, and by them once more."""
         self.make("killed")
-        first, second = (Node(self, name, "killed") for name in ("first", "second"))
+        soon = {"session_ms": 3000}
+        first, second = (Node(self, name, "killed", **soon) for name in ("first", "second"))
         self.wait_for_shares((first, 3), (second, 3))
         self.feed()
         second.kill()
         self.feed()
         self.wait_for_all(first, second)
-        third = Node(self, "third", "killed")
+        third = Node(self, "third", "killed", **soon)
         self.wait_for_shares((first, 3), (third, 3))
         self.feed()
         third.process.send_signal(signal.SIGSTOP)
@@ -173,10 +180,44 @@ class Group(kafka_case.OnTheBroker):
             self.check_order(node)
         self.assertEqual(self.committed("killed", "killed"), self.ends("killed"))
 
+    def test_what_is_not_done_in_time_goes_to_the_next_node_too(self):
+        """The outputs of the first are taken only after its partitions have gone on. Then it tells
+        nobody of them, and what comes back to it goes on where it was itself."""
+        taker = kafka_mock.Mock(os.environ["STRID_KAFKA_MOCK"])
+        self.addCleanup(taker.close)
+        taker.ask("topic", "taken", 1)
+        self.make("handed")
+        first = Node(self, "first", "handed", session_ms=3000, more="  hand_over: 500ms\n", sink=
+                     f"kafka://{taker.brokers}/taken?kafka.reconnect.backoff.max.ms=100")
+        self.wait_for_shares((first, 6))
+        taker.ask("down")
+        self.feed(60)
+        second = Node(self, "second", "handed", session_ms=3000, commit="1h")
+        self.wait_for_shares((second, 3))
+        self.wait_until("what the first did not do", second.seen)
+        self.assertIn("(hand_over) before all that was read of them was done", first.log())
+        second.kill()
+        self.wait_for_shares((first, 6))
+        third = Node(self, "third", "handed", session_ms=3000)
+        self.wait_for_shares((third, 3))
+        self.feed(60)
+        ends = self.ends("handed")
+        self.wait_until("the share of the third", lambda: len(
+            self.committed("handed", "handed").items() & ends.items()) == 3)
+        taker.ask("up")
+        first.end()
+        self.assertEqual(self.committed("handed", "handed"), ends, "none is told of others' shares")
+        taken = subprocess.run([kafka_case.TOOL, taker.brokers, "read", "taken"], check=True,
+                               stdout=subprocess.PIPE, text=True, timeout=kafka_case.DEADLINE_S)
+        taken = [json.loads(line.split("\t")[3])["n"] for line in taken.stdout.splitlines()]
+        self.assertEqual(len(set(taken)), len(taken), "the first handled nothing twice")
+        third.end()
+        self.assertEqual({*taken, *third.seen()}, set(range(120)))
+
     def test_state_does_not_share(self):
         self.make("kept", 2)
         self.feed(100)
-        pipeline = {"state": "rocksdb:./state", "handlers": COUNT}
+        pipeline = {"state": "rocksdb:./state", "handlers": COUNT, "session_ms": 3000}
         alone = Node(self, "alone", "kept", **pipeline)
         self.wait_for_all(alone)
         other = Node(self, "other", "kept", more="  start: group\n", **pipeline)

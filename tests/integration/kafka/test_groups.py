@@ -54,6 +54,9 @@ class Groups(OnTheBroker):
         lines = self.strid("lag", "p.yaml").stdout.splitlines()
         self.assertEqual(lines[2].split(), ["billing", "billed", "1", "6", "10", "4"])
         self.assertEqual(self.rows("lag", "billed", "?group=none"), [])
+        self.tool("tell", "ahead", "billed", 1, 12)
+        row, = self.rows("lag", "billed", "?group=ahead")
+        self.assertEqual((row["current"], row["end"], row.get("lag")), (12, 10, None), "unknown")
 
     def state(self):
         out = self.strid("state", "scan", "rocksdb:./state", "--store", "seen", "--json").stdout
@@ -105,8 +108,9 @@ class Groups(OnTheBroker):
         self.assertEqual(self.committed("billing", "reset-again"), {0: 0, 1: 6})
         self.run_ok("p.yaml")
         self.assertEqual(self.state(), {"k": 12 + 10 + 4})
+        self.reset(self.url("reset-again", "?group=billing"), "--to", "2", "--yes")
         _, rows = self.reset("p.yaml", "--by", "-3", "--yes")
-        self.assertEqual(rows, [(p, 10, 10, 7) for p in (0, 1)])
+        self.assertEqual(rows, [(p, 2, 10, 7) for p in (0, 1)], "from where the node is")
         self.run_ok("p.yaml")
         self.assertEqual(self.state(), {"k": 26 + 6})
         self.assertEqual(self.committed("billing", "reset-again"), {0: 10, 1: 10})
@@ -173,6 +177,7 @@ class Groups(OnTheBroker):
         names = [json.loads(line)["topic"] for line in
                  self.strid("topics", f"kafka://{self.brokers}", "--json").stdout.splitlines()]
         self.assertIn("counted", names)
+        self.assertEqual(names, sorted(names))
         self.assertEqual([name for name in names if name.startswith("__")], [])
         lines = self.strid("topics", self.url("counted")).stdout.splitlines()
         self.assertEqual(lines[1].split(), ["counted", "2", "17", "-", "0"])
