@@ -221,14 +221,14 @@ class Source(Copying):
     def test_headers_are_found_whatever_lies_around_them(self):
         """With and without, behind values, empty ones and tombstones, one record after another."""
         count, expected, lines = 2000, [], []
-        self.tool("create", "mixed", 1)
+        self.tool("create", "mixed-headers", 1)
         for n in range(count):
             value = ("NULL", "", "v", "v" * (n % 300))[n % 4]
             headers = [[f"h{i}", f"{n}"] for i in range(20 if n % 500 == 1 else n * n % 3)]
             lines.append("\t".join(["0", f"k{n}", value, *map("=".join, headers)]))
             expected.append((f"k{n}", headers))
-        self.tool("produce", "mixed", lines=lines)
-        name = self.copy("mixed", ENDS + ", kafka.fetch.message.max.bytes: 4096")
+        self.tool("produce", "mixed-headers", lines=lines)
+        name = self.copy("mixed-headers", ENDS + ", kafka.fetch.message.max.bytes: 4096")
         text = (self.folder / name).read_text(encoding="utf-8")
         self.write(name, text.replace("  - forward", '  - on: "none"\n    forward') +
                    "unrouted: dlq\n")
