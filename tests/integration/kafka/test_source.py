@@ -50,7 +50,7 @@ class Copying(kafka_case.OnTheBroker):
 
 class Source(Copying):
     def asked(self, *words):
-        """Whether the broker does it, or answers; else it may be at work on what was said before."""
+        """Whether the broker does it, or answers; it may be at work on what was said before."""
         done = subprocess.run([kafka_case.TOOL, self.brokers, *words], check=False,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return done.returncode == 0
@@ -101,8 +101,8 @@ class Source(Copying):
         (self.folder / "state").rename(self.folder / "away3")
         self.fill("lost", 15, 5)
         self.tool("trim", "lost", 0, 18)
-        self.refused(self.copy("lost", ENDS + ", start: group"), r"lost \[0\] does not hold what its "
-                     "group is to read next: offset 15 is next, the log holds 18 to before 20")
+        self.refused(self.copy("lost", ENDS + ", start: group"), r"lost \[0\] does not hold what "
+                     "its group is to read next: offset 15 is next, the log holds 18 to before 20")
 
     def test_begins_at_the_end_or_at_a_time(self):
         self.tool("create", "begin", 1)
