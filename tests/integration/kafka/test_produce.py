@@ -89,6 +89,17 @@ class Produce(OnTheBroker):
         self.assertEqual(json.loads(done.stdout)["refused"], 1)
         self.assertEqual(self.ends("small"), {0: 0})
 
+    def test_each_compression_is_written_and_read(self):
+        """Only what was compressed fits into the topic."""
+        self.tool("create", "packed-values", 1, "max.message.bytes=1000")
+        codecs = ("gzip", "snappy", "lz4", "zstd")
+        for number, codec in enumerate(codecs):
+            self.produce("packed-values", more=f"?kafka.compression.type={codec}",
+                         given=f"{number}" * 2000 + "\n")
+        done = subprocess.run([STRID, "consume", f"kafka://{self.brokers}/packed-values", "-e"],
+                              text=True, capture_output=True, check=True, timeout=DEADLINE_S)
+        self.assertEqual(done.stdout.split(), [f"{n}" * 2000 for n in range(len(codecs))])
+
     def test_many(self):
         self.tool("create", "many", 3)
         done = self.produce("many", "--json", more="?kafka.compression.type=lz4",
