@@ -14,6 +14,7 @@ struct redis_case redis_case;
 static void take_line(void *user, strid_log_level level, const char *logger, const char *message)
 {
     (void)user;
+    redis_case.has_told_password |= strstr(message, "canary") != NULL; /* at any level */
     if (level == STRID_LOG_WARN || level == STRID_LOG_ERROR)
         buffer_printf(&redis_case.logged, "%s: %s\n", logger, message);
 }
@@ -81,6 +82,8 @@ void redis_case_start(const struct redis_server_options *options)
 
 void redis_case_stop(void)
 {
+    cr_assert_not(redis_case.has_told_password);
+    cr_assert_null(strstr(redis_case.err.message, "canary"));
     for (int i = 0; i < REDIS_CASE_SOURCES; i++) {
         source_close(&redis_case.sources[i]);
         intake_fini(&redis_case.intakes[i]);

@@ -19,6 +19,7 @@ struct redis_case {
     struct log log;
     struct buffer logged; /* what was logged as an error or a warning, a line each */
     strid_error err;
+    bool has_told_password; /* in a message of any level: passwords of tests begin with "canary" */
 };
 
 extern struct redis_case redis_case;
