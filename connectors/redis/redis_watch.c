@@ -98,7 +98,7 @@ static bool take(struct redis_watch *watch, const struct redis_sentinel_master *
         watch->is_elsewhere =
             strcmp(named.host, master->host) != 0 || strcmp(named.port, master->port) != 0;
         watch->is_asked = false;
-        watch->answered_ns = now_ns;
+        watch->answered_ns = watch->asked_ns; /* it may have come long ago, and waited */
         watch->failures = 0;
     } else
         leave(watch, now_ns);
@@ -126,7 +126,10 @@ bool redis_watch_is_elsewhere(struct redis_watch *watch, const struct redis_sent
         ask(watch, now_ns);
     if (watch->is_asked)
         (void)take(watch, master, now_ns);
-    if (is_patient && now_ns - watch->answered_ns > stale_ns)
+    if (is_patient && now_ns - watch->answered_ns > stale_ns) {
+        if (!watch->is_asked)
+            ask(watch, now_ns);
         await(watch, master);
+    }
     return watch->is_elsewhere;
 }

@@ -20,7 +20,7 @@ class RedisCase(CommandCase):
         self.start_server()
 
     def strid(self, *words, **kind):
-        """No password of a test, which all begin like this, is in anything that the command says."""
+        """No password of a test, which all begin like this, is in what the command says."""
         done = super().strid(*words, **kind)
         self.assertNotIn("canary", done.out + done.err, words)
         return done

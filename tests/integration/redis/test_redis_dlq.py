@@ -106,11 +106,12 @@ class RedisDlq(CommandCase):
         self.letter("value", '{"a":"1"', letter_id="i2")
         self.letter("value", '{"a":"1"}', letter_id="i3", topic="elsewhere")
         self.letter("value", '{"a":"1"}', letter_id="i4", topic="clicks-dlq")
+        self.letter("value", '{"a":"1","b":2}', letter_id="i5")  # no fields become that
         said = self.replay(code=1)
         self.assertIn("0 dead letters handed back", said)
-        self.assertIn("2 dead letters are still unreadable", said)
+        self.assertIn("3 dead letters are still unreadable", said)
         self.assertIn("2 dead letters were read from what the source does not have", said)
-        self.assertEqual(self.redis("XLEN", "clicks-dlq"), "4")
+        self.assertEqual(self.redis("XLEN", "clicks-dlq"), "5")
         self.assertEqual(self.redis("XLEN", "clicks"), "0")
 
     def test_only_those_that_are_chosen_and_repeats_once(self):

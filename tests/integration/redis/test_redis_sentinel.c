@@ -256,8 +256,11 @@ Test(redis_sentinel, failover_that_was_asked_for_is_followed_while_the_old_maste
     redis_case_poll_until(0, 20);
     (void)snprintf(url, sizeof url, "%sout", redis_case.base);
     STRID_CHECK_OK(sink_open_url(&sink, url, &redis_case.err), redis_case.err);
+    /* By then it asks, and nobody looks at the answer before the failover. */
+    uint64_t until_ns = (uint64_t)clock_monotonic_ns(&clock_system) + UINT64_C(700000000);
+    cr_assert(support_wait(is_polled_until, &until_ns, REDIS_CASE_DEADLINE_MS));
     cr_assert(is_written("out"));
-    uint64_t until_ns = (uint64_t)clock_monotonic_ns(&clock_system) + UINT64_C(1500000000);
+    until_ns = (uint64_t)clock_monotonic_ns(&clock_system) + UINT64_C(1500000000);
     replicate();
     cr_assert(support_wait(failover_begins, NULL, REDIS_CASE_DEADLINE_MS));
     (void)snprintf(port, sizeof port, "%u", (unsigned)other.port);

@@ -306,6 +306,21 @@ Test(redis_source, what_is_not_acknowledged_is_bounded_by_the_memory)
     cr_assert_eq(intake->count, (size_t)COUNT, "once each");
 }
 
+/* They come by pages of 100. */
+Test(redis_source, what_is_claimed_is_bounded_likewise)
+{
+    enum { MOST = (64 << 10) / 2 / 128 + 1, PAGE = 100 };
+    add_many("s", "1000", "1");
+    (void)ASK("XGROUP", "CREATE", "s", "g", "0");
+    (void)ASK("XREADGROUP", "GROUP", "g", "dead", "COUNT", "1000", "STREAMS", "s", ">");
+    redis_case.memory_bytes = 64 << 10;
+    redis_case_open(0, "s?group=g&field=value&claim_idle=1s&block=10ms");
+    redis_case_poll_until(0, MOST);
+    for (int i = 0; i < 100; i++)
+        redis_case_poll(0);
+    cr_assert_leq(redis_case.intakes[0].count, (size_t)(MOST + PAGE));
+}
+
 Test(redis_source, large_entries_are_asked_for_a_few_at_a_time)
 {
     add_many("s", "300", "50000");
