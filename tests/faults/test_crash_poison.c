@@ -17,6 +17,7 @@
 
 #include <strid/strid.h>
 
+#include "support/check.h"
 #include "support/support.h"
 
 enum {
@@ -37,16 +38,6 @@ struct node {
     volatile int *nowhere;
     strid_error err;
 };
-
-#define CHECK(condition, ...)                                                                      \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition);                        \
-            fprintf(stderr, __VA_ARGS__);                                                          \
-            fputc('\n', stderr);                                                                   \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static int64_t now_us(void)
 {

@@ -18,6 +18,7 @@
 
 #include <strid/strid.h>
 
+#include "support/check.h"
 #include "support/support.h"
 
 enum {
@@ -37,16 +38,6 @@ struct node {
     uint32_t count, looks;
     _Atomic bool ended;
 };
-
-#define CHECK(condition, ...)                                                                      \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition);                        \
-            fprintf(stderr, __VA_ARGS__);                                                          \
-            fputc('\n', stderr);                                                                   \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static strid_outcome handle(strid_context *ctx, const strid_record *record, void *user)
 {

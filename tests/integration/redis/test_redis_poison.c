@@ -14,19 +14,10 @@
 
 #include <strid/strid.h>
 
+#include "support/check.h"
 #include "support/redis_server.h"
 
 enum { ENTRIES = 40, POISON = 17, DEATHS = 3, URL_MAX = SUPPORT_PATH_MAX + 256 };
-
-#define CHECK(condition, ...)                                                                      \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition);                        \
-            fprintf(stderr, __VA_ARGS__);                                                          \
-            fputc('\n', stderr);                                                                   \
-            exit(1);                                                                               \
-        }                                                                                          \
-    } while (0)
 
 struct node {
     uint32_t act;
