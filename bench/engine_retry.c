@@ -23,7 +23,8 @@ struct retry {
     const struct workload *workload;
     const struct bench_settings *settings;
     strid_store store;
-    bool fails;
+    uint64_t fails_at; /* which of FAILS_ONE_IN records fails; FAILS_ONE_IN: none does. Both sides
+                          ask, so that asking is not taken for the cost of retries */
     char source[160];
     char state[MEASURE_PATH_MAX + 16];
     char directory[MEASURE_PATH_MAX];
@@ -34,7 +35,7 @@ struct retry {
 static strid_outcome count_record(strid_context *ctx, const strid_record *record, void *user)
 {
     const struct retry *retry = user;
-    if (retry->fails && record->position.low % FAILS_ONE_IN == 0 && strid_attempt(ctx) == 0)
+    if (record->position.low % FAILS_ONE_IN == retry->fails_at && strid_attempt(ctx) == 0)
         return STRID_RETRY;
     strid_state_put_i64(ctx, retry->store, strid_state_get_i64(ctx, retry->store, 0) + 1);
     return STRID_DONE;
@@ -49,7 +50,7 @@ static int check(const struct retry *retry, const strid_pipeline_stats *stats)
         return -1;
     int64_t waiting = (int64_t)(stats->waiting + stats->parked);
     int64_t handled = retry->prepared + (int64_t)stats->records - waiting;
-    uint64_t failed = retry->fails ? stats->records / FAILS_ONE_IN : 0;
+    uint64_t failed = retry->fails_at < FAILS_ONE_IN ? stats->records / FAILS_ONE_IN : 0;
     if (sum != handled)
         fprintf(stderr,
                 "strid-bench: %s: the counters add up to %" PRId64 ", %" PRId64
@@ -89,7 +90,7 @@ static int run_engine(struct retry *retry, double seconds, uint64_t records_stop
 static int run_side(void *user, uint32_t side, double seconds, struct bench_run *out)
 {
     struct retry *retry = user;
-    retry->fails = side == SIDE_RETRY;
+    retry->fails_at = side == SIDE_RETRY ? 0 : FAILS_ONE_IN;
     return snapshot_restore(retry->kept, retry->directory) != 0
                ? -1
                : run_engine(retry, seconds, 0, false, out);
@@ -117,12 +118,12 @@ static int prepare(struct retry *retry, uint64_t keys)
 
 int engine_retry(const struct workload *workload, const struct bench_settings *settings)
 {
-    struct retry retry = {.workload = workload, .settings = settings};
+    struct retry retry = {.workload = workload, .settings = settings, .fails_at = FAILS_ONE_IN};
     if (prepare(&retry, settings->keys != 0 ? settings->keys : workload->keys) != 0)
         return -1;
     if (settings->hold_seconds != 0) {
         struct bench_run run;
-        retry.fails = true;
+        retry.fails_at = 0;
         return run_engine(&retry, settings->hold_seconds, 0, true, &run);
     }
     const struct measure_plan plan = {.user = &retry, .run = run_side, .side_count = SIDES};

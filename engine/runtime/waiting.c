@@ -112,6 +112,27 @@ static void count_vshard(struct waiting *waiting, uint64_t hash, uint32_t more)
         waiting->vshards[vshard / 64] |= bit;
 }
 
+static void filter_add(struct waiting *waiting, uint64_t hash)
+{
+    size_t at = waiting_filter_of(hash);
+    uint8_t *keys = &waiting->filter_keys[at];
+    *keys = (uint8_t)(*keys + (*keys < UINT8_MAX));
+    waiting->filter[at / 64] |= UINT64_C(1) << (at & 63);
+}
+
+static void filter_remove(struct waiting *waiting, uint64_t hash)
+{
+    size_t at = waiting_filter_of(hash);
+    uint8_t *keys = &waiting->filter_keys[at];
+    *keys = (uint8_t)(*keys - (*keys < UINT8_MAX));
+    if (*keys == 0)
+        waiting->filter[at / 64] &= ~(UINT64_C(1) << (at & 63));
+    if (waiting->count == 0) {
+        memset(waiting->filter, 0, sizeof waiting->filter);
+        memset(waiting->filter_keys, 0, sizeof waiting->filter_keys);
+    }
+}
+
 struct waiting_key *waiting_add(struct waiting *waiting, uint64_t hash, strid_bytes key,
                                 const struct retry_head *head)
 {
@@ -124,8 +145,7 @@ struct waiting_key *waiting_add(struct waiting *waiting, uint64_t hash, strid_by
     if (key.len > 0)
         memcpy(added->key, key.data, key.len);
     slot_insert(waiting, added);
-    uint8_t *filter = &waiting->filter[waiting_filter_of(hash)];
-    *filter = (uint8_t)(*filter + (*filter < UINT8_MAX));
+    filter_add(waiting, hash);
     heap_place(waiting, waiting->count++, added);
     waiting->records += head->last_seq - head->first_seq + 1;
     waiting->bytes += head->bytes;
@@ -184,11 +204,8 @@ static void remove_key(struct waiting *waiting, struct waiting_key *key)
     slot_remove(waiting, key);
     waiting->key_bytes -= key->key_len;
     count_vshard(waiting, key->hash, UINT32_MAX); /* one less */
-    uint8_t *filter = &waiting->filter[waiting_filter_of(key->hash)];
-    *filter = (uint8_t)(*filter - (*filter < UINT8_MAX));
     struct waiting_key *last = waiting->heap[--waiting->count];
-    if (waiting->count == 0)
-        memset(waiting->filter, 0, sizeof waiting->filter);
+    filter_remove(waiting, key->hash);
     if (last != key)
         heap_place(waiting, key->heap_at, last);
     memory_free(key);

@@ -35,8 +35,11 @@ struct waiting {
     uint64_t key_bytes;                 /* of the keys themselves */
     uint32_t vshard_keys[KEY_VSHARDS];  /* keys of each; the vshard is the upper byte of the hash */
     uint64_t vshards[KEY_VSHARDS / 64]; /* bit of a vshard: there are some */
-    /* How many keys have a hash with such bits; UINT8_MAX: as many or more, until none waits. */
-    uint8_t filter[WAITING_FILTER];
+    /* Which hashes there are, by some of their bits: asked for each record, so small enough to stay
+     * in the first cache beside what a record needs. */
+    uint64_t filter[WAITING_FILTER / 64];
+    /* Of how many keys; UINT8_MAX: so many or more, until none waits. */
+    uint8_t filter_keys[WAITING_FILTER];
 };
 
 /* Not by the first bits, which say whose the key is. */
@@ -48,7 +51,8 @@ static inline size_t waiting_filter_of(uint64_t hash)
 /* Whether a key of that hash may be there: for each record, before the search. */
 static inline bool waiting_may_have(const struct waiting *waiting, uint64_t hash)
 {
-    return waiting->filter[waiting_filter_of(hash)] != 0;
+    size_t at = waiting_filter_of(hash);
+    return (waiting->filter[at / 64] >> (at & 63) & 1) != 0;
 }
 
 void waiting_fini(struct waiting *waiting); /* a zeroed struct is an empty table */

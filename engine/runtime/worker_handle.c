@@ -260,15 +260,14 @@ static __attribute__((noinline)) bool end_range(struct worker *worker, struct ch
     return run_stop(worker->run) != RUN_HALT;
 }
 
-/* Whether to look for what the record has to wait for: where some records wait, most need not. */
-static inline bool may_have_to_wait(const struct worker *worker, const struct chunk_slot *slot)
+/* Whether to look for what the record has to wait for: where some records wait, most need not.
+ * `by_key`: whether its hash says so; that of a record without a key, or unreadable, is its
+ * partition's. */
+static inline bool may_have_to_wait(const struct worker *worker, const struct chunk_slot *slot,
+                                    bool by_key)
 {
     const struct waiting *waiting = &worker->retry.waiting;
-    if (waiting->count == 0)
-        return false;
-    /* The hash of a record without a key, or unreadable, is its partition's. */
-    return waiting_may_have(waiting, slot->hash) ||
-           worker->run->definition->retry.ordering != STRID_ORDERING_KEY;
+    return waiting->count > 0 && (!by_key || waiting_may_have(waiting, slot->hash));
 }
 
 /* false: a record could not be settled, or the run is halted. */
@@ -278,6 +277,7 @@ static bool handle_records(struct worker *worker, struct chunk *chunk, uint32_t 
     struct partition *partition = worker->context.partition;
     struct worker_progress *progress = &worker->progress[chunk->partition];
     const bool is_ordered = run->acknowledger == NULL;
+    const bool by_key = run->definition->retry.ordering == STRID_ORDERING_KEY;
     for (uint32_t i = from; i < to; i++) {
         struct chunk_slot *slot = &chunk->slots[i];
         if (!is_ordered && i + APPLIED_AHEAD < to)
@@ -291,7 +291,7 @@ static bool handle_records(struct worker *worker, struct chunk *chunk, uint32_t 
         STRID_DASSERT(!progress->any ||
                       strid_position_compare(progress->position, slot->record.position) < 0);
         worker->tally.records++;
-        if (__builtin_expect(!may_have_to_wait(worker, slot), 1) ||
+        if (__builtin_expect(!may_have_to_wait(worker, slot, by_key), 1) ||
             !worker_retry_park(worker, slot))
             handle(worker, slot, &worker->found[i], 0);
         if (__builtin_expect(context_ends(&worker->context), 0))
