@@ -104,6 +104,8 @@ static void drop_durable(struct run *run, uint32_t worker)
 static bool is_gone(const struct crash_suspect *entry, bool waits)
 {
     bool waited = (crash_suspect_state(entry) & CRASH_SUSPECT_WAITED) != 0;
+    if (MUTANT(MUTANT_SUSPECT_FORGOTTEN))
+        waits = false;
     return waited ? !waits : crash_suspect_crashes(entry) == 0;
 }
 

@@ -151,6 +151,14 @@ static void check_arrived(struct sim_world *world, sim_coverage applied, bool co
         }
 }
 
+/* Of a source without order no number says what is applied; what waits is whole all the same. */
+static void look_at_waiting(const struct sim_world *world, const struct directory *directory,
+                            sim_coverage applied)
+{
+    cover_all(world, applied);
+    (void)sim_waiting_look(directory, applied);
+}
+
 void sim_check_stopped(struct sim_world *world)
 {
     static sim_coverage applied;
@@ -166,6 +174,8 @@ void sim_check_stopped(struct sim_world *world)
     if (status == STRID_OK) {
         if (!world->input.unordered)
             (void)sim_keys_check(&world->keys, directory, applied);
+        else
+            look_at_waiting(world, directory, applied);
         directory_close(directory);
     }
     world->faults = faults;

@@ -13,6 +13,8 @@
 enum { SIM_CRASH_HANDS_MAX = 16 };
 
 struct sim_crash {
+    bool rests; /* the next run is drained at once */
+    uint32_t rest_count;
     bool dead;                                     /* the process ended; calls come back */
     struct crash_slots_file *slots;                /* outlive runs */
     struct crash_slots_file *then;                 /* when the process ended */

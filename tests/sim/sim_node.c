@@ -13,6 +13,7 @@ enum {
     SAFETY_STEPS = 40000,
     CRASH_STEPS_MAX = 8000,
     FAILED_OPEN_STEPS = 100,
+    REST_STEPS_MAX = 200,
     LEAVE_STEPS_MAX = 4000 /* a run without one of its partitions goes on for so long */
 };
 
@@ -194,6 +195,13 @@ static enum ending step_through(struct sim_world *world, uint64_t *healed_at)
             leave_at = sim_random_log(random, 1, LEAVE_STEPS_MAX);
         }
     uint32_t stop = sim_random_chance(random, 3) ? RUN_HALT : RUN_DRAIN;
+    bool rests = world->crash.rests;
+    if (rests) { /* what was in hand and waits is left to a run after this one */
+        stop = RUN_DRAIN;
+        stop_at = sim_random_log(random, 1, REST_STEPS_MAX);
+        crash_at = UINT64_MAX;
+        world->crash.rests = false;
+    }
     while (!is_over(world)) {
         (void)sim_step(world);
         if (world->crash.dead) /* a record may end the process when everything has healed, too */
@@ -208,7 +216,7 @@ static enum ending step_through(struct sim_world *world, uint64_t *healed_at)
         }
         if (world->faults && world->run_steps >= crash_at)
             return draw_ending(random, false);
-        if (world->faults && world->run_steps == stop_at)
+        if ((world->faults || rests) && world->run_steps == stop_at)
             atomic_store_explicit(&run->stop, stop, memory_order_release);
         if (world->faults && world->run_steps == take_at) {
             take_partition(world);
