@@ -93,6 +93,7 @@ static void add_suspect(struct crash_slots_file *file, const struct crash_slot *
     suspect->partition = partition;
     suspect->high = position.high;
     suspect->low = position.low;
+    suspect->missed = 0;
     if (MUTANT(MUTANT_CRASH_COUNTED) &&
         suspect->state / CRASH_SUSPECT_CRASH < CRASH_SLOTS_CRASHES_MAX)
         state += CRASH_SUSPECT_CRASH;

@@ -54,6 +54,7 @@ struct crash_suspect {
     uint64_t low;
     uint32_t partition;
     _Atomic uint32_t state;
+    uint32_t missed; /* runs that came to their end without it since it came last */
 };
 
 struct crash_slots_file {

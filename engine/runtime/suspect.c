@@ -11,7 +11,11 @@
 #include "runtime/storage.h"
 #include "runtime/worker.h"
 
-enum { GATE_TURN = 1 << 16, PATH_BYTES = 4096 };
+enum {
+    GATE_TURN = 1 << 16,
+    PATH_BYTES = 4096,
+    MISSED_MAX = 32 /* ends of runs that may leave out a suspect which no position says is over */
+};
 
 const char suspect_fault[] = "crashed the process 3 times";
 _Static_assert(CRASH_SLOTS_CRASHES_MAX == 3, "as the text says");
@@ -98,15 +102,38 @@ static void drop_durable(struct run *run, uint32_t worker)
     }
 }
 
-/* After a run that came to its end: what waited has been settled if nothing waits. Of the others
- * those that never ended the process did not come again: the halves of two, or what the source no
- * longer has. */
-static bool is_gone(const struct crash_suspect *entry, bool waits)
+/* Whether the low position will say that the suspect is over. Not where a source has no order, nor
+ * of a partition that it no longer has. */
+static bool has_place(const struct run *run, const struct crash_suspect *entry)
 {
-    bool waited = (crash_suspect_state(entry) & CRASH_SUSPECT_WAITED) != 0;
-    if (MUTANT(MUTANT_SUSPECT_FORGOTTEN))
-        waits = false;
-    return waited ? !waits : crash_suspect_crashes(entry) == 0;
+    const struct partition *partition = run_partition(run, entry->partition);
+    return (run->source_ops->flags & STRID_SOURCE_UNORDERED) == 0 &&
+           partition->index < run->partition_count;
+}
+
+/* Of a suspect that is left when a run has come to its end, and does not wait. A run that ended by
+ * itself has read all there is: who never ended the process is the halves of two, or what the
+ * source no longer has. One that was asked to end may not have come to it. */
+static bool is_gone(const struct run *run, struct crash_suspect *entry, bool by_itself)
+{
+    if ((by_itself || MUTANT(MUTANT_SUSPECT_DRAINED)) && crash_suspect_crashes(entry) == 0)
+        return true;
+    return !has_place(run, entry) && ++entry->missed > MISSED_MAX;
+}
+
+/* A run came to its end. Where nothing waits, who waited is settled, or was not durable and is read
+ * again: as of all others, its place says which. */
+static void look_at_left(struct run *run, struct suspect *suspect, bool waits, bool by_itself)
+{
+    struct crash_suspect *entry = suspect->entry;
+    uint32_t state = crash_suspect_state(entry);
+    bool waited = (state & CRASH_SUSPECT_WAITED) != 0;
+    if (state == 0 || (waited && waits))
+        return;
+    if (is_gone(run, entry, by_itself))
+        suspect_drop(run, suspect);
+    else
+        crash_suspect_set(entry, state & ~(uint32_t)CRASH_SUSPECT_WAITED);
 }
 
 void suspect_close(struct run *run)
@@ -117,12 +144,14 @@ void suspect_close(struct run *run)
     for (uint32_t w = 0; run->storage != NULL && w < run->worker_count; w++)
         drop_durable(run, w);
     bool finished = atomic_load_explicit(&run->finished, memory_order_acquire), waits = false;
+    bool by_itself = run_stop(run) == RUN_CONTINUE && run->gap.status == STRID_OK;
     for (uint32_t w = 0; run->workers != NULL && w < run->worker_count; w++)
         waits = waits || atomic_load_explicit(&run->workers[w].retry.open_records,
                                               memory_order_relaxed) != 0;
+    if (MUTANT(MUTANT_SUSPECT_FORGOTTEN))
+        waits = false;
     for (uint32_t i = 0; finished && i < suspects->length; i++)
-        if (is_gone(suspects->list[i].entry, waits))
-            suspect_drop(run, &suspects->list[i]);
+        look_at_left(run, &suspects->list[i], waits, by_itself);
     crash_slots_close(&suspects->slots);
     memory_free(suspects->list);
     *suspects = (struct suspects){0};
@@ -218,6 +247,7 @@ void suspect_end(struct worker *worker, struct suspect *suspect, bool settled)
     uint32_t state = crash_suspect_state(suspect->entry) & ~(uint32_t)CRASH_SUSPECT_ALONE;
     if (settled && state / CRASH_SUSPECT_CRASH < CRASH_SLOTS_CRASHES_MAX)
         state %= CRASH_SUSPECT_CRASH;
+    suspect->entry->missed = 0; /* it came */
     crash_suspect_set(suspect->entry, state);
     if (settled) {
         suspect->worker = worker->index;

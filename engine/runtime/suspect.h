@@ -8,7 +8,8 @@
  *                                                  └─ the process ends: one crash more, a suspect
  *
  * A suspect that settles has proved innocent: its crashes are forgotten at once; the entry stays
- * until what the record did is durable, for until then it may be handled again.
+ * until what the record did is durable, for until then it may be handled again. A run that is asked
+ * to end before it has come to a suspect keeps it.
  *
  * Without suspects all of this is one load for each chunk. New suspects come only when a run opens.
  */

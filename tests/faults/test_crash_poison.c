@@ -115,6 +115,8 @@ static int child_main(const char *place, const char *workers)
     struct node node = {.err = STRID_ERROR_INIT};
     (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0});
     make_node(&node, place, (uint32_t)strtoul(workers, NULL, 10), getenv("STRID_TALK") != NULL);
+    if (getenv("STRID_DRAIN") != NULL)
+        strid_pipeline_stop(node.pipeline); /* asked to end before it begins */
     strid_status status = strid_pipeline_run(node.pipeline, &node.err);
     CHECK(status == STRID_OK, "%s", node.err.message);
     strid_pipeline_destroy(node.pipeline);
@@ -249,6 +251,29 @@ static void poison(const char *act, int at)
     support_directory_remove(&directory);
 }
 
+/* Behind each crash somebody stops the node before it comes to the record again, or hardly later.
+ */
+static void poison_between_drains(void)
+{
+    struct support_directory directory;
+    support_directory_create(&directory);
+    write_input(&directory, "abort", 300);
+    int crashes = 0, drains = 0;
+    while (!run_child(directory.path, 2, 0, NULL)) {
+        crashes++;
+        CHECK(setenv("STRID_DRAIN", "1", 1) == 0, "setenv");
+        bool drained = run_child(directory.path, 2, 0, NULL);
+        CHECK(unsetenv("STRID_DRAIN") == 0, "unsetenv");
+        crashes += !drained;
+        drains += drained;
+        CHECK(crashes <= RUNS_MAX, "it never comes to an end");
+    }
+    CHECK(crashes >= 7 && crashes <= 8, "%d crashes", crashes);
+    check(directory.path, 2);
+    printf("%d drains between %d crashes, 2 dead letters\n", drains, crashes);
+    support_directory_remove(&directory);
+}
+
 /* Whatever is in hand when somebody kills the node is innocent. */
 static void operator_kills(void)
 {
@@ -292,6 +317,7 @@ int main(int argc, char **argv)
     poison("abort", 300);
     poison("memory", 120);
     poison("loop", 40);
+    poison_between_drains();
     operator_kills();
     operator_kills_alone();
     return 0;

@@ -5,10 +5,7 @@
 #include "sim_check.h"
 #include "sim_world.h"
 
-enum {
-    REST_RATE = 8, /* so many seeds have one in which ends in hand are followed by a drain */
-    RESTS_MAX = 3  /* a drain before a record is read again forgets its first crash */
-};
+enum { REST_RATE = 8 }; /* so many seeds have one in which ends in hand are followed by a drain */
 
 void sim_crash_init(struct sim_crash *crash)
 {
@@ -56,8 +53,7 @@ void sim_crash_now(void)
     struct sim_world *world = sim_world;
     struct sim_crash *crash = &world->crash;
     sim_world_note("dies", crash->hand_count, 0, 0);
-    crash->rests = world->seed % REST_RATE == REST_RATE - 1 && crash->hand_count > 0 &&
-                   crash->rest_count++ < RESTS_MAX;
+    crash->rests = world->seed % REST_RATE == REST_RATE - 1 && crash->hand_count > 0;
     for (uint32_t i = 0; i < crash->hand_count; i++) {
         struct sim_record *record = crash->hands[i];
         record->crashes += record->suspect;
@@ -92,36 +88,67 @@ void sim_crash_keep(void)
         memcpy(crash->then, crash->slots, sizeof *crash->then);
 }
 
-/* Whether the file still suspects a record that waited: it may while anything waits. */
-static bool waits_suspected(const struct sim_record *record, uint32_t partition)
+/* What the file says of the record; 0: it is no suspect. */
+static uint32_t suspected(const struct sim_record *record, uint32_t partition)
 {
     strid_position position = sim_input_position(&sim_world->input, record->place);
     for (uint32_t i = 0; i < CRASH_SLOTS_SUSPECTS; i++) {
         const struct crash_suspect *entry = &sim_world->crash.slots->suspects[i];
-        if ((crash_suspect_state(entry) & CRASH_SUSPECT_WAITED) != 0 &&
-            entry->partition == partition &&
+        if (crash_suspect_state(entry) != 0 && entry->partition == partition &&
             strid_position_compare((strid_position){entry->high, entry->low}, position) == 0)
-            return true;
+            return crash_suspect_state(entry);
     }
-    return false;
+    return 0;
 }
 
-/* A run came to its end, and what waits is marked. Who was in hand and waits now, and has not come
- * back since, must still be a suspect; where nothing waits, nobody is for having waited. */
+static bool waits_suspected(const struct sim_record *record, uint32_t partition)
+{
+    return (suspected(record, partition) & CRASH_SUSPECT_WAITED) != 0;
+}
+
+/* How many records of the partition the durable low position covers. */
+static uint32_t covered(uint32_t p)
+{
+    strid_position low;
+    const struct sim_input *input = &sim_world->input;
+    if (!sim_disk_low(sim_world->disk.durable, p, &low.high, &low.low))
+        return 0;
+    return sim_input_before(&input->partitions[p], sim_input_place(input, low));
+}
+
+/* Whether a record comes again, as seen when a run has come to its end. */
+static bool is_unread(uint32_t p, uint32_t index, uint32_t before)
+{
+    if (sim_world->input.unordered)
+        return sim_world->source.unordered[p].deliveries[index] == SIM_TO_COME;
+    return index >= before;
+}
+
+/* A run came to its end, and what waits is marked. Who was in hand and waits now, or comes again,
+ * and has not come back since, must still be a suspect: a run that was asked to end may not have
+ * come to it. Where nothing waits, nobody is one for having waited. */
 static void check_suspects(const struct sim_input *input)
 {
     bool any = false;
-    for (uint32_t p = 0; p < input->partition_count; p++)
+    for (uint32_t p = 0; p < input->partition_count; p++) {
+        uint32_t before = covered(p);
         for (uint32_t i = 0; i < input->partitions[p].count; i++) {
             const struct sim_record *record = &input->partitions[p].records[i];
             any = any || record->parked;
-            if (!record->parked || !record->suspect || record->returned > 0)
+            if (!record->suspect || record->returned > 0)
                 continue;
-            SIM_CHECK("suspect_is_kept", waits_suspected(record, p),
+            SIM_CHECK("suspect_is_kept", !record->parked || waits_suspected(record, p),
                       "partition %u, record %u was in hand when the process ended, waits, and is "
                       "no suspect any more",
                       p, i);
+            SIM_CHECK("suspect_is_kept",
+                      record->parked || !is_unread(p, i, before) ||
+                          record->crashes >= CRASH_SLOTS_CRASHES_MAX || suspected(record, p) != 0,
+                      "partition %u, record %u was in hand when the process ended, is still to be "
+                      "read, and is no suspect any more",
+                      p, i);
         }
+    }
     for (uint32_t i = 0; !any && i < CRASH_SLOTS_SUSPECTS; i++)
         SIM_CHECK(
             "suspect_is_kept",
@@ -138,18 +165,30 @@ static bool any_suspect(const struct sim_input *input)
     return false;
 }
 
-/* No record suspected any more; those with a crash of their own stay. */
-static void forget(bool all)
+/* Nothing of the file is left. */
+static void forget_all(void)
 {
     struct sim_input *input = &sim_world->input;
     for (uint32_t p = 0; p < input->partition_count; p++)
         for (uint32_t i = 0; i < input->partitions[p].count; i++) {
-            struct sim_record *record = &input->partitions[p].records[i];
-            if (all || (record->suspect && record->crashes == 0 && !waits_suspected(record, p)))
-                record->suspect = false;
-            if (all)
-                record->crashes = 0;
+            input->partitions[p].records[i].suspect = false;
+            input->partitions[p].records[i].crashes = 0;
         }
+}
+
+/* Who neither waits nor comes again; those with a crash of their own stay. */
+static void forget_passed(void)
+{
+    struct sim_input *input = &sim_world->input;
+    for (uint32_t p = 0; p < input->partition_count; p++) {
+        uint32_t before = covered(p);
+        for (uint32_t i = 0; i < input->partitions[p].count; i++) {
+            struct sim_record *record = &input->partitions[p].records[i];
+            if (record->suspect && record->crashes == 0 && !is_unread(p, i, before) &&
+                !waits_suspected(record, p))
+                record->suspect = false;
+        }
+    }
 }
 
 void sim_crash_restore(bool power_lost)
@@ -161,7 +200,7 @@ void sim_crash_restore(bool power_lost)
     if (!power_lost || !sim_random_chance(&sim_world->random, 2))
         return;
     memset(crash->slots, 0, sizeof *crash->slots); /* nothing of the file was written yet */
-    forget(true);
+    forget_all();
 }
 
 void sim_crash_finished(void)
@@ -170,7 +209,7 @@ void sim_crash_finished(void)
         sim_check_stopped(sim_world); /* marks what waits */
         check_suspects(&sim_world->input);
     }
-    forget(false);
+    forget_passed();
 }
 
 bool sim_crash_is_enough(const struct sim_record *record)

@@ -13,8 +13,7 @@
 enum { SIM_CRASH_HANDS_MAX = 16 };
 
 struct sim_crash {
-    bool rests; /* the next run is drained at once */
-    uint32_t rest_count;
+    bool rests;                                    /* the next run is drained at once */
     bool dead;                                     /* the process ended; calls come back */
     struct crash_slots_file *slots;                /* outlive runs */
     struct crash_slots_file *then;                 /* when the process ended */
@@ -38,7 +37,7 @@ void sim_crash_perhaps(void);
 /* Around run_destroy() of a run that ended so, or from outside: the slots are not tidied up. */
 void sim_crash_keep(void);
 void sim_crash_restore(bool power_lost);
-/* A run came to its end: who never ended the process is no longer suspected. */
+/* A run came to its end: who neither waits nor comes again is no longer suspected. */
 void sim_crash_finished(void);
 
 /* Whether a record that ends the process may be given up by now. */

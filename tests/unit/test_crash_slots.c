@@ -143,6 +143,22 @@ Test(crash_slots, only_who_was_alone_has_one_crash_more)
     fini(&at);
 }
 
+Test(crash_slots, runs_without_a_suspect_count_anew_when_it_is_in_hand_again)
+{
+    struct slots_case at;
+    init(&at);
+    open_slots(&at);
+    hold(&at, 0, 1, 100, CRASH_SLOT_IN_HAND);
+    crash(&at);
+    find(&at, 1, 100)->missed = 7;
+    crash(&at);
+    cr_assert_eq(find(&at, 1, 100)->missed, 7);
+    hold(&at, 2, 1, 100, CRASH_SLOT_IN_HAND);
+    crash(&at);
+    cr_assert_eq(find(&at, 1, 100)->missed, 0);
+    fini(&at);
+}
+
 Test(crash_slots, a_full_table_forgets_who_never_ended_the_process)
 {
     struct slots_case at;

@@ -8,143 +8,53 @@
 #include "runtime/reader.h"
 #include "runtime/storage.h"
 #include "runtime/worker.h"
-#include "runtime_case.h"
+#include "suspect_case.h"
 #include "unordered_source.h"
-
-enum { RECORDS = 90, WORKERS = 3, PAUSE_MS = 60000 };
-
-struct suspect_case {
-    struct runtime_case at;
-    struct crash_slots_file file;
-    uint32_t calls[RECORDS];
-    uint32_t owners[RECORDS]; /* index of the worker that handled it last */
-    int64_t alone_at;         /* position that was alone when it was last handled; -1: none */
-    int64_t fails_at;         /* position whose first attempt fails; -1: none */
-    strid_outcome outcome;
-};
-
-static strid_outcome handle(strid_context *ctx, const strid_record *record, void *user)
-{
-    struct suspect_case *suspects = user;
-    uint64_t position = record->position.low;
-    suspects->calls[position]++;
-    suspects->owners[position] = ctx->worker->index;
-    uint32_t marks = 0;
-    for (uint32_t w = 0; w < CRASH_SLOTS_WORKERS; w++)
-        marks += suspects->file.slots[w].flags != 0;
-    cr_assert_eq(marks, 1, "exactly one record is in hand");
-    for (uint32_t i = 0; i < CRASH_SLOTS_SUSPECTS; i++) {
-        const struct crash_suspect *entry = &suspects->file.suspects[i];
-        if ((entry->state & CRASH_SUSPECT_ALONE) == 0)
-            continue;
-        cr_assert_eq(entry->low, position, "who is marked as alone is who is handled");
-        suspects->alone_at = (int64_t)position;
-        const struct worker *worker = ctx->worker;
-        for (uint32_t w = 0; w < worker->run->worker_count; w++)
-            if (w != worker->index)
-                cr_assert_eq(worker->run->workers[w].gate_seen, worker->run->suspects.gate);
-    }
-    if ((int64_t)position == suspects->fails_at && strid_attempt(ctx) == 0)
-        return STRID_RETRY;
-    return suspects->outcome;
-}
-
-/* The end of the input is the caller's. */
-static void init_open(struct suspect_case *suspects, uint32_t records)
-{
-    *suspects = (struct suspect_case){.alone_at = -1, .fails_at = -1, .outcome = STRID_DONE};
-    runtime_case_init(&suspects->at, handle, suspects);
-    suspects->at.definition->workers = WORKERS;
-    suspects->at.options.crash_memory = &suspects->file;
-    for (uint32_t i = 0; i < records; i++) {
-        char key[16];
-        (void)snprintf(key, sizeof key, "k%u", i);
-        runtime_case_push(&suspects->at, key, "value");
-    }
-}
-
-static void init(struct suspect_case *suspects, uint32_t records)
-{
-    init_open(suspects, records);
-    runtime_case_push_end(&suspects->at);
-}
-
-static void accuse(struct suspect_case *suspects, uint32_t index, uint64_t position,
-                   uint32_t crashes)
-{
-    struct crash_suspect *entry = &suspects->file.suspects[index];
-    entry->low = position;
-    entry->partition = suspects->at.run->partitions[0].stored->number;
-    entry->state = CRASH_SUSPECT_KNOWN + crashes * CRASH_SUSPECT_CRASH;
-}
-
-/* Makes a run whose crash slots say that the record was in hand `crashes` times, alone. */
-static void start(struct suspect_case *suspects, uint64_t position, uint32_t crashes)
-{
-    runtime_case_start(&suspects->at);
-    accuse(suspects, 200, position, crashes);
-    runtime_case_start(&suspects->at);
-    cr_assert_eq(suspects->at.run->suspects.count, 1);
-}
-
-static const struct crash_suspect *entry_of(const struct suspect_case *suspects, uint64_t position)
-{
-    for (uint32_t i = 0; i < CRASH_SLOTS_SUSPECTS; i++)
-        if (suspects->file.suspects[i].state != 0 && suspects->file.suspects[i].low == position)
-            return &suspects->file.suspects[i];
-    return NULL;
-}
-
-static void check_once(const struct suspect_case *suspects, int64_t except)
-{
-    for (int64_t i = 0; i < RECORDS; i++)
-        cr_assert_eq(suspects->calls[i], i == except ? 0 : 1, "record %ld", (long)i);
-}
 
 Test(suspect, runs_alone_once_and_is_cleared)
 {
     struct suspect_case suspects;
-    init(&suspects, RECORDS);
-    start(&suspects, 40, 2);
+    suspect_case_init(&suspects, SUSPECT_CASE_RECORDS);
+    suspect_case_start(&suspects, 40, 2);
     cr_assert_not_null(strstr(suspects.at.store.last_log,
                               "position 0-40 was in hand when the process ended: alone it ended "
                               "the process 2 times of 3"),
                        "%s", suspects.at.store.last_log);
     cr_assert(runtime_case_finish(&suspects.at), "%s", suspects.at.run->error.message);
     cr_assert_eq(suspects.alone_at, 40);
-    check_once(&suspects, -1);
+    suspect_case_check_once(&suspects, -1);
     cr_assert_eq(suspects.at.run->suspects.gate % (1 << 16), 0, "the gate is open again");
     runtime_case_fini(&suspects.at);
-    cr_assert_null(entry_of(&suspects, 40));
+    cr_assert_null(suspect_case_entry(&suspects, 40));
 }
 
 Test(suspect, waits_until_the_other_workers_stand_still)
 {
     struct suspect_case suspects;
-    init(&suspects, RECORDS);
-    start(&suspects, 40, 0);
+    suspect_case_init(&suspects, SUSPECT_CASE_RECORDS);
+    suspect_case_start(&suspects, 40, 0);
     struct run *run = suspects.at.run;
     struct worker *owner = NULL;
-    for (uint32_t w = 0; w < WORKERS; w++)
+    for (uint32_t w = 0; w < SUSPECT_CASE_WORKERS; w++)
         (void)agent_pump(&run->workers[w].agent); /* looks for what waits */
     (void)agent_pump(&run->readers[0].agent);
-    for (uint32_t w = 0; w < WORKERS; w++) {
+    for (uint32_t w = 0; w < SUSPECT_CASE_WORKERS; w++) {
         (void)agent_pump(&run->workers[w].agent);
         if (run->workers[w].has_gate)
             owner = &run->workers[w];
     }
     cr_assert_not_null(owner);
-    struct worker *late = &run->workers[(owner->index + 1) % WORKERS];
+    struct worker *late = &run->workers[(owner->index + 1) % SUSPECT_CASE_WORKERS];
     late->gate_seen = 0; /* as if it were in a chunk all the time */
     for (int i = 0; i < 50; i++)
-        for (uint32_t w = 0; w < WORKERS; w++)
+        for (uint32_t w = 0; w < SUSPECT_CASE_WORKERS; w++)
             if (&run->workers[w] != late)
                 (void)agent_pump(&run->workers[w].agent);
     cr_assert_eq(suspects.calls[40], 0);
     cr_assert_eq(agent_pump(&late->agent), 0, "it takes no chunk before the gate");
     cr_assert(runtime_case_finish(&suspects.at), "%s", run->error.message);
     cr_assert_eq(suspects.alone_at, 40);
-    check_once(&suspects, -1);
+    suspect_case_check_once(&suspects, -1);
     runtime_case_fini(&suspects.at);
 }
 
@@ -152,10 +62,10 @@ Test(suspect, three_crashes_alone_are_a_dead_letter_without_a_call)
 {
     struct suspect_case suspects;
     strid_output out;
-    init(&suspects, RECORDS);
-    start(&suspects, 40, 3);
+    suspect_case_init(&suspects, SUSPECT_CASE_RECORDS);
+    suspect_case_start(&suspects, 40, 3);
     cr_assert(runtime_case_finish(&suspects.at), "%s", suspects.at.run->error.message);
-    check_once(&suspects, 40);
+    suspect_case_check_once(&suspects, 40);
     cr_assert_eq(runtime_case_take(&suspects.at, 1, &out), STRID_OK);
     const strid_dead_letter *letter = out.dead_letter;
     cr_assert(
@@ -166,7 +76,7 @@ Test(suspect, three_crashes_alone_are_a_dead_letter_without_a_call)
     cr_assert(strid_bytes_equal(out.key, strid_bytes_of_text("k40")));
     cr_assert_eq(runtime_case_take(&suspects.at, 1, &out), STRID_AGAIN);
     runtime_case_fini(&suspects.at);
-    cr_assert_null(entry_of(&suspects, 40));
+    cr_assert_null(suspect_case_entry(&suspects, 40));
 }
 
 /* What was done is lost with the block: the verdict stands, and a success stays one. */
@@ -174,16 +84,17 @@ Test(suspect, stays_until_what_it_did_is_durable)
 {
     for (uint32_t crashes = 2; crashes <= 3; crashes++) {
         struct suspect_case suspects;
-        init(&suspects, RECORDS);
-        start(&suspects, 40, crashes);
+        suspect_case_init(&suspects, SUSPECT_CASE_RECORDS);
+        suspect_case_start(&suspects, 40, crashes);
         for (int i = 0; i < 6 && suspects.at.run->suspects.list[0].settled == false; i++)
-            for (uint32_t w = 0; w <= WORKERS; w++)
+            for (uint32_t w = 0; w <= SUSPECT_CASE_WORKERS; w++)
                 (void)agent_pump(w == 0 ? &suspects.at.run->readers[0].agent
                                         : &suspects.at.run->workers[w - 1].agent);
         cr_assert(suspects.at.run->suspects.list[0].settled);
         runtime_case_fini(&suspects.at); /* nothing was written */
-        cr_assert_not_null(entry_of(&suspects, 40));
-        cr_assert_eq(crash_suspect_crashes(entry_of(&suspects, 40)), crashes == 3 ? 3 : 0);
+        cr_assert_not_null(suspect_case_entry(&suspects, 40));
+        cr_assert_eq(crash_suspect_crashes(suspect_case_entry(&suspects, 40)),
+                     crashes == 3 ? 3 : 0);
     }
 }
 
@@ -191,15 +102,15 @@ Test(suspect, a_failed_attempt_is_no_crash)
 {
     struct suspect_case suspects;
     strid_output out;
-    init(&suspects, RECORDS);
+    suspect_case_init(&suspects, SUSPECT_CASE_RECORDS);
     suspects.outcome = STRID_REJECT;
-    start(&suspects, 40, 1);
+    suspect_case_start(&suspects, 40, 1);
     cr_assert(runtime_case_finish(&suspects.at), "%s", suspects.at.run->error.message);
-    check_once(&suspects, -1);
+    suspect_case_check_once(&suspects, -1);
     cr_assert_eq(runtime_case_take(&suspects.at, 1, &out), STRID_OK);
     cr_assert(strid_bytes_equal(out.dead_letter->reason, strid_bytes_of_text("rejected")));
     runtime_case_fini(&suspects.at);
-    cr_assert_null(entry_of(&suspects, 40));
+    cr_assert_null(suspect_case_entry(&suspects, 40));
 }
 
 /* The attempt that came back is durable, in another run than the next attempt: nothing is left to
@@ -207,22 +118,24 @@ Test(suspect, a_failed_attempt_is_no_crash)
 Test(suspect, who_came_back_and_waits_for_another_attempt_is_none_in_the_next_run)
 {
     struct suspect_case suspects;
-    init(&suspects, RECORDS);
+    suspect_case_init(&suspects, SUSPECT_CASE_RECORDS);
     suspects.outcome = STRID_RETRY;
-    suspects.at.definition->retry.min_ms = suspects.at.definition->retry.max_ms = PAUSE_MS;
-    start(&suspects, 40, 2);
+    suspects.at.definition->retry.min_ms = suspects.at.definition->retry.max_ms =
+        SUSPECT_CASE_PAUSE_MS;
+    suspect_case_start(&suspects, 40, 2);
     for (int i = 0; i < 500 && suspects.at.run->suspects.count > 0; i++)
         (void)runtime_case_turn(&suspects.at);
     cr_assert_eq(suspects.alone_at, 40);
     cr_assert_eq(suspects.at.run->suspects.count, 0);
-    check_once(&suspects, -1);
+    suspect_case_check_once(&suspects, -1);
     suspects.alone_at = -1;
     suspects.outcome = STRID_DONE;
-    suspects.at.now_ns += PAUSE_MS * INT64_C(2000000); /* with what varies of a pause */
+    suspects.at.now_ns +=
+        SUSPECT_CASE_PAUSE_MS * INT64_C(2000000); /* with what varies of a pause */
     runtime_case_start(&suspects.at);
     cr_assert_eq(suspects.at.run->suspects.count, 0);
     cr_assert(runtime_case_finish(&suspects.at), "%s", suspects.at.run->error.message);
-    for (uint32_t i = 0; i < RECORDS; i++)
+    for (uint32_t i = 0; i < SUSPECT_CASE_RECORDS; i++)
         cr_assert_eq(suspects.calls[i], 2, "record %u", i);
     cr_assert_eq(suspects.alone_at, -1);
     runtime_case_fini(&suspects.at);
@@ -231,51 +144,21 @@ Test(suspect, who_came_back_and_waits_for_another_attempt_is_none_in_the_next_ru
 Test(suspect, without_a_dead_letter_queue_the_run_says_so_and_the_verdict_stands)
 {
     struct suspect_case suspects;
-    init(&suspects, RECORDS);
+    suspect_case_init(&suspects, SUSPECT_CASE_RECORDS);
     suspects.at.sinks[1].definition = NULL;
-    start(&suspects, 40, 3);
+    suspect_case_start(&suspects, 40, 3);
     cr_assert_not(runtime_case_finish(&suspects.at));
     cr_assert_eq(suspects.at.run->error.status, STRID_ECONFIG);
     cr_assert_not_null(strstr(suspects.at.run->error.message, "crashed the process 3 times"));
     cr_assert_eq(suspects.calls[40], 0);
     runtime_case_fini(&suspects.at);
-    cr_assert_eq(crash_suspect_crashes(entry_of(&suspects, 40)), 3);
-}
-
-Test(suspect, who_does_not_come_again_is_forgotten_unless_it_crashed)
-{
-    for (uint32_t crashes = 0; crashes <= 1; crashes++) {
-        struct suspect_case suspects;
-        init(&suspects, RECORDS);
-        start(&suspects, 4000, crashes);
-        cr_assert(runtime_case_finish(&suspects.at));
-        check_once(&suspects, -1);
-        cr_assert_eq(suspects.alone_at, -1);
-        runtime_case_fini(&suspects.at);
-        cr_assert_eq(entry_of(&suspects, 4000) == NULL, crashes == 0);
-    }
-}
-
-/* Its dead letter was durable when the process ended, and its entry was not freed yet. */
-Test(suspect, that_waited_is_over_once_nothing_waits)
-{
-    struct suspect_case suspects;
-    init(&suspects, RECORDS);
-    runtime_case_start(&suspects.at);
-    cr_assert(runtime_case_finish(&suspects.at));
-    accuse(&suspects, 200, 40, 3);
-    suspects.file.suspects[200].state |= CRASH_SUSPECT_WAITED;
-    runtime_case_start(&suspects.at);
-    cr_assert_eq(suspects.at.run->suspects.count, 1);
-    cr_assert(runtime_case_finish(&suspects.at));
-    runtime_case_fini(&suspects.at);
-    cr_assert_null(entry_of(&suspects, 40));
+    cr_assert_eq(crash_suspect_crashes(suspect_case_entry(&suspects, 40)), 3);
 }
 
 Test(suspect, what_is_behind_the_low_position_is_over)
 {
     struct suspect_case suspects;
-    init(&suspects, RECORDS);
+    suspect_case_init(&suspects, SUSPECT_CASE_RECORDS);
     runtime_case_start(&suspects.at);
     cr_assert(runtime_case_finish(&suspects.at));
     struct crash_suspect *entries = suspects.file.suspects;
@@ -295,22 +178,22 @@ Test(suspect, what_is_behind_the_low_position_is_over)
 Test(suspect, what_was_applied_is_dropped_when_it_is_read_again)
 {
     struct suspect_case suspects;
-    init(&suspects, RECORDS);
+    suspect_case_init(&suspects, SUSPECT_CASE_RECORDS);
     runtime_case_start(&suspects.at);
     struct run *run = suspects.at.run;
     for (int i = 0; i < 500; i++) {
         (void)agent_pump(&run->readers[0].agent);
-        for (uint32_t w = 0; w < WORKERS; w++)
+        for (uint32_t w = 0; w < SUSPECT_CASE_WORKERS; w++)
             (void)agent_pump(&run->workers[w].agent);
         (void)agent_pump(storage_agent(run->storage));
         suspects.at.now_ns += 1000000;
     }
-    start(&suspects, 40, 3);
+    suspect_case_start(&suspects, 40, 3);
     cr_assert(runtime_case_finish(&suspects.at), "%s", suspects.at.run->error.message);
-    check_once(&suspects, -1);
+    suspect_case_check_once(&suspects, -1);
     cr_assert_eq(suspects.at.run->suspects.count, 0);
     runtime_case_fini(&suspects.at);
-    cr_assert_null(entry_of(&suspects, 40));
+    cr_assert_null(suspect_case_entry(&suspects, 40));
 }
 
 /* A source without order gives the record again before what it did is durable: it may yet have to
@@ -319,28 +202,28 @@ Test(suspect, who_is_given_again_before_it_is_durable_stays_one)
 {
     static struct unordered_source source;
     struct suspect_case suspects;
-    init(&suspects, 0);
+    suspect_case_init(&suspects, 0);
     const strid_source_ops **ops = &suspects.at.definition->source.ops, *usual = *ops;
     *ops = &unordered_source_ops;
     suspects.at.options.source = (strid_source *)(void *)&source;
     for (int i = 0; i < 2; i++)
         unordered_source_lay(&source, 0, (strid_position){0, 40}, "key", "value");
-    start(&suspects, 40, 0);
+    suspect_case_start(&suspects, 40, 0);
     struct run *run = suspects.at.run;
     uint64_t replayed = 0;
     for (int i = 0; i < 100 && replayed == 0; i++) {
         (void)agent_pump(&run->readers[0].agent);
-        for (uint32_t w = 0; w < WORKERS; w++) {
+        for (uint32_t w = 0; w < SUSPECT_CASE_WORKERS; w++) {
             (void)agent_pump(&run->workers[w].agent);
             replayed += atomic_load(&run->workers[w].counters.replayed);
         }
     }
     cr_assert_eq(replayed, 1);
     cr_assert_eq(suspects.calls[40], 1);
-    cr_assert_not_null(entry_of(&suspects, 40), "its block was not written");
+    cr_assert_not_null(suspect_case_entry(&suspects, 40), "its block was not written");
     for (int i = 0; i < 500 && run->suspects.count > 0; i++)
         (void)runtime_case_turn(&suspects.at);
-    cr_assert_null(entry_of(&suspects, 40));
+    cr_assert_null(suspect_case_entry(&suspects, 40));
     cr_assert_eq(suspects.calls[40], 1);
     *ops = usual;
     runtime_case_fini(&suspects.at);
@@ -349,19 +232,19 @@ Test(suspect, who_is_given_again_before_it_is_durable_stays_one)
 Test(suspect, several_in_one_chunk_run_one_by_one)
 {
     struct suspect_case suspects;
-    init(&suspects, RECORDS);
+    suspect_case_init(&suspects, SUSPECT_CASE_RECORDS);
     runtime_case_start(&suspects.at);
     uint32_t partition = suspects.at.run->partitions[0].stored->number;
-    for (uint64_t i = 0; i < RECORDS; i++)
+    for (uint64_t i = 0; i < SUSPECT_CASE_RECORDS; i++)
         suspects.file.suspects[i] =
             (struct crash_suspect){.low = i, .partition = partition, .state = CRASH_SUSPECT_KNOWN};
     runtime_case_start(&suspects.at);
-    cr_assert_eq(suspects.at.run->suspects.count, RECORDS);
+    cr_assert_eq(suspects.at.run->suspects.count, SUSPECT_CASE_RECORDS);
     cr_assert(runtime_case_finish(&suspects.at), "%s", suspects.at.run->error.message);
-    check_once(&suspects, -1);
+    suspect_case_check_once(&suspects, -1);
     runtime_case_fini(&suspects.at);
-    for (uint64_t i = 0; i < RECORDS; i++)
-        cr_assert_null(entry_of(&suspects, i));
+    for (uint64_t i = 0; i < SUSPECT_CASE_RECORDS; i++)
+        cr_assert_null(suspect_case_entry(&suspects, i));
 }
 
 /* The suspect was handled once, alone, and waits for its next attempt; that is due, and its worker,
@@ -374,12 +257,12 @@ static struct worker *start_waiting(struct suspect_case *suspects, uint64_t posi
     retry->steps_ms[0] = 50;
     suspects->fails_at = (int64_t)position;
     runtime_case_start(&suspects->at);
-    accuse(suspects, 200, position, 0);
-    accuse(suspects, 201, 4000, 0);
+    suspect_case_accuse(suspects, 200, position, 0);
+    suspect_case_accuse(suspects, 201, 4000, 0);
     runtime_case_start(&suspects->at);
     struct run *run = suspects->at.run;
     for (int i = 0; i < 50; i++)
-        for (uint32_t w = 0; w <= WORKERS; w++)
+        for (uint32_t w = 0; w <= SUSPECT_CASE_WORKERS; w++)
             (void)agent_pump(w == 0 ? &run->readers[0].agent : &run->workers[w - 1].agent);
     cr_assert_eq(suspects->calls[position], 1);
     cr_assert_eq(suspects->alone_at, position);
@@ -394,7 +277,7 @@ static struct worker *start_waiting(struct suspect_case *suspects, uint64_t posi
 Test(suspect, that_waits_opens_the_gate_when_it_became_durable_meanwhile)
 {
     struct suspect_case suspects;
-    init(&suspects, RECORDS);
+    suspect_case_init(&suspects, SUSPECT_CASE_RECORDS);
     struct worker *owner = start_waiting(&suspects, 40);
     struct run *run = suspects.at.run;
     for (int i = 0; i < 20; i++) { /* of its first attempt: it is no suspect any more */
@@ -413,7 +296,7 @@ Test(suspect, that_waits_opens_the_gate_when_it_became_durable_meanwhile)
 Test(suspect, that_waits_opens_the_gate_in_a_drain)
 {
     struct suspect_case suspects;
-    init_open(&suspects, RECORDS - 1);
+    suspect_case_init_open(&suspects, SUSPECT_CASE_RECORDS - 1);
     struct worker *owner = start_waiting(&suspects, 40);
     struct run *run = suspects.at.run;
     uint32_t other = 0; /* a record of another worker, which has to handle one more of its key */
@@ -426,7 +309,7 @@ Test(suspect, that_waits_opens_the_gate_in_a_drain)
     run->stop = RUN_DRAIN;
     cr_assert(runtime_case_finish(&suspects.at), "%s", run->error.message);
     cr_assert_eq(suspects.calls[40], 1);
-    cr_assert_eq(suspects.calls[RECORDS - 1], 1);
+    cr_assert_eq(suspects.calls[SUSPECT_CASE_RECORDS - 1], 1);
     cr_assert_eq(run->suspects.gate % (1 << 16), 0);
     runtime_case_fini(&suspects.at);
 }
@@ -435,7 +318,7 @@ Test(suspect, that_waits_opens_the_gate_in_a_drain)
 Test(suspect, that_waits_opens_the_gate_when_its_partition_is_taken)
 {
     struct suspect_case suspects;
-    init(&suspects, RECORDS);
+    suspect_case_init(&suspects, SUSPECT_CASE_RECORDS);
     struct worker *owner = start_waiting(&suspects, 40);
     struct run *run = suspects.at.run;
     (void)atomic_fetch_add(&run->partitions[0].epoch, 1);
@@ -449,7 +332,7 @@ Test(suspect, that_waits_opens_the_gate_when_its_partition_is_taken)
 Test(suspect, that_waits_keeps_the_gate_over_a_chunk)
 {
     struct suspect_case suspects;
-    init_open(&suspects, RECORDS - 1);
+    suspect_case_init_open(&suspects, SUSPECT_CASE_RECORDS - 1);
     struct worker *owner = start_waiting(&suspects, 40);
     struct run *run = suspects.at.run;
     uint64_t gate = run->suspects.gate;
@@ -461,7 +344,7 @@ Test(suspect, that_waits_keeps_the_gate_over_a_chunk)
     runtime_case_push(&suspects.at, key, "value");
     (void)agent_pump(&run->readers[0].agent);
     (void)agent_pump(&owner->agent);
-    cr_assert_eq(suspects.calls[RECORDS - 1], 1);
+    cr_assert_eq(suspects.calls[SUSPECT_CASE_RECORDS - 1], 1);
     cr_assert_eq(run->suspects.gate, gate);
     runtime_case_push_end(&suspects.at);
     cr_assert(runtime_case_finish(&suspects.at), "%s", run->error.message);
