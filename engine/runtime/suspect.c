@@ -114,11 +114,11 @@ static bool has_place(const struct run *run, const struct crash_suspect *entry)
 /* Of a suspect that is left when a run has come to its end, and does not wait. A run that ended by
  * itself has read all there is: who never ended the process is the halves of two, or what the
  * source no longer has. One that was asked to end may not have come to it. */
-static bool is_gone(const struct run *run, struct crash_suspect *entry, bool by_itself)
+static bool is_gone(const struct crash_suspect *entry, bool by_itself)
 {
     if ((by_itself || MUTANT(MUTANT_SUSPECT_DRAINED)) && crash_suspect_crashes(entry) == 0)
         return true;
-    return !has_place(run, entry) && ++entry->missed > MISSED_MAX;
+    return entry->missed > MISSED_MAX;
 }
 
 /* A run came to its end. Where nothing waits, who waited is settled, or was not durable and is read
@@ -130,7 +130,9 @@ static void look_at_left(struct run *run, struct suspect *suspect, bool waits, b
     bool waited = (state & CRASH_SUSPECT_WAITED) != 0;
     if (state == 0 || (waited && waits))
         return;
-    if (is_gone(run, entry, by_itself))
+    if (!has_place(run, entry))
+        entry->missed++;
+    if (is_gone(entry, by_itself))
         suspect_drop(run, suspect);
     else
         crash_suspect_set(entry, state & ~(uint32_t)CRASH_SUSPECT_WAITED);
