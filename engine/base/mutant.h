@@ -57,6 +57,8 @@
     X(MUTANT_PARTITION_PASSED, "others of its partition pass a record that waits")                 \
     X(MUTANT_TIME_STANDS, "what takes effect between two chunks ages from the one before")         \
     X(MUTANT_FORGOTTEN_EARLY, "an applied position forgotten before its chunks returned")          \
+    X(MUTANT_ACK_WAITING, "acknowledged while it waits, or its dead letter does")                  \
+    X(MUTANT_WAITING_UNKNOWN, "positions of what waits unknown to the next run")                   \
     X(MUTANT_SUSPECT_FORGOTTEN, "a suspect that waits forgotten at the end of a run")              \
     X(MUTANT_SUSPECT_DRAINED, "a suspect forgotten by a drain before it came again")
 

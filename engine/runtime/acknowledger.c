@@ -213,7 +213,10 @@ int acknowledger_do_work(struct acknowledger *acknowledger)
 bool acknowledger_is_done(struct acknowledger *acknowledger)
 {
     int64_t now = clock_monotonic_ns(acknowledger->run->clock);
-    if (acknowledger->open == 0)
+    uint64_t open = acknowledger->open;
+    for (uint32_t w = 0; w < acknowledger->run->worker_count; w++)
+        open += ring_size(acknowledger->batches[w].from); /* of blocks that were synced just now */
+    if (open == 0)
         return true;
     if (acknowledger->end_since_ns == 0)
         acknowledger->end_since_ns = now;

@@ -125,7 +125,7 @@ void applied_set_prefetch(const struct applied_set *set, uint32_t partition,
 static size_t find(const struct applied_set *set, uint32_t partition, strid_position position)
 {
     size_t at = home_of(set, partition, position);
-    while (set->slots[at].vshard != UINT32_MAX &&
+    while (set->slots[at].state != APPLIED_FREE &&
            (set->slots[at].partition != partition ||
             strid_position_compare(set->slots[at].position, position) != 0))
         at = (at + 1) & (set->slot_count - 1);
@@ -138,12 +138,12 @@ static void grow(struct applied_set *set)
     set->slot_count = old.slot_count == 0 ? SLOTS_MIN : 2 * old.slot_count;
     set->slots = memory_alloc(set->slot_count * sizeof *set->slots);
     for (size_t i = 0; i < set->slot_count; i++)
-        set->slots[i].vshard = UINT32_MAX;
+        set->slots[i].state = APPLIED_FREE;
     for (size_t i = 0; i < old.slot_count; i++) {
-        if (i + GROW_AHEAD < old.slot_count && old.slots[i + GROW_AHEAD].vshard != UINT32_MAX)
+        if (i + GROW_AHEAD < old.slot_count && old.slots[i + GROW_AHEAD].state != APPLIED_FREE)
             applied_set_prefetch(set, old.slots[i + GROW_AHEAD].partition,
                                  old.slots[i + GROW_AHEAD].position);
-        if (old.slots[i].vshard != UINT32_MAX)
+        if (old.slots[i].state != APPLIED_FREE)
             set->slots[find(set, old.slots[i].partition, old.slots[i].position)] = old.slots[i];
     }
     memory_free(old.slots);
@@ -154,7 +154,7 @@ void applied_set_add(struct applied_set *set, const struct applied_item *item)
     if (set->count + 1 > set->slot_count / 2)
         grow(set);
     size_t at = find(set, item->partition, item->position);
-    set->count += set->slots[at].vshard == UINT32_MAX;
+    set->count += set->slots[at].state == APPLIED_FREE;
     set->slots[at] = *item;
 }
 
@@ -165,20 +165,30 @@ void applied_set_remove(struct applied_set *set, const struct applied_item *item
         return;
     size_t mask = set->slot_count - 1;
     size_t hole = find(set, item->partition, item->position);
-    if (set->slots[hole].vshard == UINT32_MAX)
+    if (set->slots[hole].state == APPLIED_FREE)
         return;
-    for (size_t at = (hole + 1) & mask; set->slots[at].vshard != UINT32_MAX; at = (at + 1) & mask) {
+    for (size_t at = (hole + 1) & mask; set->slots[at].state != APPLIED_FREE;
+         at = (at + 1) & mask) {
         size_t home = home_of(set, set->slots[at].partition, set->slots[at].position);
         if (((at - home) & mask) < ((at - hole) & mask))
             continue; /* its home lies behind the hole: it would not be found before it */
         set->slots[hole] = set->slots[at];
         hole = at;
     }
-    set->slots[hole].vshard = UINT32_MAX;
+    set->slots[hole].state = APPLIED_FREE;
     set->count--;
+}
+
+struct applied_item *applied_set_find(const struct applied_set *set, uint32_t partition,
+                                      strid_position position)
+{
+    if (set->count == 0)
+        return NULL;
+    struct applied_item *item = &set->slots[find(set, partition, position)];
+    return item->state == APPLIED_FREE ? NULL : item;
 }
 
 bool applied_set_has(const struct applied_set *set, uint32_t partition, strid_position position)
 {
-    return set->count > 0 && set->slots[find(set, partition, position)].vshard != UINT32_MAX;
+    return applied_set_find(set, partition, position) != NULL;
 }

@@ -10,7 +10,11 @@
  *   worker         storage               acknowledger                           worker
  *
  * "rounds": every chunk that was read before the confirmation has been handled; only then can no
- * chunk hold a copy of the record any more. What a crash leaves is told again by the next run. */
+ * chunk hold a copy of the record any more. What a crash leaves is told again by the next run.
+ *
+ * A record that waits, is parked, deferred, or has a dead letter on its way is not settled: its
+ * position is in the set, so that a copy of it is known, and comes into a batch when it is. Until
+ * then the store of waiting positions (runtime/worker_applied_waiting.h) or the outbox says it. */
 #ifndef RUNTIME_APPLIED_H
 #define RUNTIME_APPLIED_H
 
@@ -27,10 +31,18 @@ enum {
 
 struct run;
 
+enum applied_state {
+    APPLIED_SETTLED = 0,
+    APPLIED_WAITS, /* not to be acknowledged yet */
+    APPLIED_FREE = UINT8_MAX
+};
+
 struct applied_item {
     strid_position position;
-    uint32_t partition; /* index in the run */
-    uint32_t vshard;    /* of the record's key: its owner looks the position up */
+    uint32_t partition;  /* index in the run */
+    uint8_t vshard;      /* of the record's key: its owner looks the position up */
+    uint8_t state;       /* enum applied_state, in a set */
+    uint16_t deliveries; /* of one that waits, in this run: so often it will be acknowledged */
 };
 
 struct applied_batch {
@@ -68,7 +80,7 @@ bool applied_leave_out(strid_bytes value, uint32_t partition, strid_position fro
 
 /* Positions, by open addressing. A zeroed struct is an empty set. */
 struct applied_set {
-    struct applied_item *slots; /* vshard UINT32_MAX: free */
+    struct applied_item *slots;
     size_t slot_count, count;
 };
 
@@ -76,6 +88,9 @@ void applied_set_fini(struct applied_set *set);
 void applied_set_add(struct applied_set *set, const struct applied_item *item); /* idempotent */
 void applied_set_remove(struct applied_set *set, const struct applied_item *item);
 bool applied_set_has(const struct applied_set *set, uint32_t partition, strid_position position);
+/* Its item, to be changed in place until the next addition or removal; NULL: it is not there. */
+struct applied_item *applied_set_find(const struct applied_set *set, uint32_t partition,
+                                      strid_position position);
 /* Asks for the slot of a position that is about to be looked up, added or removed: the set is
  * larger than the caches, and waiting for a slot takes longer than all else that is done with it.
  */

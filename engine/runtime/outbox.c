@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "runtime/delivery.h"
 #include "runtime/storage.h"
+#include "runtime/worker_applied.h"
 #include "runtime/worker_store.h"
 
 /* In `refs`, followed by the key, without padding. */
@@ -18,6 +19,8 @@ struct ref {
     uint64_t seq;
     uint64_t block; /* sequence of the block that holds it; 0: of an earlier run */
     uint64_t bytes; /* of the letter */
+    strid_position position;
+    uint32_t partition; /* number in the directory */
     uint32_t hash;
     uint32_t key_len;
     uint8_t store;
@@ -128,6 +131,8 @@ void outbox_add(struct worker *worker, uint32_t index, const strid_record *recor
             &(struct ref){.seq = ++outbox->sequence,
                           .block = worker->sequence,
                           .bytes = outbox->value.len,
+                          .position = record->position,
+                          .partition = partition->stored->number,
                           .hash = hash,
                           .key_len = (uint32_t)key.key.len,
                           .store = key.store},
@@ -139,7 +144,24 @@ void outbox_add(struct worker *worker, uint32_t index, const strid_record *recor
         worker, &key,
         &(struct key_value){.kind = STRID_STATE_BYTES, .bytes = buffer_bytes(&outbox->value)});
     worker_store_count(worker, OUTBOX_STORE, hash, 1);
+    worker_applied_keep(worker);
     show(outbox);
+}
+
+/* Its record is not acknowledged, and perhaps comes again. */
+static void recall(struct worker *worker, const struct ref *ref)
+{
+    const struct partition *partition = run_partition(worker->run, ref->partition);
+    if (partition != NULL)
+        worker_applied_recall(worker, partition, ref->position, ref->hash >> 24);
+}
+
+/* The queue has its letter: the record is settled. */
+static void settle(struct worker *worker, const struct ref *ref)
+{
+    const struct partition *partition = run_partition(worker->run, ref->partition);
+    if (partition != NULL)
+        worker_applied_settle(worker, partition, ref->position, ref->hash >> 24);
 }
 
 static bool take_left(void *user, const struct key_state *key, const struct key_value *value)
@@ -163,7 +185,10 @@ static bool take_left(void *user, const struct key_state *key, const struct key_
         run_fail(worker->run, &err);
         return false;
     }
+    ref.partition = letter.letter.partition;
+    ref.position = letter.letter.record.position;
     put_ref(outbox, &ref, key_record_of(key));
+    recall(worker, &ref);
     if (outbox->sequence < ref.seq)
         outbox->sequence = ref.seq;
     return true;
@@ -241,6 +266,7 @@ static void delete_letters(struct worker *worker, uint32_t count)
         struct worker_store_key key = key_of(outbox, outbox->delete_at, subkey);
         worker_store_delete(worker, &key);
         worker_store_count(worker, OUTBOX_STORE, ref.hash, -1);
+        settle(worker, &ref);
         outbox->deleted = ref.seq;
         outbox->delete_at = ref_end(outbox->delete_at, &ref);
         outbox->entries--;

@@ -71,6 +71,16 @@ static bool get_headers(struct cursor *cursor, struct buffer *headers, strid_rec
     return true;
 }
 
+void retry_record_place(strid_bytes bytes, uint32_t *partition, strid_position *position)
+{
+    struct cursor cursor = cursor_of(bytes);
+    (void)cursor_u8(&cursor);
+    *partition = cursor_u32(&cursor);
+    position->high = cursor_u64(&cursor);
+    position->low = cursor_u64(&cursor);
+    STRID_ASSERT(!cursor.failed);
+}
+
 bool retry_record_get(strid_bytes bytes, struct buffer *headers, struct retry_record *out)
 {
     struct cursor cursor = cursor_of(bytes);

@@ -51,6 +51,8 @@ void retry_record_put_head(struct buffer *bytes, const struct retry_head *head);
  * is a view into `bytes` and `headers`. False: damaged, or written by a later version. */
 bool retry_record_get(strid_bytes bytes, struct buffer *headers, struct retry_record *out);
 bool retry_record_get_head(strid_bytes bytes, struct retry_head *out);
+/* Of what retry_record_put() made: whose record it is. */
+void retry_record_place(strid_bytes bytes, uint32_t *partition, strid_position *position);
 
 /* The subkey of an entry: 8 bytes, big-endian, so that a scan gives the order of arrival. */
 enum { RETRY_SUBKEY_BYTES = 8 };

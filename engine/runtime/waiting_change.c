@@ -6,8 +6,22 @@
 enum {
     CHANGES_MIN = 64,
     HEAD_BYTES = 64, /* of a head in a block, besides its key */
-    COPY_BYTES = 16  /* of a record in a block, besides its key and itself */
+    COPY_BYTES = 16, /* of a record in a block, besides its key and itself */
+    POSITION_BYTES = 40
 };
+
+/* What a copy adds to, or takes from, the account of the block. */
+static uint64_t entries_of_copy(const struct waiting_changes *changes)
+{
+    return changes->has_positions ? 2 : 1;
+}
+
+static uint64_t bytes_of_copy(const struct waiting_changes *changes, const struct waiting_key *key,
+                              size_t len)
+{
+    return COPY_BYTES + key->key_len + len +
+           (changes->has_positions ? (uint64_t)POSITION_BYTES : 0);
+}
 
 static void free_copies(struct waiting_copy *copy)
 {
@@ -65,8 +79,8 @@ void waiting_change_add(struct waiting_changes *changes, struct waiting_key *key
     else
         change->last->next = copy;
     change->last = copy;
-    changes->entries++;
-    changes->bytes += COPY_BYTES + key->key_len + record.len;
+    changes->entries += entries_of_copy(changes);
+    changes->bytes += bytes_of_copy(changes, key, record.len);
 }
 
 const struct waiting_copy *waiting_change_first(const struct waiting_changes *changes,
@@ -84,8 +98,8 @@ static void drop_first(struct waiting_changes *changes, struct waiting_change *c
     change->first = copy->next;
     if (change->first == NULL)
         change->last = NULL;
-    changes->entries--;
-    changes->bytes -= COPY_BYTES + change->key->key_len + copy->len;
+    changes->entries -= entries_of_copy(changes);
+    changes->bytes -= bytes_of_copy(changes, change->key, copy->len);
     memory_free(copy);
 }
 

@@ -118,6 +118,7 @@ struct worker_applied {
     strid_position *highest;                  /* per partition: behind it nothing can be in `set` */
     struct buffer value;
     uint64_t made; /* batches in this run */
+    bool is_kept;  /* the record in hand is not to be acknowledged yet */
 };
 
 struct worker_tally {

@@ -1,5 +1,6 @@
 #include "runtime/worker_applied.h"
 
+#include "base/assert.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/mutant.h"
@@ -148,7 +149,7 @@ static struct applied_item item_of(uint32_t partition, const struct chunk_slot *
 {
     return (struct applied_item){.position = slot->record.position,
                                  .partition = partition,
-                                 .vshard = (uint32_t)(slot->hash >> 56)};
+                                 .vshard = (uint8_t)(slot->hash >> 56)};
 }
 
 static void collect(struct worker *worker, const struct applied_item *item)
@@ -163,9 +164,16 @@ bool worker_applied_has(struct worker *worker, uint32_t partition, const struct 
 {
     struct worker_applied *applied = &worker->applied;
     if (strid_position_compare(slot->record.position, applied->highest[partition]) > 0 ||
-        !applied_set_has(&applied->set, partition, slot->record.position) ||
         MUTANT(MUTANT_NO_DEDUP))
         return false;
+    struct applied_item *known = applied_set_find(&applied->set, partition, slot->record.position);
+    if (known == NULL)
+        return false;
+    if (known->state == APPLIED_WAITS) {
+        if (known->deliveries < UINT16_MAX)
+            known->deliveries++;
+        return true;
+    }
     struct applied_item item = item_of(partition, slot);
     collect(worker, &item);
     return true;
@@ -173,10 +181,54 @@ bool worker_applied_has(struct worker *worker, uint32_t partition, const struct 
 
 void worker_applied_add(struct worker *worker, uint32_t partition, const struct chunk_slot *slot)
 {
+    struct worker_applied *applied = &worker->applied;
     struct applied_item item = item_of(partition, slot);
-    raise_highest(&worker->applied, partition, item.position);
+    const bool is_kept = applied->is_kept;
+    applied->is_kept = false;
+    if (is_kept) {
+        item.state = APPLIED_WAITS;
+        item.deliveries = 1;
+    }
+    raise_highest(applied, partition, item.position);
+    applied_set_add(&applied->set, &item);
+    if (!is_kept || MUTANT(MUTANT_ACK_WAITING))
+        collect(worker, &item);
+}
+
+/* One that the source no longer has cannot come again, and nobody is told of it. */
+static bool is_acknowledged(const struct worker *worker, const struct partition *partition)
+{
+    return worker->run->acknowledger != NULL && partition->index < worker->run->partition_count;
+}
+
+void worker_applied_recall(struct worker *worker, const struct partition *partition,
+                           strid_position position, uint32_t vshard)
+{
+    struct applied_item item = {.position = position,
+                                .partition = partition->index,
+                                .vshard = (uint8_t)vshard,
+                                .state = APPLIED_WAITS};
+    if (!is_acknowledged(worker, partition))
+        return;
+    raise_highest(&worker->applied, partition->index, position);
     applied_set_add(&worker->applied.set, &item);
-    collect(worker, &item);
+}
+
+/* As often as it was delivered: the source counts deliveries that are not acknowledged. */
+void worker_applied_settle(struct worker *worker, const struct partition *partition,
+                           strid_position position, uint32_t vshard)
+{
+    struct applied_set *set = &worker->applied.set;
+    if (!is_acknowledged(worker, partition))
+        return;
+    if (!applied_set_has(set, partition->index, position)) /* an older version has not kept it */
+        worker_applied_recall(worker, partition, position, vshard);
+    struct applied_item *known = applied_set_find(set, partition->index, position);
+    STRID_ASSERT(known != NULL);
+    known->state = APPLIED_SETTLED;
+    const struct applied_item item = *known;
+    for (uint32_t i = 0; i == 0 || i < item.deliveries; i++)
+        collect(worker, &item);
 }
 
 void worker_applied_seal(struct worker *worker) { close_batch(worker); }
@@ -213,6 +265,12 @@ static int hand_over(struct worker *worker)
     if (work > 0)
         agent_wake(committer_agent(worker->run->committer));
     return work;
+}
+
+void worker_applied_sealed(struct worker *worker)
+{
+    if (worker->run->acknowledger != NULL)
+        (void)hand_over(worker);
 }
 
 int worker_applied_do_work(struct worker *worker, bool may_write)

@@ -99,6 +99,7 @@ void worker_block_seal(struct worker *worker)
             agent_wake(&run->deliveries[d].agent);
         }
     worker->block = NULL;
+    worker_applied_sealed(worker);
     /* Before it is written, so that the bound holds for what is on its way, too. */
     materialiser_add_redo(run->materialiser, (int64_t)block->bytes.len);
     bool pushed = ring_push(storage_from_worker(run->storage, worker->index), block);

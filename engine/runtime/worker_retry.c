@@ -4,6 +4,8 @@
 #include "base/error.h"
 #include "base/mutant.h"
 #include "runtime/reader.h"
+#include "runtime/worker_applied.h"
+#include "runtime/worker_applied_waiting.h"
 #include "runtime/worker_deferred.h"
 #include "runtime/worker_part.h"
 #include "runtime/worker_retry_mark.h"
@@ -34,6 +36,7 @@ void worker_retry_init(struct worker *worker)
     /* Each worker of each run has numbers of its own, and a run that is repeated the same. */
     retry->random.state = directory->seed ^ (directory->run.run << 16) ^ worker->index;
     retry->cache_bytes = worker->cache.bytes_max;
+    retry->changes.has_positions = worker_applied_waiting_is_used(worker);
 }
 
 void worker_retry_fini(struct worker *worker)
@@ -185,6 +188,7 @@ bool worker_retry_park(struct worker *worker, const struct chunk_slot *slot)
     worker_retry_store_add(worker, before, waiting_park(&retry->waiting, before, bytes));
     charge(worker, before, 1, (int64_t)bytes);
     hold(worker, before);
+    worker_applied_keep(worker);
     retry->parks++;
     return true;
 }
@@ -213,6 +217,7 @@ static struct waiting_key *add(struct worker *worker, const struct chunk_slot *s
     struct waiting_key *key =
         waiting_add(&retry->waiting, table_hash(name.hash, name.flags, seq), name.key, &head);
     worker_retry_store_add(worker, key, seq);
+    worker_applied_keep(worker);
     charge(worker, key, 1, (int64_t)head.bytes);
     return key;
 }
@@ -321,7 +326,11 @@ bool worker_retry_load(struct worker *worker)
 {
     struct worker_retry *retry = &worker->retry;
     struct load load = {.worker = worker, .now_ms = clock_wall_ms(worker->run->clock)};
-    if (run_failed(worker->run) || !worker_retry_mark_each(worker, load_head, &load))
+    if (run_failed(worker->run) ||
+        !worker_retry_mark_each(worker, WORKER_RETRY_HEAD_STORE, load_head, &load))
+        return false;
+    if (!load.damaged && worker_applied_waiting_is_used(worker) &&
+        !worker_applied_waiting_load(worker, &load.damaged) && !load.damaged)
         return false;
     if (load.damaged)
         fail_damaged(worker, "what is said about waiting records");
@@ -338,12 +347,17 @@ bool worker_retry_load(struct worker *worker)
     return true;
 }
 
-/* The first record of the key is done with: those behind it follow at once. */
+/* The first record of the key, which is in retry.slot, is done with: those behind it follow at
+ * once. */
 static void advance(struct worker *worker, struct waiting_key *key, size_t bytes, int64_t now_ms)
 {
     struct worker_retry *retry = &worker->retry;
+    const struct partition *partition = worker->context.partition;
+    const strid_position position = retry->slot.record.position;
+    if (!worker->applied.is_kept) /* it has no dead letter */
+        worker_applied_settle(worker, partition, position, (uint32_t)(retry->slot.hash >> 56));
     charge(worker, key, -1, -(int64_t)bytes);
-    worker_retry_store_settle(worker, key);
+    worker_retry_store_settle(worker, key, partition->stored->number, position);
     if (waiting_advance(&retry->waiting, key, bytes)) {
         waiting_schedule(&retry->waiting, key, now_ms);
         worker_retry_store_note(worker, key);
@@ -401,7 +415,7 @@ static bool handle_first(struct worker *worker, struct waiting_key *key, int64_t
         return false;
     struct worker_found found = {.route = route_find(&worker->routes, retry->slot.record.type)};
     retry->key = key;
-    retry->again = false;
+    retry->again = worker->applied.is_kept = false;
     if (deferral != NULL)
         worker_deferred_settle(worker, &retry->slot, &found, deferral);
     else
@@ -409,6 +423,7 @@ static bool handle_first(struct worker *worker, struct waiting_key *key, int64_t
     retry->key = NULL;
     if (!worker->context.failed && !retry->again)
         advance(worker, key, len, now_ms);
+    worker->applied.is_kept = false;
     return !worker->context.failed;
 }
 

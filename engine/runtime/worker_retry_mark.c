@@ -8,13 +8,14 @@ static bool has_marks(const struct worker *worker)
     return worker->run->directory->format >= DIRECTORY_FORMAT_MARKS;
 }
 
-bool worker_retry_mark_each(struct worker *worker, worker_store_each_fn fn, void *user)
+bool worker_retry_mark_each(struct worker *worker, uint8_t store, worker_store_each_fn fn,
+                            void *user)
 {
     uint64_t *marked = worker->retry.marked;
     if (!has_marks(worker))
-        return worker_store_each(worker, WORKER_RETRY_HEAD_STORE, fn, user);
+        return worker_store_each(worker, store, fn, user);
     return worker_store_marked(worker, WORKER_RETRY_MARK_STORE, marked) &&
-           worker_store_each_of(worker, WORKER_RETRY_HEAD_STORE, marked, fn, user);
+           worker_store_each_of(worker, store, marked, fn, user);
 }
 
 void worker_retry_mark_seal(struct worker *worker)

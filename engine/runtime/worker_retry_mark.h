@@ -14,9 +14,10 @@
 
 enum { WORKER_RETRY_MARK_STORE = KEY_STORE_ENGINE + 5 };
 
-/* Every head of a waiting key in the worker's vshards. Before its first record. false: the store
- * failed. */
-bool worker_retry_mark_each(struct worker *worker, worker_store_each_fn fn, void *user);
+/* Every entry of a store that has some only where keys wait, in the worker's vshards: heads, and
+ * positions of what waits. Before its first record. false: the store failed. */
+bool worker_retry_mark_each(struct worker *worker, uint8_t store, worker_store_each_fn fn,
+                            void *user);
 
 /* Brings the marks to what waits now: when a block is sealed, before it is packed. */
 void worker_retry_mark_seal(struct worker *worker);

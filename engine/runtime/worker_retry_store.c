@@ -1,6 +1,7 @@
 #include "runtime/worker_retry_store.h"
 
 #include "base/mutant.h"
+#include "runtime/worker_applied_waiting.h"
 #include "runtime/worker_retry.h"
 
 /* The name of an entry or a head in the stores. */
@@ -61,7 +62,8 @@ bool worker_retry_store_first(struct worker *worker, const struct waiting_key *k
     return true;
 }
 
-void worker_retry_store_settle(struct worker *worker, struct waiting_key *key)
+void worker_retry_store_settle(struct worker *worker, struct waiting_key *key, uint32_t partition,
+                               strid_position position)
 {
     struct waiting_changes *changes = &worker->retry.changes;
     uint8_t subkey[RETRY_SUBKEY_BYTES];
@@ -70,6 +72,8 @@ void worker_retry_store_settle(struct worker *worker, struct waiting_key *key)
     } else {
         struct worker_store_key name = record_name(key, key->head.first_seq, subkey);
         worker_store_delete(worker, &name);
+        if (changes->has_positions)
+            worker_applied_waiting_delete(worker, (uint32_t)(key->hash >> 32), partition, position);
     }
     if (key->head.first_seq != key->head.last_seq)
         return;
@@ -101,6 +105,15 @@ static void put_head(struct worker *worker, struct waiting_key *key)
     key->stored = true;
 }
 
+static void put_position(struct worker *worker, const struct waiting_key *key,
+                         const struct waiting_copy *copy)
+{
+    uint32_t partition;
+    strid_position position;
+    retry_record_place(strid_bytes_of(copy->bytes, copy->len), &partition, &position);
+    worker_applied_waiting_put(worker, (uint32_t)(key->hash >> 32), partition, position);
+}
+
 void worker_retry_store_seal(struct worker *worker)
 {
     struct waiting_changes *changes = &worker->retry.changes;
@@ -111,6 +124,8 @@ void worker_retry_store_seal(struct worker *worker)
              copy = copy->next) {
             struct worker_store_key name = record_name(key, copy->seq, subkey);
             put(worker, &name, strid_bytes_of(copy->bytes, copy->len));
+            if (changes->has_positions)
+                put_position(worker, key, copy);
         }
         put_head(worker, key);
     }

@@ -16,9 +16,10 @@ void worker_retry_store_add(struct worker *worker, struct waiting_key *key, uint
  * false: the store failed. */
 bool worker_retry_store_first(struct worker *worker, const struct waiting_key *key,
                               strid_bytes *record);
-/* Before waiting_advance(): that record is done with, and where it is the last one, so is the key.
- */
-void worker_retry_store_settle(struct worker *worker, struct waiting_key *key);
+/* Before waiting_advance(): that record, of `partition` by its number, is done with, and where it
+ * is the last one, so is the key. */
+void worker_retry_store_settle(struct worker *worker, struct waiting_key *key, uint32_t partition,
+                               strid_position position);
 
 /* Into the open block: before it is packed. */
 void worker_retry_store_seal(struct worker *worker);

@@ -111,6 +111,24 @@ static strid_status unordered_poll(strid_source *self, uint32_t p, strid_intake 
     return sim_random_chance(&sim_world->random, 2) ? STRID_EOF : STRID_AGAIN;
 }
 
+/* Acknowledged is what needs nothing of this node any more: it was done, or its dead letter is
+ * outside. */
+static void check_settled(const struct sim_input *input, uint32_t p, uint32_t index)
+{
+    const struct sim_record *record = &input->partitions[p].records[index];
+    SIM_CHECK("ack_is_settled", !sim_input_is_dead(input, record) || record->arrived == 1,
+              "partition %u: record %u is acknowledged, and its dead letter is on its way", p,
+              index);
+    SIM_CHECK("ack_is_settled", record->kind != SIM_DONE || record->run != 0,
+              "partition %u: record %u is acknowledged, and was not handled", p, index);
+    SIM_CHECK("ack_is_settled",
+              record->kind != SIM_RETRY || !sim_input_is_done(input, record) ||
+                  (record->run != 0 && record->called >= record->retries),
+              "partition %u: record %u is acknowledged, and waits for another attempt", p, index);
+    SIM_CHECK("ack_is_settled", record->kind != SIM_HANDED || record->handed != 0,
+              "partition %u: record %u is acknowledged, and nobody took it over", p, index);
+}
+
 static void unordered_ack_many(strid_source *self, uint32_t p, const strid_position *positions,
                                uint32_t count)
 {
@@ -123,6 +141,7 @@ static void unordered_ack_many(strid_source *self, uint32_t p, const strid_posit
         SIM_CHECK("ack_is_a_record",
                   index < count_of(p) && input->partitions[p].records[index].place == place,
                   "partition %u: nothing lies at %llu", p, (unsigned long long)place);
+        check_settled(input, p, index);
         buffer_put(&of->told, &index, sizeof index);
         if (of->deliveries[index] != SIM_TAKEN_IN)
             of->deliveries[index] = SIM_TOLD;

@@ -1,5 +1,6 @@
 #include "sim_waiting.h"
 
+#include "runtime/worker_applied_waiting.h"
 #include "runtime/worker_retry.h"
 #include "runtime/worker_retry_mark.h"
 
@@ -203,7 +204,7 @@ void sim_waiting_check_none(void)
     for (; node != NULL; node = skip_list_next(node)) {
         uint8_t store = skip_node_key(node).data[2] & KEY_STORE_MAX;
         bool waits = store == WORKER_RETRY_STORE || store == WORKER_RETRY_HEAD_STORE ||
-                     store == WORKER_RETRY_MARK_STORE;
+                     store == WORKER_RETRY_MARK_STORE || store == WORKER_APPLIED_WAITING_STORE;
         SIM_CHECK("waiting_goes", !waits, "store %x holds something when all is settled", store);
     }
 }
