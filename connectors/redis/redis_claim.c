@@ -18,7 +18,8 @@ enum {
     ALONE_FROM = 2,   /* deliveries; what was in hand with it the second time is told from it */
     REFRESH_PAGE = 1000,
     CLAIMS_PER_IDLE = 4, /* so that an entry waits for a quarter of claim_idle more at most */
-    REFRESHES_PER_IDLE = 3
+    REFRESHES_PER_IDLE = 3,
+    LATE_PARTS = 4 /* of the time between two refreshes: a refresh that is later than one is late */
 };
 
 static const int64_t ns_per_ms = 1000000, claim_longest_ns = INT64_C(10000000000);
@@ -82,14 +83,31 @@ static void put_pending(struct redis_stream *stream)
     redis_command_text(out, stream->consumer);
 }
 
+bool redis_claim_is_refresh_due(const struct redis_stream *stream, int64_t now_ns)
+{
+    return stream->options->claim_idle_ms != 0 && !stream->is_ending &&
+           now_ns >= stream->timers.refresh_ns;
+}
+
+bool redis_claim_is_refresh_late(const struct redis_stream *stream, int64_t now_ns)
+{
+    const int64_t late_ns = interval_ns(stream, REFRESHES_PER_IDLE) / LATE_PARTS;
+    return redis_claim_is_refresh_due(stream, now_ns - late_ns);
+}
+
+void redis_claim_plan_refresh(struct redis_stream *stream, int64_t now_ns)
+{
+    if (redis_claim_is_refresh_due(stream, now_ns) && !stream->timers.refreshing &&
+        redis_stream_has_room(stream))
+        put_pending(stream);
+}
+
 /* Own entries first: after a pause of this process they are no candidates then. */
 void redis_claim_plan(struct redis_stream *stream, int64_t now_ns)
 {
+    redis_claim_plan_refresh(stream, now_ns);
     if (stream->options->claim_idle_ms == 0 || stream->is_history || stream->is_ending)
         return;
-    if (!stream->timers.refreshing && now_ns >= stream->timers.refresh_ns &&
-        redis_stream_has_room(stream))
-        put_pending(stream);
     if (!stream->timers.claiming && !stream->timers.refreshing && !stream->claim.is_alone &&
         now_ns >= stream->timers.claim_ns && redis_stream_has_room(stream) &&
         redis_stream_has_credit(stream))

@@ -18,6 +18,11 @@
 void redis_claim_restart(struct redis_stream *stream);
 /* Puts what is due into connection.out. */
 void redis_claim_plan(struct redis_stream *stream, int64_t now_ns);
+/* The same for what keeps the own entries from looking idle: also while nothing is read. */
+void redis_claim_plan_refresh(struct redis_stream *stream, int64_t now_ns);
+/* That is due; and so late that it has to be seen to. */
+bool redis_claim_is_refresh_due(const struct redis_stream *stream, int64_t now_ns);
+bool redis_claim_is_refresh_late(const struct redis_stream *stream, int64_t now_ns);
 /* Milliseconds until something is due; INT64_MAX: nothing will be. */
 int64_t redis_claim_wait_ms(const struct redis_stream *stream, int64_t now_ns);
 

@@ -119,6 +119,14 @@ const strid_option redis_sink_config[] = {
         .doc = "About how long the stream keeps an entry (MINID ~); 0: for ever.",
     },
     {
+        .name = "move_from",
+        .type = STRID_OPTION_STRING,
+        .offset = offsetof(struct redis_sink_options, move_from),
+        .doc = "The group, on the same server and database, whose entries dead letters are of: a "
+               "letter is added and its entry acknowledged in one step. The queue that a source "
+               "has by default is told its group.",
+    },
+    {
         .name = "mode",
         .type = STRID_OPTION_ENUM,
         .fallback = "stream",

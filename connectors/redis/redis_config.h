@@ -30,6 +30,7 @@ struct redis_sink_options {
     const char *field;
     const char *key_field;
     const char *id_field;
+    const char *move_from; /* group from which dead letters are moved, or NULL */
     int64_t maxlen;
     int64_t keep_ms;
     int64_t ttl_ms;

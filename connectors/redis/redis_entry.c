@@ -1,11 +1,12 @@
 #include "redis_entry.h"
 
 #include "redis_command.h"
+#include "redis_move.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { NUMBER_TEXT_MAX = 48, FIXED_WORDS = 3 /* XADD, the stream, the id */, TRIM_WORDS = 3 };
+enum { NUMBER_TEXT_MAX = 48, ID_WORDS = 1, TRIM_WORDS = 3 };
 
 struct entry {
     struct buffer *words;
@@ -136,9 +137,14 @@ void redis_entry_put(struct buffer *out, struct redis_entry_room *room, const ch
         put_letter(&entry, output);
     else
         put_output(&entry, &room->object, options, output);
-    redis_command_begin(out, entry.count + (trims ? FIXED_WORDS + TRIM_WORDS : FIXED_WORDS));
-    redis_command_text(out, "XADD");
-    redis_command_text(out, stream);
+    const uint32_t words = entry.count + ID_WORDS + (trims ? (uint32_t)TRIM_WORDS : 0);
+    if (output->dead_letter != NULL && options->move_from != NULL && redis_move_has_room(words)) {
+        redis_move_begin(out, stream, options->move_from, output->dead_letter, words);
+    } else {
+        redis_command_begin(out, 2 + words);
+        redis_command_text(out, "XADD");
+        redis_command_text(out, stream);
+    }
     if (trims)
         put_trim(out, options, now_ms);
     redis_command_text(out, "*");

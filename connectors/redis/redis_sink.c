@@ -12,6 +12,9 @@
 #include "redis_entry.h"
 #include "redis_list.h"
 #include "redis_produce.h"
+#include "redis_reply.h"
+
+#include <hiredis/hiredis.h>
 
 #include <inttypes.h>
 
@@ -26,6 +29,7 @@ struct redis_sink {
     struct redis_entry_room room;
     uint64_t waiting;    /* how many commands */
     uint64_t unanswered; /* replies that nobody could be given */
+    uint64_t unmoved;    /* dead letters whose entries were no longer pending */
 };
 
 static struct redis_sink *of(strid_sink *self) { return (struct redis_sink *)self; }
@@ -59,6 +63,9 @@ static strid_status check_options(const struct redis_sink_options *options, stri
         return error_set(err, STRID_ECONFIG, COMPONENT,
                          "replies go to lists, which have no fields: take \"flat\" away, or "
                          "mode=reply");
+    if (options->mode == REDIS_MODE_REPLY && options->move_from != NULL)
+        return error_set(err, STRID_ECONFIG, COMPONENT,
+                         "dead letters go to a stream: take \"move_from\" away, or mode=reply");
     if (options->field[0] == '\0')
         return error_set(err, STRID_ECONFIG, COMPONENT, "\"field\" is empty: name a field");
     return STRID_OK;
@@ -130,8 +137,10 @@ static strid_status sink_write(strid_sink *self, const strid_output *outputs, ui
 static strid_status take_answer(struct redis_sink *sink, const struct redisReply *reply,
                                 strid_error *err)
 {
-    if (sink->options->mode != REDIS_MODE_REPLY)
+    if (sink->options->mode != REDIS_MODE_REPLY) {
+        sink->unmoved += reply->type == REDIS_REPLY_INTEGER; /* an entry's ID is a text */
         return redis_reply_check(reply, "XADD", err);
+    }
     if (!redis_list_is_refused(reply))
         return redis_reply_check(reply, "RPUSH", err);
     tell_unanswered(sink, "a key that is no list has the name of one");
@@ -143,12 +152,20 @@ static strid_status take_answer(struct redis_sink *sink, const struct redisReply
 static strid_status take_answers(struct redis_sink *sink, strid_error *err)
 {
     strid_status status = STRID_OK;
+    const uint64_t unmoved = sink->unmoved;
     for (uint64_t i = 0; i < sink->waiting && status == STRID_OK; i++) {
         struct redisReply *reply = NULL;
         STRID_TRY(redis_connection_next(&sink->connection, &reply, err));
         status = take_answer(sink, reply, err);
         redis_reply_free(reply);
     }
+    if (sink->unmoved > unmoved)
+        log_warn(sink->log, COMPONENT,
+                 "stream %s of %s: %" PRIu64 " dead letters were not added (%" PRIu64 " so far): "
+                 "their entries are no longer pending in group %s, since they were moved before or "
+                 "another consumer settled them",
+                 sink->address.stream, sink->address.shown, sink->unmoved - unmoved, sink->unmoved,
+                 sink->options->move_from);
     if (status != STRID_OK) {
         (void)error_wrap(err, status, "stream %s of %s", sink->address.stream, sink->address.shown);
         redis_connection_close(&sink->connection);

@@ -290,6 +290,7 @@ static strid_status source_dlq_url(strid_source *self, char *out, size_t size)
     put_encoded(&text, address->stream_count == 1 ? address->stream : of(self)->options->group);
     buffer_printf(&text, "-dlq");
     put_server_options(&text, address->config);
+    put_option(&text, "move_from", of(self)->options->group);
     strid_status status = text.len < size ? STRID_OK : STRID_ELIMIT;
     if (status == STRID_OK) {
         memcpy(out, text.data, text.len);

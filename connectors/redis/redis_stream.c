@@ -31,6 +31,8 @@ enum {
     ENTRY_BYTES_GUESS = 8192
 };
 
+static const int64_t full_told_ns = INT64_C(5000000000);
+
 void redis_stream_init(struct redis_stream *stream, const struct redis_address *address,
                        const char *name, const struct redis_source_options *options,
                        const struct redis_stream_share *share, const char *pipeline,
@@ -242,6 +244,26 @@ static int64_t block_ms(const struct redis_stream *stream)
     return longest < stream->options->block_ms ? longest : stream->options->block_ms;
 }
 
+/* For a moment that is usual; for longer the entries wait in the engine. */
+static void tell_full(struct redis_stream *stream, int64_t now_ns)
+{
+    if (redis_stream_has_credit(stream)) {
+        stream->full.since_ns = 0;
+        stream->full.is_told = false;
+        return;
+    }
+    if (stream->full.since_ns == 0)
+        stream->full.since_ns = now_ns;
+    if (stream->full.is_told || now_ns - stream->full.since_ns < full_told_ns)
+        return;
+    stream->full.is_told = true;
+    log_warn(stream->log, COMPONENT,
+             "stream %s: %" PRIu64 " entries are not acknowledged, those that wait or are parked "
+             "included, and \"memory\" leaves room for no more: nothing is read until some are "
+             "settled, and nothing is lost",
+             stream->name, stream->in_hand - stream->answered);
+}
+
 /* Another read beside those under way, which may bring as much as they ask for. */
 static bool may_read(const struct redis_stream *stream)
 {
@@ -334,6 +356,17 @@ static bool wait_a_moment(const struct redis_stream *stream)
     return redis_socket_wait(&connection->socket, connection->sent < connection->out.len, WAIT_MS);
 }
 
+/* Everything that is to be sent. */
+static void plan(struct redis_stream *stream, int64_t now_ns)
+{
+    redis_ack_plan(stream);
+    redis_claim_plan(stream, now_ns);
+    redis_mark_plan(stream, now_ns);
+    redis_trim_plan(stream, now_ns);
+    plan_reads(stream);
+    tell_full(stream, now_ns);
+}
+
 strid_status redis_stream_poll(struct redis_stream *stream, strid_intake *intake,
                                uint32_t records_max, strid_error *err)
 {
@@ -346,11 +379,7 @@ strid_status redis_stream_poll(struct redis_stream *stream, strid_intake *intake
     for (int i = 0; i < REPLIES_MAX; i++) {
         if (!hand_over(stream, intake, &left))
             return STRID_AGAIN;
-        redis_ack_plan(stream);
-        redis_claim_plan(stream, clock_monotonic_ns(&clock_system));
-        redis_mark_plan(stream, clock_monotonic_ns(&clock_system));
-        redis_trim_plan(stream, clock_monotonic_ns(&clock_system));
-        plan_reads(stream);
+        plan(stream, clock_monotonic_ns(&clock_system));
         strid_status status = redis_answer_take(stream, &own);
         if (status == STRID_AGAIN && left == records_max && is_idle && wait_a_moment(stream))
             status = redis_answer_take(stream, &own);
@@ -377,6 +406,20 @@ static void begin_end(struct redis_stream *stream)
     stream->expected_count = 0;
 }
 
+/* While the engine takes nothing, what was read is in the way of the answers behind it. It stays
+ * pending and comes again; what must not wait is that the own entries look idle. */
+static void clear_the_way(struct redis_stream *stream, int64_t now_ns)
+{
+    const bool is_in_the_way =
+        stream->reads > 0 || stream->claim.is_asked || !redis_entries_is_empty(&stream->entries);
+    if (!is_in_the_way || !redis_claim_is_refresh_late(stream, now_ns))
+        return;
+    redis_connection_close(&stream->connection);
+    stream->entries.at = stream->entries.staged.len;
+    stream->entries.shape = REDIS_ENTRIES_NONE;
+    stream->expected_count = stream->reads = 0;
+}
+
 static void look_a_last_time(struct redis_stream *stream)
 {
     if (!stream->is_look_due || !redis_stream_has_room(stream))
@@ -394,16 +437,23 @@ strid_status redis_stream_pump(struct redis_stream *stream, bool ending, strid_e
     if (ending && !stream->is_ending)
         begin_end(stream);
     redis_ack_take(stream);
+    const int64_t now_ns = clock_monotonic_ns(&clock_system);
+    const bool is_due = redis_claim_is_refresh_due(stream, now_ns);
+    clear_the_way(stream, now_ns);
     const bool is_lost = stream->is_ending && !stream->connection.is_open; /* no answer will come */
     const bool is_done =
         stream->acks_answered_at == stream->acks.len && (stream->expected_count == 0 || is_lost);
-    if (is_done && !stream->is_look_due)
+    if (is_done && !stream->is_look_due && !is_due)
         return STRID_OK;
+    const bool was_open = stream->connection.is_open;
     strid_status status = ensure_open(stream, err);
     if (status == STRID_AGAIN && is_done) /* only the look is left */
         stream->is_look_due = false;
     STRID_TRY(status);
+    if (is_due && !was_open) /* a new connection would wait again */
+        stream->timers.refresh_ns = now_ns;
     redis_ack_plan(stream);
+    redis_claim_plan_refresh(stream, now_ns);
     look_a_last_time(stream);
     for (int i = 0; i < REPLIES_MAX && redis_entries_is_empty(&stream->entries); i++) {
         status = redis_answer_take(stream, &own);

@@ -110,6 +110,10 @@ struct redis_stream {
         uint64_t moves; /* of the connection, when it was last seen to move */
         int64_t since_ns;
     } quiet;
+    struct {
+        int64_t since_ns; /* too much is not acknowledged; 0: it is not */
+        bool is_told;
+    } full;
     uint64_t in_hand;     /* delivered since assign */
     uint64_t entry_bytes; /* about, of those that the last read brought; 0: none has yet */
     struct redis_stream_counts counts;

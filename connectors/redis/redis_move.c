@@ -1,0 +1,44 @@
+#include "redis_move.h"
+
+#include "redis_command.h"
+#include "redis_id.h"
+
+enum {
+    FIXED_WORDS = 7, /* EVAL, the script, how many keys, both streams, the group, the ID */
+    WORDS_MAX = 4000 /* what a script of the server takes apart at once, with room */
+};
+
+/* KEYS: the stream of the entry, the queue. ARGV: the group, the entry's ID, what XADD has behind
+ * the name. What may fail, a missing right included, fails before anything has changed: an ID of
+ * 0-0 is never pending. A list that is empty has no `err`. */
+static const char script[] =
+    "local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)\n"
+    "if pending.err and not string.find(pending.err, 'NOGROUP', 1, true) then\n"
+    "  return pending\n"
+    "end\n"
+    "if not pending.err then\n"
+    "  if #pending == 0 and #redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2]) > 0 then\n"
+    "    return 0\n"
+    "  end\n"
+    "  redis.call('XACK', KEYS[1], ARGV[1], '0-0')\n"
+    "end\n"
+    "local id = redis.call('XADD', KEYS[2], unpack(ARGV, 3))\n"
+    "if not pending.err then redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) end\n"
+    "return id\n";
+
+bool redis_move_has_room(uint32_t words) { return words <= WORDS_MAX; }
+
+void redis_move_begin(struct buffer *out, const char *queue, const char *group,
+                      const strid_dead_letter *letter, uint32_t words)
+{
+    char id[REDIS_ID_MAX];
+    redis_command_begin(out, FIXED_WORDS + words);
+    redis_command_text(out, "EVAL");
+    redis_command_text(out, script);
+    redis_command_number(out, 2);
+    redis_command_word(out, letter->topic);
+    redis_command_text(out, queue);
+    redis_command_text(out, group);
+    const size_t len = redis_id_format(letter->position, id);
+    redis_command_word(out, strid_bytes_of(id, len));
+}

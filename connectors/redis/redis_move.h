@@ -1,0 +1,22 @@
+/* The move of a dead letter: added to its queue, and its entry acknowledged in its group, in one
+ * step of the server, so that a crash leaves neither or both, and a repeat adds nothing. Where the
+ * entry is no longer pending it is settled already, by this move or by another consumer: nothing is
+ * added. Where nobody can say so, since group or entry are gone, the letter is added. @thread any
+ */
+#ifndef REDIS_MOVE_H
+#define REDIS_MOVE_H
+
+#include <strid/sink.h>
+
+#include "base/buffer.h"
+
+/* A command of so many words of XADD behind the stream's name may be one. Else the letter is added
+ * and its entry acknowledged later. */
+bool redis_move_has_room(uint32_t words);
+
+/* Puts the beginning of the command; these words follow. The answer is the number 0 where nothing
+ * was added. */
+void redis_move_begin(struct buffer *out, const char *queue, const char *group,
+                      const strid_dead_letter *letter, uint32_t words);
+
+#endif
