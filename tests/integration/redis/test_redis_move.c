@@ -1,0 +1,211 @@
+/* Dead letters whose entries are acknowledged with them, in one step of a real server: neither or
+ * both, whatever happens to the connection. */
+#include <criterion/criterion.h>
+
+#include <hiredis/hiredis.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "conformance/connector_case.h"
+#include "support/fault_proxy.h"
+#include "support/redis_server.h"
+
+enum { DEADLINE_MS = 20000, ANSWER_BYTES = 24 /* of a move: an ID as a text, and some more */ };
+
+static struct redis_server redis;
+static struct fault_proxy *proxy;
+static struct opened_sink sink;
+static redisContext *client;
+static strid_error err = STRID_ERROR_INIT;
+
+static void start(void)
+{
+    redis_server_start(&redis, &(struct redis_server_options){.append = REDIS_SERVER_APPEND_NO});
+    proxy = fault_proxy_start(redis.port);
+    client = redisConnectUnix(redis.socket);
+}
+
+static void stop(void)
+{
+    sink_close(&sink);
+    redisFree(client);
+    fault_proxy_stop(proxy);
+    redis_server_remove(&redis);
+}
+
+TestSuite(redis_move, .init = start, .fini = stop);
+
+static void ask(const char *command)
+{
+    redisReply *reply = redisCommand(client, command);
+    cr_assert(reply != NULL && reply->type != REDIS_REPLY_ERROR, "%s: %s", command,
+              reply == NULL ? "no answer" : reply->str);
+    freeReplyObject(reply);
+}
+
+static long long letters(void)
+{
+    redisReply *reply = redisCommand(client, "XLEN s-dlq");
+    long long count = reply->integer;
+    freeReplyObject(reply);
+    return count;
+}
+
+static long long pending(void)
+{
+    redisReply *reply = redisCommand(client, "XPENDING s g");
+    long long count = reply->element[0]->integer;
+    freeReplyObject(reply);
+    return count;
+}
+
+static strid_status try_open(const char *login)
+{
+    char url[256];
+    (void)snprintf(url, sizeof url, "redis://%s127.0.0.1:%u/s-dlq?move_from=g", login,
+                   (unsigned)fault_proxy_port(proxy));
+    return sink_open_url(&sink, url, &err);
+}
+
+/* An entry that a consumer of the group was given. */
+static void give(uint64_t high)
+{
+    char command[64];
+    (void)snprintf(command, sizeof command, "XADD s %llu-7 value v", (unsigned long long)high);
+    ask(command);
+    ask("XREADGROUP GROUP g me STREAMS s >");
+}
+
+static void begin(void)
+{
+    ask("XGROUP CREATE s g 0 MKSTREAM");
+    STRID_CHECK_OK(try_open(""), err);
+}
+
+static strid_status write_letter(uint64_t high, uint32_t header_count, const strid_header *headers)
+{
+    const strid_dead_letter letter = {.source = "redis:",
+                                      .topic = strid_bytes_of_text("s"),
+                                      .position = {high, 7},
+                                      .reason = strid_bytes_of_text("rejected"),
+                                      .pipeline = "p",
+                                      .node = "n"};
+    const strid_output output = {.id = strid_bytes_of_text("i"),
+                                 .value = strid_bytes_of_text("v"),
+                                 .timestamp_ms = STRID_TIMESTAMP_NONE,
+                                 .headers = headers,
+                                 .header_count = header_count,
+                                 .dead_letter = &letter};
+    STRID_CHECK_OK(sink.ops->write(sink.self, &output, 1, &err), err);
+    return sink.ops->flush(sink.self, &err);
+}
+
+static strid_status move(uint64_t high) { return write_letter(high, 0, NULL); }
+
+static bool is_moved(void *user) { return move(*(const uint64_t *)user) == STRID_OK; }
+
+Test(redis_move, letter_is_added_and_its_entry_acknowledged)
+{
+    begin();
+    give(1);
+    give(2);
+    STRID_CHECK_OK(move(2), err);
+    cr_assert_eq(letters(), 1);
+    cr_assert_eq(pending(), 1);
+    STRID_CHECK_OK(move(2), err); /* again, as after a crash that forgot it */
+    cr_assert_eq(letters(), 1);
+    STRID_CHECK_OK(move(1), err);
+    cr_assert_eq(letters(), 2);
+    cr_assert_eq(pending(), 0);
+}
+
+/* The answer ends anywhere, and the letter is sent again. */
+Test(redis_move, cut_at_any_byte_leaves_one_letter_or_a_pending_entry)
+{
+    begin();
+    for (uint64_t i = 1; i <= ANSWER_BYTES; i++) {
+        give(i);
+        fault_proxy_set(proxy, &(struct fault_proxy_rules){.reset_at_bytes = i});
+        (void)move(i);
+        cr_assert_eq(letters() + pending(), (long long)i, "%llu", (unsigned long long)i);
+        fault_proxy_set(proxy, &(struct fault_proxy_rules){0});
+        cr_assert(support_wait(is_moved, &i, DEADLINE_MS), "%s", err.message);
+        cr_assert_eq(letters(), (long long)i, "%llu", (unsigned long long)i);
+        cr_assert_eq(pending(), 0);
+    }
+}
+
+/* Somebody else has it, and was faster. */
+Test(redis_move, entry_that_another_consumer_settled_gets_no_letter)
+{
+    begin();
+    give(1);
+    ask("XCLAIM s g other 0 1-7");
+    ask("XACK s g 1-7");
+    STRID_CHECK_OK(move(1), err);
+    cr_assert_eq(letters(), 0);
+}
+
+/* Nobody can say that somebody else has it: rather twice than never. */
+Test(redis_move, letter_is_kept_where_entry_or_group_are_gone)
+{
+    begin();
+    give(1);
+    ask("FLUSHALL");
+    STRID_CHECK_OK(move(1), err);
+    cr_assert_eq(letters(), 1);
+    ask("XADD s 2-7 value v");
+    ask("XGROUP CREATE s g $");
+    ask("XDEL s 2-7");
+    STRID_CHECK_OK(move(2), err);
+    cr_assert_eq(letters(), 2);
+}
+
+/* Each of the rights is looked for before anything is changed. */
+Test(redis_move, missing_right_changes_nothing)
+{
+    static const char *const rights[] = {"eval", "xpending", "xrange", "xack", "xadd"};
+    ask("XGROUP CREATE s g 0 MKSTREAM");
+    ask("ACL SETUSER me on >secret ~s ~s-dlq +client|setname +eval +xpending +xrange +xack +xadd");
+    STRID_CHECK_OK(try_open("me:secret@"), err);
+    for (uint64_t i = 0; i < sizeof rights / sizeof rights[0]; i++) {
+        char command[64];
+        const bool is_spared = strcmp(rights[i], "xrange") == 0; /* asked for only by a repeat */
+        give(i + 1);
+        (void)snprintf(command, sizeof command, "ACL SETUSER me -%s", rights[i]);
+        ask(command);
+        cr_assert_eq(move(i + 1) == STRID_OK, is_spared, "%s: %s", rights[i], err.message);
+        cr_assert_eq(letters() + pending(), (long long)i + 1, "%s", rights[i]);
+        cr_assert_eq(pending(), is_spared ? 0 : 1, "%s", rights[i]);
+        (void)snprintf(command, sizeof command, "ACL SETUSER me +%s", rights[i]);
+        ask(command);
+        uint64_t high = i + 1;
+        cr_assert(support_wait(is_moved, &high, DEADLINE_MS), "%s", err.message);
+        cr_assert_eq(letters(), (long long)i + 1);
+    }
+}
+
+/* More fields than a script takes apart: the letter is not lost, and its entry stays pending until
+ * the engine has it acknowledged. */
+Test(redis_move, letter_of_very_many_fields_is_added_all_the_same)
+{
+    enum { HEADERS = 9000 };
+    static strid_header headers[HEADERS];
+    for (int i = 0; i < HEADERS; i++)
+        headers[i] = (strid_header){strid_bytes_of_text("h"), strid_bytes_of_text("v")};
+    begin();
+    give(1);
+    STRID_CHECK_OK(write_letter(1, HEADERS, headers), err);
+    cr_assert_eq(letters(), 1);
+    cr_assert_eq(pending(), 1);
+}
+
+Test(redis_move, replies_are_not_moved)
+{
+    char url[128];
+    (void)snprintf(url, sizeof url, "redis://127.0.0.1:%u/r?mode=reply&move_from=g",
+                   (unsigned)fault_proxy_port(proxy));
+    cr_assert_eq(sink_open_url(&sink, url, &err), STRID_ECONFIG);
+    cr_assert(strstr(err.message, "move_from") != NULL, "%s", err.message);
+}

@@ -1,0 +1,246 @@
+/* Sources without order: what waits, is parked, or has a dead letter on its way is known, and not
+ * acknowledged before it is settled. */
+#include <criterion/criterion.h>
+
+#include <string.h>
+
+#include "base/mutant.h"
+#include "runtime/delivery.h"
+#include "runtime/worker.h"
+#include "runtime/worker_applied_waiting.h"
+#include "runtime_case.h"
+#include "unordered_source.h"
+
+static struct runtime_case at;
+static struct unordered_source source;
+static const strid_source_ops *usual_ops;
+static strid_source *usual_source;
+static uint32_t firsts; /* first attempts */
+static uint32_t dones;
+static bool lets_go; /* what waits may be done */
+
+static strid_outcome handle(strid_context *ctx, const strid_record *record, void *user)
+{
+    (void)user;
+    firsts += strid_attempt(ctx) == 0;
+    if (record->value.data[0] == 'r')
+        return STRID_REJECT;
+    if (record->value.data[0] == 'w' && !lets_go)
+        return STRID_RETRY;
+    dones++;
+    return STRID_DONE;
+}
+
+static void begin(void)
+{
+    runtime_case_init(&at, handle, NULL);
+    usual_ops = at.definition->source.ops;
+    usual_source = at.source;
+    at.definition->source.ops = &unordered_source_ops;
+    at.options.source = (strid_source *)(void *)&source;
+    at.definition->max_attempts = 100000;
+    at.definition->retry.min_ms = at.definition->retry.max_ms = 10;
+}
+
+static void end(void)
+{
+    at.definition->source.ops = usual_ops;
+    at.source = usual_source;
+    runtime_case_fini(&at);
+}
+
+TestSuite(applied_waiting, .init = begin, .fini = end);
+
+static strid_position id(uint64_t high, uint64_t low) { return (strid_position){high, low}; }
+
+static void turns(uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        (void)runtime_case_turn(&at);
+    cr_assert(!run_failed(at.run), "%s", at.run->error.message);
+}
+
+/* The dead-letter queue takes nothing. */
+static void turns_without_queue(uint32_t count)
+{
+    struct agent *agents[32];
+    const uint32_t agent_count = run_agents(at.run, agents, 32);
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t a = 0; a < agent_count; a++)
+            if (agents[a] != &at.run->deliveries[1].agent)
+                (void)agent_pump(agents[a]);
+        at.now_ns += 1000000;
+    }
+    cr_assert(!run_failed(at.run), "%s", at.run->error.message);
+}
+
+static bool was_told(uint64_t high, uint64_t low)
+{
+    return unordered_source_was_told(&source, 0, id(high, low));
+}
+
+static bool count_entry(void *user, strid_bytes key, strid_bytes value)
+{
+    (void)key;
+    (void)value;
+    ++*(size_t *)user;
+    return true;
+}
+
+/* Positions of what waits in the store, as of the beginning of the run. */
+static size_t kept(void)
+{
+    size_t entries = 0;
+    const struct directory *directory = at.run->directory;
+    for (uint32_t v = 0; v < KEY_VSHARDS; v++) {
+        uint8_t from[] = {'s', (uint8_t)v, WORKER_APPLIED_WAITING_STORE};
+        uint8_t to[] = {'s', (uint8_t)v, WORKER_APPLIED_WAITING_STORE + 1};
+        cr_assert_eq(directory->ops->scan(directory->store, strid_bytes_of(from, sizeof from),
+                                          strid_bytes_of(to, sizeof to), count_entry, &entries,
+                                          NULL),
+                     STRID_OK);
+    }
+    return entries;
+}
+
+/* One that waits, one that is parked behind it, another one. */
+static void lay_three(void)
+{
+    unordered_source_lay(&source, 0, id(1, 1), "k", "wait");
+    unordered_source_lay(&source, 0, id(1, 2), "k", "v");
+    unordered_source_lay(&source, 0, id(1, 3), "other", "v");
+}
+
+Test(applied_waiting, what_waits_or_is_parked_is_acknowledged_when_it_is_settled)
+{
+    runtime_case_start(&at);
+    lay_three();
+    turns(600);
+    cr_assert_eq(source.partitions[0].told_count, 1u);
+    cr_assert(was_told(1, 3));
+    lets_go = true;
+    turns(600);
+    cr_assert(was_told(1, 1));
+    cr_assert(was_told(1, 2));
+    cr_assert_eq(source.partitions[0].told_count, 3u);
+    cr_assert_eq(dones, 3u);
+    runtime_case_start(&at);
+    cr_assert_eq(kept(), 0u);
+}
+
+/* Known defect: the test before this one has to notice it. */
+Test(applied_waiting, acknowledged_while_it_waits)
+{
+    mutant_active = MUTANT_ACK_WAITING;
+    runtime_case_start(&at);
+    lay_three();
+    turns(600);
+    cr_assert_eq(source.partitions[0].told_count, 3u);
+}
+
+/* The source counts what it delivers and is not told of. */
+Test(applied_waiting, copies_are_not_handled_and_acknowledged_with_the_first)
+{
+    runtime_case_start(&at);
+    lay_three();
+    turns(300);
+    lay_three();
+    unordered_source_lay(&source, 0, id(1, 1), "k", "wait");
+    turns(300);
+    cr_assert_eq(source.partitions[0].told_count, 2u); /* the other one's copy */
+    cr_assert_eq(firsts, 2u);
+    lets_go = true;
+    turns(600);
+    cr_assert_eq(firsts, 3u); /* the one that was parked */
+    cr_assert_eq(dones, 3u);
+    cr_assert_eq(source.partitions[0].told_count, 7u);
+}
+
+/* Whatever number of workers comes next. */
+Test(applied_waiting, next_run_knows_what_waits)
+{
+    runtime_case_start(&at);
+    lay_three();
+    turns(300);
+    for (uint32_t workers = 2; workers <= 4; workers++) {
+        at.definition->workers = workers;
+        runtime_case_start(&at);
+        cr_assert_eq(kept(), 2u);
+        lay_three();
+        turns(600);
+        cr_assert_eq(firsts, 2u);
+        cr_assert(!was_told(1, 1));
+        cr_assert(!was_told(1, 2));
+    }
+    lets_go = true;
+    turns(600);
+    cr_assert_eq(dones, 3u);
+    cr_assert(was_told(1, 1));
+    cr_assert(was_told(1, 2));
+    runtime_case_start(&at);
+    cr_assert_eq(kept(), 0u);
+}
+
+/* Known defect: the test before this one has to notice it. */
+Test(applied_waiting, next_run_that_does_not_know_parks_it_twice)
+{
+    runtime_case_start(&at);
+    lay_three();
+    turns(300);
+    mutant_active = MUTANT_WAITING_UNKNOWN;
+    runtime_case_start(&at);
+    lay_three();
+    turns(300);
+    lets_go = true;
+    turns(600);
+    cr_assert_gt(dones, 3u);
+}
+
+/* Known to the next run by the outbox. */
+static void expect_one_letter(const char *value)
+{
+    strid_output letter;
+    unordered_source_lay(&source, 0, id(7, 9), "k", value);
+    turns_without_queue(600);
+    cr_assert_eq(source.partitions[0].told_count, 0u);
+    runtime_case_start(&at);
+    unordered_source_lay(&source, 0, id(7, 9), "k", value);
+    turns_without_queue(300);
+    cr_assert_eq(firsts, 1u);
+    cr_assert_eq(source.partitions[0].told_count, 0u);
+    turns(600);
+    cr_assert(was_told(7, 9));
+    cr_assert_eq(firsts, 1u);
+    cr_assert_eq(runtime_case_take(&at, 1, &letter), STRID_OK);
+    cr_assert_eq(runtime_case_take(&at, 1, &letter), STRID_AGAIN);
+}
+
+Test(applied_waiting, rejected_record_is_acknowledged_when_the_queue_has_its_letter)
+{
+    runtime_case_start(&at);
+    expect_one_letter("reject");
+}
+
+Test(applied_waiting, so_is_one_whose_attempts_are_exhausted)
+{
+    at.definition->max_attempts = 3;
+    runtime_case_start(&at);
+    expect_one_letter("wait");
+    runtime_case_start(&at);
+    cr_assert_eq(kept(), 0u);
+}
+
+/* The end waits until the source was told of the last letters. */
+Test(applied_waiting, drain_tells_of_letters_that_were_delivered_last)
+{
+    runtime_case_start(&at);
+    unordered_source_lay(&source, 0, id(1, 1), "k", "reject");
+    turns(3);
+    atomic_store(&at.run->stop, RUN_DRAIN);
+    for (int i = 0; i < 20 && !atomic_load(&at.run->finished); i++) {
+        turns(50);
+        unordered_source_confirm(&source);
+    }
+    cr_assert(atomic_load(&at.run->finished));
+    cr_assert(was_told(1, 1));
+}
