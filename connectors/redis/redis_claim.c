@@ -22,7 +22,8 @@ enum {
     LATE_PARTS = 4 /* of the time between two refreshes: a refresh that is later than one is late */
 };
 
-static const int64_t ns_per_ms = 1000000, claim_longest_ns = INT64_C(10000000000);
+static const int64_t ns_per_ms = 1000000, claim_longest_ns = INT64_C(10000000000),
+                     alone_least_ns = INT64_C(10000000000);
 
 static int64_t interval_ns(const struct redis_stream *stream, int64_t per_idle)
 {
@@ -102,12 +103,25 @@ void redis_claim_plan_refresh(struct redis_stream *stream, int64_t now_ns)
         put_pending(stream);
 }
 
+/* One that was claimed alone and has not ended this process for so long waits in the engine, and
+ * may do so for hours. */
+static void release_alone(struct redis_stream *stream, int64_t now_ns)
+{
+    int64_t longest_ns = stream->options->claim_idle_ms * ns_per_ms;
+    if (longest_ns < alone_least_ns)
+        longest_ns = alone_least_ns;
+    if (stream->claim.is_alone && !stream->claim.is_asked &&
+        now_ns - stream->claim.alone_ns >= longest_ns)
+        stream->claim.is_alone = false;
+}
+
 /* Own entries first: after a pause of this process they are no candidates then. */
 void redis_claim_plan(struct redis_stream *stream, int64_t now_ns)
 {
     redis_claim_plan_refresh(stream, now_ns);
     if (stream->options->claim_idle_ms == 0 || stream->is_history || stream->is_ending)
         return;
+    release_alone(stream, now_ns);
     if (!stream->timers.claiming && !stream->timers.refreshing && !stream->claim.is_alone &&
         now_ns >= stream->timers.claim_ns && redis_stream_has_room(stream) &&
         redis_stream_has_credit(stream))
@@ -167,6 +181,7 @@ void redis_claim_take_candidates(struct redis_stream *stream, const struct redis
         redis_delivery_condemn(stream, &first);
     else {
         stream->claim.alone = first.id;
+        stream->claim.alone_ns = clock_monotonic_ns(&clock_system);
         stream->claim.is_alone = true;
     }
     stream->claim.next = redis_id_next(last.id);

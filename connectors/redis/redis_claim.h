@@ -2,8 +2,8 @@
  * keeps its own from looking idle while they wait in the engine.
  *
  * An entry that was given to two consumers and never acknowledged may be what ended them. It is
- * claimed alone, and the next one not before it is acknowledged: what ended a process by chance
- * beside it is told from it so.
+ * claimed alone, and the next one not before it is acknowledged, or has waited here for claim_idle
+ * (10 seconds at least) without harm: what ended a process by chance beside it is told from it so.
  *
  *   due ──XPENDING──> candidates ──XAUTOCLAIM──> claimed ──none of them alone──> next page, or due
  *                         └─ none: due later        └─ alone: acknowledged ──────────┘

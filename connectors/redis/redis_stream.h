@@ -95,7 +95,8 @@ struct redis_stream {
     struct {
         strid_position next; /* the next page of candidates begins there, unless it ends earlier */
         strid_position alone;
-        bool is_asked; /* XAUTOCLAIM has no answer yet */
+        int64_t alone_ns; /* when it was asked for */
+        bool is_asked;    /* XAUTOCLAIM has no answer yet */
         bool
             is_alone; /* `alone` was claimed and has to be acknowledged before others are claimed */
     } claim;

@@ -42,7 +42,9 @@ static void choose_kind(struct redis_server_options *options)
                                        "+xinfo|stream",
                                        "+xinfo|consumers",
                                        "+client|setname",
+                                       "+xrange",
                                        "(~*-dlq +xadd)",
+                                       "(~* +eval)",
                                        NULL};
     if (redis_case_is("tls_everysec"))
         options->append = REDIS_SERVER_APPEND_EVERYSEC;

@@ -135,6 +135,32 @@ Test(redis_flow, claim_takes_only_what_is_idle_even_then)
     cr_assert_eq(redis_case.intakes[0].count, 0u);
 }
 
+static bool is_refreshed_by_pumping(void *user)
+{
+    const struct calls *calls = user;
+    struct opened_source *source = &redis_case.sources[0];
+    cr_assert_geq(source->ops->pump(source->self, 0, false, &redis_case.err), 0, "%s",
+                  redis_case.err.message);
+    return count_calls(calls->command) > calls->more_than;
+}
+
+/* The engine takes nothing more for long: what was read for it is in the way of all answers. */
+Test(redis_flow, own_entries_do_not_look_idle_while_nothing_is_taken)
+{
+    struct opened_source *source = &redis_case.sources[0];
+    redis_case_add("s", 0, 100);
+    redis_case_open(0, "s?group=g&field=value&consumer=me&claim_idle=1s&block=10ms");
+    while (redis_case.intakes[0].count < 10)
+        cr_assert_geq(
+            source->ops->poll(source->self, 0, &redis_case.intakes[0], 10, &redis_case.err), 0);
+    struct calls refreshed = {"xclaim", count_calls("xclaim") + 3};
+    cr_assert(support_wait(is_refreshed_by_pumping, &refreshed, REDIS_CASE_DEADLINE_MS));
+    redis_case_poll_all(0, 100); /* what was in the way comes again */
+    redis_case_ack(0, 0);
+    redis_case_confirm(0, redis_case.intakes[0].count);
+    cr_assert_eq(count_pending("s"), 0u);
+}
+
 /* Between the look for own entries that were idle for long and the claim that refreshes them. */
 Test(redis_flow, refreshing_takes_nothing_back_from_another)
 {

@@ -39,7 +39,8 @@ class RedisPipeline(CommandCase):
         directory = tempfile.TemporaryDirectory(prefix="strid-redis-", dir="/tmp")
         self.addCleanup(directory.cleanup)
         self.socket = os.path.join(directory.name, "socket")
-        rights = ["~clicks", *documented_rights(), "(~clicks-dlq +xadd)"]
+        rights = ["~clicks", *documented_rights(), "+xrange", "(~clicks-dlq +xadd)",
+                  "(~clicks ~clicks-dlq +eval)"]
         self.server = subprocess.Popen(
             ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "", "--dir",
              directory.name, "--user", "strid", "on", f">{CANARY}", *rights],
