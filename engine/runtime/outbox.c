@@ -14,16 +14,21 @@
 #include "runtime/worker_applied.h"
 #include "runtime/worker_store.h"
 
-/* In `refs`, followed by the key, without padding. */
+/* Whose letter it is: where the source has no order, and has to be told. */
+struct origin {
+    strid_position position;
+    uint32_t partition; /* number in the directory */
+};
+
+/* In `refs`, followed by the key and, where `has_origin`, the origin, without padding. */
 struct ref {
     uint64_t seq;
     uint64_t block; /* sequence of the block that holds it; 0: of an earlier run */
     uint64_t bytes; /* of the letter */
-    strid_position position;
-    uint32_t partition; /* number in the directory */
     uint32_t hash;
     uint32_t key_len;
     uint8_t store;
+    bool has_origin;
 };
 
 enum { COMPACT_BYTES = 64 * 1024 };
@@ -50,10 +55,15 @@ static void show(struct outbox *outbox)
     atomic_store_explicit(&outbox->entries_shown, outbox->entries, memory_order_release);
 }
 
-static void put_ref(struct outbox *outbox, const struct ref *ref, strid_bytes key)
+static void put_ref(struct outbox *outbox, const struct ref *ref, strid_bytes key,
+                    const struct retry_record *letter)
 {
+    const struct origin origin = {.position = letter->record.position,
+                                  .partition = letter->partition};
     buffer_put(&outbox->refs, ref, sizeof *ref);
     buffer_put_bytes(&outbox->refs, key);
+    if (ref->has_origin)
+        buffer_put(&outbox->refs, &origin, sizeof origin);
     outbox->entries++;
     outbox->bytes += ref->bytes;
 }
@@ -66,7 +76,10 @@ static struct ref ref_at(const struct outbox *outbox, size_t at)
     return ref;
 }
 
-static size_t ref_end(size_t at, const struct ref *ref) { return at + sizeof *ref + ref->key_len; }
+static size_t ref_end(size_t at, const struct ref *ref)
+{
+    return at + sizeof *ref + ref->key_len + (ref->has_origin ? sizeof(struct origin) : 0);
+}
 
 /* `subkey` is the caller's. */
 static struct worker_store_key key_of(const struct outbox *outbox, size_t at,
@@ -131,12 +144,11 @@ void outbox_add(struct worker *worker, uint32_t index, const strid_record *recor
             &(struct ref){.seq = ++outbox->sequence,
                           .block = worker->sequence,
                           .bytes = outbox->value.len,
-                          .position = record->position,
-                          .partition = partition->stored->number,
                           .hash = hash,
                           .key_len = (uint32_t)key.key.len,
-                          .store = key.store},
-            key.key);
+                          .store = key.store,
+                          .has_origin = worker->run->acknowledger != NULL},
+            key.key, &letter.letter);
     /* From here on by the copies: the record may lie in the cache, which moves. */
     uint8_t subkey[RETRY_SUBKEY_BYTES];
     key = key_of(outbox, at, subkey);
@@ -149,19 +161,23 @@ void outbox_add(struct worker *worker, uint32_t index, const strid_record *recor
 }
 
 /* Its record is not acknowledged, and perhaps comes again. */
-static void recall(struct worker *worker, const struct ref *ref)
+static void recall(struct worker *worker, uint32_t hash, const struct retry_record *letter)
 {
-    const struct partition *partition = run_partition(worker->run, ref->partition);
+    const struct partition *partition = run_partition(worker->run, letter->partition);
     if (partition != NULL)
-        worker_applied_recall(worker, partition, ref->position, ref->hash >> 24);
+        worker_applied_recall(worker, partition, letter->record.position, hash >> 24);
 }
 
-/* The queue has its letter: the record is settled. */
-static void settle(struct worker *worker, const struct ref *ref)
+/* The queue has the letter at `at`: its record is settled. */
+static void settle(struct worker *worker, size_t at, const struct ref *ref)
 {
-    const struct partition *partition = run_partition(worker->run, ref->partition);
+    struct origin origin;
+    if (!ref->has_origin)
+        return;
+    memcpy(&origin, worker->outbox.refs.data + at + sizeof *ref + ref->key_len, sizeof origin);
+    const struct partition *partition = run_partition(worker->run, origin.partition);
     if (partition != NULL)
-        worker_applied_settle(worker, partition, ref->position, ref->hash >> 24);
+        worker_applied_settle(worker, partition, origin.position, ref->hash >> 24);
 }
 
 static bool take_left(void *user, const struct key_state *key, const struct key_value *value)
@@ -172,7 +188,8 @@ static bool take_left(void *user, const struct key_state *key, const struct key_
     struct ref ref = {.bytes = value->bytes.len,
                       .hash = key->hash,
                       .key_len = (uint32_t)key_record_of(key).len,
-                      .store = key->store};
+                      .store = key->store,
+                      .has_origin = worker->run->acknowledger != NULL};
     if (key->sub_len == 0)
         return true; /* a count */
     if (value->kind != STRID_STATE_BYTES || !retry_record_seq(key_subkey_of(key), &ref.seq) ||
@@ -185,10 +202,8 @@ static bool take_left(void *user, const struct key_state *key, const struct key_
         run_fail(worker->run, &err);
         return false;
     }
-    ref.partition = letter.letter.partition;
-    ref.position = letter.letter.record.position;
-    put_ref(outbox, &ref, key_record_of(key));
-    recall(worker, &ref);
+    put_ref(outbox, &ref, key_record_of(key), &letter.letter);
+    recall(worker, key->hash, &letter.letter);
     if (outbox->sequence < ref.seq)
         outbox->sequence = ref.seq;
     return true;
@@ -266,7 +281,7 @@ static void delete_letters(struct worker *worker, uint32_t count)
         struct worker_store_key key = key_of(outbox, outbox->delete_at, subkey);
         worker_store_delete(worker, &key);
         worker_store_count(worker, OUTBOX_STORE, ref.hash, -1);
-        settle(worker, &ref);
+        settle(worker, outbox->delete_at, &ref);
         outbox->deleted = ref.seq;
         outbox->delete_at = ref_end(outbox->delete_at, &ref);
         outbox->entries--;
