@@ -300,10 +300,10 @@ Test(applied, batch_reads_back_and_damage_is_seen)
                                         {1 << 20, 1000}, {1 << 20, 999},           {3, UINT64_MAX}};
     struct applied_batch *batch = applied_batch_create(2), *again = applied_batch_create(2);
     for (uint32_t i = 0; i < 6; i++)
-        buffer_put(
-            &batch->items,
-            &(struct applied_item){.position = positions[i], .partition = i % 2, .vshard = i * 51},
-            sizeof(struct applied_item));
+        buffer_put(&batch->items,
+                   &(struct applied_item){
+                       .position = positions[i], .partition = i % 2, .vshard = (uint8_t)(i * 51)},
+                   sizeof(struct applied_item));
     struct buffer value = {0};
     applied_encode(at.run, batch, &value);
     cr_assert(applied_decode(at.run, buffer_bytes(&value), again));
@@ -334,8 +334,9 @@ Test(applied, positions_from_a_place_on_are_left_out)
     struct applied_batch *batch = applied_batch_create(2), *again = applied_batch_create(2);
     for (uint32_t i = 0; i < 6; i++)
         buffer_put(&batch->items,
-                   &(struct applied_item){
-                       .position = items[i].position, .partition = items[i].partition, .vshard = i},
+                   &(struct applied_item){.position = items[i].position,
+                                          .partition = items[i].partition,
+                                          .vshard = (uint8_t)i},
                    sizeof(struct applied_item));
     struct buffer value = {0}, left = {0}, nothing = {0};
     uint32_t gone = 1, number = at.run->partitions[1].stored->number;
