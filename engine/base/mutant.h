@@ -59,6 +59,9 @@
     X(MUTANT_FORGOTTEN_EARLY, "an applied position forgotten before its chunks returned")          \
     X(MUTANT_ACK_WAITING, "acknowledged while it waits, or its dead letter does")                  \
     X(MUTANT_WAITING_UNKNOWN, "positions of what waits unknown to the next run")                   \
+    X(MUTANT_POSITION_LEFT, "the position of what waited left in the store")                       \
+    X(MUTANT_LETTER_EARLY, "acknowledged before the queue has its dead letter")                    \
+    X(MUTANT_TOLD_ONCE, "one acknowledgement for two deliveries of what waited")                   \
     X(MUTANT_SUSPECT_FORGOTTEN, "a suspect that waits forgotten at the end of a run")              \
     X(MUTANT_SUSPECT_DRAINED, "a suspect forgotten by a drain before it came again")
 

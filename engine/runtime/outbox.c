@@ -314,6 +314,8 @@ static bool fill(struct worker *worker, struct output_list *list)
             return false;
         STRID_ASSERT(value.kind == STRID_STATE_BYTES); /* nobody else deletes it */
         output_put_dead_letter(list, value.bytes);
+        if (MUTANT(MUTANT_LETTER_EARLY))
+            settle(worker, outbox->lend_at, &ref);
         outbox->lend_at = ref_end(outbox->lend_at, &ref);
     }
     return true;

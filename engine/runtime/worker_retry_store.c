@@ -72,7 +72,7 @@ void worker_retry_store_settle(struct worker *worker, struct waiting_key *key, u
     } else {
         struct worker_store_key name = record_name(key, key->head.first_seq, subkey);
         worker_store_delete(worker, &name);
-        if (changes->has_positions)
+        if (changes->has_positions && !MUTANT(MUTANT_POSITION_LEFT))
             worker_applied_waiting_delete(worker, (uint32_t)(key->hash >> 32), partition, position);
     }
     if (key->head.first_seq != key->head.last_seq)

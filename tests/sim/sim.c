@@ -99,7 +99,10 @@ static bool print_figures(const struct sim_figures *figures)
                  {"completions that came too late", figures->stale},
                  {"records that the host took over", figures->handed},
                  {"steps with a partition above its bound", figures->bounded},
-                 {"dead letters left to the next run", figures->left}};
+                 {"dead letters left to the next run", figures->left},
+                 {"dead letters that acknowledged their record", figures->moved},
+                 {"directories lost", figures->lost},
+                 {"records that waited in them", figures->lost_waiting}};
     bool all = true;
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         printf("  %12llu %s\n", (unsigned long long)lines[i].value, lines[i].name);

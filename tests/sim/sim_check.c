@@ -156,7 +156,7 @@ static void look_at_waiting(const struct sim_world *world, const struct director
                             sim_coverage applied)
 {
     cover_all(world, applied);
-    (void)sim_waiting_look(directory, applied);
+    sim_waiting_check_positions(directory, sim_waiting_look(directory, applied));
 }
 
 void sim_check_stopped(struct sim_world *world)
@@ -250,6 +250,8 @@ void sim_check_finished(struct sim_world *world)
               "%llu records have another number of outcomes", (unsigned long long)stats.records);
     SIM_CHECK("outbox_is_empty", stats.outbox_entries == 0, "%llu dead letters wait at the end",
               (unsigned long long)stats.outbox_entries);
+    if (world->input.unordered)
+        sim_unordered_check_told();
     for (uint32_t p = 0; p < world->input.partition_count && !world->input.unordered; p++) {
         strid_position low = {0, 0};
         bool any = sim_disk_low(world->disk.durable, p, &low.high, &low.low);

@@ -199,7 +199,12 @@ void sim_crash_restore(bool power_lost)
     crash->hand_count = 0;
     if (!power_lost || !sim_random_chance(&sim_world->random, 2))
         return;
-    memset(crash->slots, 0, sizeof *crash->slots); /* nothing of the file was written yet */
+    sim_crash_lose(); /* nothing of the file was written yet */
+}
+
+void sim_crash_lose(void)
+{
+    memset(sim_world->crash.slots, 0, sizeof *sim_world->crash.slots);
     forget_all();
 }
 

@@ -36,6 +36,8 @@ void sim_crash_perhaps(void);
 
 /* Around run_destroy() of a run that ended so, or from outside: the slots are not tidied up. */
 void sim_crash_keep(void);
+/* The file is gone, with the directory that it lies in. */
+void sim_crash_lose(void);
 void sim_crash_restore(bool power_lost);
 /* A run came to its end: who neither waits nor comes again is no longer suspected. */
 void sim_crash_finished(void);

@@ -306,7 +306,7 @@ static void add_sum(const struct sim_partition *partition, uint32_t at, uint64_t
     while (at != 0) {
         const struct sim_record *record = &partition->records[at - 1];
         uint32_t before = record->previous == 0 ? 0 : partition->records[record->previous - 1].done;
-        if (!record->parked) {
+        if (!record->parked && !record->elsewhere) {
             *chain += record->chain - record->before;
             *done += record->done - before;
         }

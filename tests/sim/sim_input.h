@@ -66,6 +66,7 @@ struct sim_record {
     bool suspect;        /* it was in hand when the process ended */
     uint8_t arrived;     /* bit n: output n is durable outside; dead letter: bit 0 */
     bool waits;          /* its dead letter was in the outbox when that was looked at last */
+    bool elsewhere;      /* acknowledged, and the directory that has its effects is lost */
 };
 
 struct sim_key {
@@ -156,7 +157,7 @@ bool sim_input_defers(const struct sim_record *record, uint32_t tries);
 bool sim_input_is_stateless(const struct sim_input *input, const struct sim_record *record);
 
 /* The state of a key when partition p's records of the key's vshard up to index applied[p] - 1 are
- * in, but for those that are parked where others pass them. */
+ * in, but for those that are parked where others pass them, and those whose effects are lost. */
 void sim_input_state(const struct sim_input *input, uint32_t key, const uint32_t *applied,
                      struct sim_state *out);
 

@@ -4,6 +4,7 @@
 #include "runtime/worker.h"
 
 #include "sim_check.h"
+#include "sim_loss.h"
 #include "sim_step.h"
 #include "sim_store.h"
 
@@ -123,6 +124,8 @@ static void close_run(struct sim_world *world, enum ending ending)
         world->crashes++;
     if (sim_random_chance(&world->random, 2))
         sim_check_stopped(world);
+    if (ends && world->knobs.loses && world->faults && sim_random_chance(&world->random, 2))
+        sim_loss_strike(world);
 }
 
 static enum ending draw_ending(struct sim_random *random, bool failed)

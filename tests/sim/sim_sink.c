@@ -185,6 +185,9 @@ static void arrive(uint32_t sink, size_t count)
         struct sim_payload payload;
         memcpy(&payload, waiting->data + i * sizeof payload, sizeof payload);
         struct sim_partition *partition = &sim_world->input.partitions[payload.partition];
+        if (sink == SIM_DEAD_LETTERS && sim_world->knobs.moves &&
+            !sim_unordered_move(payload.partition, payload.index))
+            continue;
         check_order(sink, &payload);
         partition->records[payload.index].arrived |= (uint8_t)(1u << payload.ordinal);
     }

@@ -55,13 +55,11 @@ static strid_status unordered_assign(strid_source *self, uint32_t p, const strid
     if (of->order == NULL) {
         of->order = memory_alloc((count_of(p) + 1) * sizeof *of->order);
         of->deliveries = memory_alloc_zeroed(count_of(p) + 1);
+        of->owed = memory_alloc((count_of(p) + 1) * sizeof *of->owed);
     }
-    take_in(of); /* nobody knows how many got through */
-    for (uint32_t i = 0; i < count_of(p); i++)
-        if (of->deliveries[i] != SIM_TAKEN_IN)
-            of->deliveries[i] = SIM_TO_COME;
-    buffer_clear(&of->told);
-    of->taken_in = 0;
+    sim_unordered_leave(p);
+    memset(of->owed, 0, count_of(p) * sizeof *of->owed);
+    of->owed_all = 0;
     draw_order(of, count_of(p));
     sim_world->source.partitions[p].cursor = 0;
     sim_world->source.partitions[p].assigned = true;
@@ -73,6 +71,10 @@ static strid_status unordered_assign(strid_source *self, uint32_t p, const strid
 static strid_status deliver(struct sim_unordered *of, uint32_t p, uint32_t index, strid_intake *out)
 {
     strid_status status = sim_source_add(p, index, out);
+    if (status == STRID_OK) {
+        of->owed[index]++;
+        of->owed_all++;
+    }
     if (status == STRID_OK && of->deliveries[index] == SIM_TO_COME)
         of->deliveries[index] = SIM_DELIVERED;
     return status;
@@ -94,7 +96,10 @@ static strid_status unordered_poll(strid_source *self, uint32_t p, strid_intake 
     if (sim_world->crash.dead)
         return STRID_AGAIN;
     uint32_t wanted = sim_random_between(&sim_world->random, 1, records_max);
+    uint32_t bound = sim_world->knobs.unacknowledged;
     for (; taken < wanted && *cursor < count_of(p); taken++) {
+        if (bound > 0 && of->owed_all >= bound)
+            return STRID_AGAIN;
         bool again = *cursor > 0 && sim_random_chance(&sim_world->random, AGAIN_RATE);
         uint32_t at = again ? sim_random_below(&sim_world->random, *cursor) : *cursor;
         uint32_t index = of->order[at];
@@ -111,10 +116,9 @@ static strid_status unordered_poll(strid_source *self, uint32_t p, strid_intake 
     return sim_random_chance(&sim_world->random, 2) ? STRID_EOF : STRID_AGAIN;
 }
 
-/* Acknowledged is what needs nothing of this node any more: it was done, or its dead letter is
- * outside. */
-static void check_settled(const struct sim_input *input, uint32_t p, uint32_t index)
+void sim_unordered_check_settled(uint32_t p, uint32_t index)
 {
+    const struct sim_input *input = &sim_world->input;
     const struct sim_record *record = &input->partitions[p].records[index];
     SIM_CHECK("ack_is_settled", !sim_input_is_dead(input, record) || record->arrived == 1,
               "partition %u: record %u is acknowledged, and its dead letter is on its way", p,
@@ -125,8 +129,25 @@ static void check_settled(const struct sim_input *input, uint32_t p, uint32_t in
               record->kind != SIM_RETRY || !sim_input_is_done(input, record) ||
                   (record->run != 0 && record->called >= record->retries),
               "partition %u: record %u is acknowledged, and waits for another attempt", p, index);
+    SIM_CHECK("ack_is_settled",
+              !sim_input_is_done(input, record) || record->arrived == (1u << record->outputs) - 1,
+              "partition %u: record %u is acknowledged, and an output is on its way", p, index);
+    const uint32_t tries = record->kind == SIM_RETRY ? record->retries : 0; /* before the last */
+    SIM_CHECK("ack_is_settled",
+              !sim_input_is_done(input, record) || record->defer == SIM_DEFER_TAKEN ||
+                  !sim_input_defers(record, tries) || record->completed != 0,
+              "partition %u: record %u is acknowledged, and nobody has said its outcome", p, index);
     SIM_CHECK("ack_is_settled", record->kind != SIM_HANDED || record->handed != 0,
               "partition %u: record %u is acknowledged, and nobody took it over", p, index);
+}
+
+/* One delivery less that nobody was told of. */
+static void take_off(struct sim_unordered *of, uint32_t index)
+{
+    if (of->owed[index] == 0)
+        return; /* by a batch of an earlier run */
+    of->owed[index]--;
+    of->owed_all--;
 }
 
 static void unordered_ack_many(strid_source *self, uint32_t p, const strid_position *positions,
@@ -141,7 +162,8 @@ static void unordered_ack_many(strid_source *self, uint32_t p, const strid_posit
         SIM_CHECK("ack_is_a_record",
                   index < count_of(p) && input->partitions[p].records[index].place == place,
                   "partition %u: nothing lies at %llu", p, (unsigned long long)place);
-        check_settled(input, p, index);
+        sim_unordered_check_settled(p, index);
+        take_off(of, index);
         buffer_put(&of->told, &index, sizeof index);
         if (of->deliveries[index] != SIM_TAKEN_IN)
             of->deliveries[index] = SIM_TOLD;
@@ -173,10 +195,59 @@ bool sim_unordered_is_done(uint32_t p)
     return true;
 }
 
+bool sim_unordered_is_taken_in(uint32_t p, uint32_t index)
+{
+    const struct sim_unordered *of = unordered_of(p);
+    return of->deliveries != NULL && of->deliveries[index] == SIM_TAKEN_IN;
+}
+
+void sim_unordered_leave(uint32_t p)
+{
+    struct sim_unordered *of = unordered_of(p);
+    take_in(of); /* nobody knows how many got through */
+    for (uint32_t i = 0; i < count_of(p) && of->deliveries != NULL; i++)
+        if (of->deliveries[i] != SIM_TAKEN_IN)
+            of->deliveries[i] = SIM_TO_COME;
+    buffer_clear(&of->told);
+    of->taken_in = 0;
+}
+
+bool sim_unordered_move(uint32_t p, uint32_t index)
+{
+    struct sim_unordered *of = unordered_of(p);
+    const struct sim_record *record = &sim_world->input.partitions[p].records[index];
+    if (of->deliveries[index] == SIM_TAKEN_IN) {
+        SIM_CHECK("letter_is_moved", record->arrived == 1,
+                  "partition %u: record %u was acknowledged, and the queue has no letter of it", p,
+                  index);
+        return false;
+    }
+    of->deliveries[index] = SIM_TAKEN_IN;
+    sim_world->figures.moved++;
+    return true;
+}
+
+void sim_unordered_check_told(void)
+{
+    struct run *run = sim_world->run;
+    for (uint32_t i = 0; i < run->partition_count && run_stop(run) != RUN_HALT; i++) {
+        const struct partition *partition = &run->partitions[i];
+        uint32_t p = partition->origin.partition;
+        const struct sim_unordered *of = unordered_of(p);
+        if (atomic_load_explicit(&partition->epoch, memory_order_relaxed) != 0)
+            continue; /* what was read of it may have been dropped */
+        for (uint32_t index = 0; index < count_of(p); index++)
+            SIM_CHECK("delivery_is_told", of->deliveries[index] < SIM_TOLD || of->owed[index] == 0,
+                      "partition %u: record %u is acknowledged, and %u deliveries of it are not", p,
+                      index, of->owed[index]);
+    }
+}
+
 void sim_unordered_fini(struct sim_unordered *of)
 {
     memory_free(of->order);
     memory_free(of->deliveries);
+    memory_free(of->owed);
     buffer_fini(&of->told);
 }
 

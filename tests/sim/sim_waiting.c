@@ -208,3 +208,59 @@ void sim_waiting_check_none(void)
         SIM_CHECK("waiting_goes", !waits, "store %x holds something when all is settled", store);
     }
 }
+
+/* An entry of the store of positions: that of a record that waits. */
+static void take_position(const struct key_state *state, const struct key_value *value)
+{
+    const struct sim_input *input = &sim_world->input;
+    const strid_bytes name = key_record_of(state);
+    int64_t vshard = -1;
+    SIM_CHECK("position_is_whole",
+              name.len == 20 && value->kind == STRID_STATE_I64 && value->bytes.len == sizeof vshard,
+              "a position cannot be read");
+    memcpy(&vshard, value->bytes.data, sizeof vshard);
+    const uint32_t p = (uint32_t)(key_get_u64(name.data) >> 32);
+    const strid_position position = {key_get_u64(name.data + 4), key_get_u64(name.data + 12)};
+    SIM_CHECK("position_is_whole", p < input->partition_count, "partition %u", p);
+    const struct sim_partition *partition = &input->partitions[p];
+    const uint64_t place = sim_input_place(input, position);
+    const uint32_t index = sim_input_before(partition, place);
+    SIM_CHECK("position_is_whole",
+              index < partition->count && partition->records[index].place == place &&
+                  vshard == sim_input_vshard(input, &partition->records[index]),
+              "partition %u: a position that is no record's", p);
+    SIM_CHECK("position_waits", partition->records[index].parked,
+              "partition %u: record %u is said to wait, and does not", p, index);
+    SIM_CHECK("waiting_is_unacknowledged", !sim_unordered_is_taken_in(p, index),
+              "partition %u: record %u waits, and is acknowledged", p, index);
+}
+
+void sim_waiting_check_positions(const struct directory *directory, uint32_t count)
+{
+    const struct skip_node *node = skip_list_seek(sim_world->disk.states, strid_bytes_of_text("s"));
+    struct key_state state;
+    struct key_value value, newer;
+    uint32_t found = 0;
+    for (; node != NULL; node = skip_list_next(node)) {
+        if ((skip_node_key(node).data[2] & KEY_STORE_MAX) != WORKER_APPLIED_WAITING_STORE ||
+            !key_get_state(skip_node_key(node), &state) ||
+            !key_get_value(skip_node_value(node), &value) ||
+            (directory->fold != NULL && fold_get(directory->fold, &state, &newer)))
+            continue;
+        take_position(&state, &value);
+        found++;
+    }
+    struct store_op op;
+    if (directory->fold != NULL)
+        fold_sort(directory->fold);
+    while (directory->fold != NULL && fold_next(directory->fold, &op)) {
+        if (!key_get_state(op.key, &state) || op.value.data == NULL ||
+            (state.store & KEY_STORE_MAX) != WORKER_APPLIED_WAITING_STORE ||
+            !key_get_value(op.value, &value))
+            continue;
+        take_position(&state, &value);
+        found++;
+    }
+    SIM_CHECK("position_is_kept", found == count, "%u records wait, and %u positions say so", count,
+              found);
+}

@@ -20,4 +20,8 @@ void sim_waiting_cut(uint32_t k, uint32_t *applied);
 /* Nothing waits: no entry of the engine's stores is left. */
 void sim_waiting_check_none(void);
 
+/* Of a source without order, behind sim_waiting_look(): each of the `count` records that wait has
+ * its position in the store of positions, no other one has, and none is acknowledged. */
+void sim_waiting_check_positions(const struct directory *directory, uint32_t count);
+
 #endif

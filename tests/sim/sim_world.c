@@ -101,6 +101,15 @@ static void pick_knobs(struct sim_knobs *knobs, struct sim_random *random)
         .crashes_wanted = sim_random_log(random, 1, 20)};
 }
 
+/* Drawn apart, so that sources with an order see nothing of it. */
+static void pick_unordered(struct sim_knobs *knobs, uint64_t seed)
+{
+    struct sim_random random = {.state = sim_random_mix(seed + UINT64_C(0x6c6f7373))};
+    knobs->moves = sim_random_chance(&random, 2);
+    knobs->loses = sim_random_chance(&random, 2);
+    knobs->unacknowledged = sim_random_chance(&random, 2) ? sim_random_log(&random, 50, 1000) : 0;
+}
+
 static void make_sink(struct sim_world *world, uint32_t index, struct sink_definition *out)
 {
     char url[8] = "sim:0", name[8] = "out0";
@@ -180,6 +189,8 @@ void sim_world_init(struct sim_world *world, uint64_t seed, enum sim_mode mode, 
     log_init(&world->log, print_log, world);
     pick_knobs(&world->knobs, &world->random);
     sim_input_init(&world->input, &world->random, world->knobs.vshards_used, hash_seed);
+    if (world->input.unordered)
+        pick_unordered(&world->knobs, seed);
     sim_disk_init(&world->disk);
     sim_audit_init(&world->audit);
     sim_keys_init(&world->keys, &world->input);

@@ -43,6 +43,10 @@ struct sim_knobs {
     uint32_t death_rate;  /* calls of an agent in which the process ends */
     uint32_t yield_rate;  /* calls in which other agents go on */
     bool subs;            /* records put and delete subkeys, and scan them */
+    /* Of a source without order: the queue acknowledges what it takes; the directory may be lost;
+     * so many deliveries of a partition at most that nobody was told of, 0: any. */
+    bool moves, loses;
+    uint32_t unacknowledged;
     uint64_t outbox_entries;
     uint64_t max_parked, max_parked_bytes; /* 0: the usual ones */
     uint32_t crashes_wanted;               /* besides those that faults bring about */
@@ -64,6 +68,8 @@ struct sim_figures {
     uint64_t handed;                     /* records that the host took over */
     uint64_t bounded;                    /* steps in which a partition was not to be read */
     uint64_t left;                       /* dead letters that a run left to the next one */
+    uint64_t moved;                      /* dead letters that acknowledged their record */
+    uint64_t lost, lost_waiting;         /* directories; records that waited in them */
 };
 
 /* How many records lie before a place: the last answer for a partition. */

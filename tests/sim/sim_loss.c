@@ -1,0 +1,48 @@
+#include "sim_loss.h"
+
+#include "sim_world.h"
+
+/* Its effects are those of the lost directory; all that has to be outside is there. */
+static void leave_behind(uint32_t p, uint32_t index, struct sim_record *record)
+{
+    sim_unordered_check_settled(p, index);
+    record->elsewhere = true;
+}
+
+/* Nobody knows of it any more: it comes again, as one that was never seen. Outputs and dead letters
+ * that got through come a second time. */
+static void begin_anew(struct sim_record *record)
+{
+    const bool was_tried = record->run != 0 && record->called < record->retries;
+    sim_world->figures.lost_waiting += was_tried || record->parked || record->waits;
+    record->run = record->handed = record->completed = record->returned = 0;
+    record->called = record->crashes = 0;
+    record->parked = record->waits = record->condemned = record->suspect = false;
+    record->arrived = 0;
+}
+
+void sim_loss_strike(struct sim_world *world)
+{
+    const struct sim_input *input = &world->input;
+    for (uint32_t p = 0; p < input->partition_count; p++) {
+        sim_unordered_leave(p);
+        for (uint32_t i = 0; i < input->partitions[p].count; i++) {
+            struct sim_record *record = &input->partitions[p].records[i];
+            if (record->elsewhere)
+                continue;
+            if (sim_unordered_is_taken_in(p, i))
+                leave_behind(p, i, record);
+            else
+                begin_anew(record);
+        }
+    }
+    sim_disk_fini(&world->disk);
+    sim_disk_init(&world->disk);
+    sim_audit_fini(&world->audit);
+    sim_audit_init(&world->audit);
+    sim_keys_fini(&world->keys);
+    sim_keys_init(&world->keys, input);
+    sim_crash_lose();
+    world->figures.lost++;
+    sim_world_note("lose", world->runs, 0, 0);
+}
