@@ -4,26 +4,27 @@
 #include "redis_id.h"
 
 enum {
-    FIXED_WORDS = 7, /* EVAL, the script, how many keys, both streams, the group, the ID */
+    FIXED_WORDS = 8, /* EVAL, the script, how many keys, both streams, group, consumer, the ID */
     WORDS_MAX = 4000 /* what a script of the server takes apart at once, with room */
 };
 
-/* KEYS: the stream of the entry, the queue. ARGV: the group, the entry's ID, what XADD has behind
- * the name. What may fail, a missing right included, fails before anything has changed: an ID of
- * 0-0 is never pending. A list that is empty has no `err`. */
+/* KEYS: the stream of the entry, the queue. ARGV: the group, the consumer, the entry's ID, what
+ * XADD has behind the name. What may fail, a missing right included, fails before anything has
+ * changed: an ID of 0-0 is never pending. A list that is empty has no `err`. */
 static const char script[] =
-    "local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)\n"
+    "local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1)\n"
     "if pending.err and not string.find(pending.err, 'NOGROUP', 1, true) then\n"
     "  return pending\n"
     "end\n"
     "if not pending.err then\n"
-    "  if #pending == 0 and #redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2]) > 0 then\n"
-    "    return 0\n"
+    "  local mine = #pending == 1 and (ARGV[2] == '' or pending[1][2] == ARGV[2])\n"
+    "  if not mine and #redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3]) > 0 then\n"
+    "    return #pending\n"
     "  end\n"
     "  redis.call('XACK', KEYS[1], ARGV[1], '0-0')\n"
     "end\n"
-    "local id = redis.call('XADD', KEYS[2], unpack(ARGV, 3))\n"
-    "if not pending.err then redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) end\n"
+    "local id = redis.call('XADD', KEYS[2], unpack(ARGV, 4))\n"
+    "if not pending.err then redis.call('XACK', KEYS[1], ARGV[1], ARGV[3]) end\n"
     "return id\n";
 
 bool redis_move_has_room(uint32_t words) { return words <= WORDS_MAX; }
@@ -39,6 +40,7 @@ void redis_move_begin(struct buffer *out, const char *queue, const char *group,
     redis_command_word(out, letter->topic);
     redis_command_text(out, queue);
     redis_command_text(out, group);
+    redis_command_word(out, letter->fingerprint);
     const size_t len = redis_id_format(letter->position, id);
     redis_command_word(out, strid_bytes_of(id, len));
 }

@@ -1,8 +1,9 @@
 /* The move of a dead letter: added to its queue, and its entry acknowledged in its group, in one
  * step of the server, so that a crash leaves neither or both, and a repeat adds nothing. Where the
- * entry is no longer pending it is settled already, by this move or by another consumer: nothing is
- * added. Where nobody can say so, since group or entry are gone, the letter is added. @thread any
- */
+ * entry is no longer pending it is settled already, by this move or by another consumer, and where
+ * it is pending for another consumer that one has it: nothing is added. Where nobody can say so,
+ * since group or entry are gone, the letter is added. Whose entries are this node's the letter says
+ * (`fingerprint` is the consumer's name; empty: anybody's are). @thread any */
 #ifndef REDIS_MOVE_H
 #define REDIS_MOVE_H
 
@@ -14,8 +15,10 @@
  * and its entry acknowledged later. */
 bool redis_move_has_room(uint32_t words);
 
-/* Puts the beginning of the command; these words follow. The answer is the number 0 where nothing
- * was added. */
+/* What the answer is where nothing was added; else it is a text, the letter's ID. */
+enum { REDIS_MOVE_SETTLED = 0, REDIS_MOVE_OTHERS = 1 };
+
+/* Puts the beginning of the command; these words follow. */
 void redis_move_begin(struct buffer *out, const char *queue, const char *group,
                       const strid_dead_letter *letter, uint32_t words);
 

@@ -11,6 +11,7 @@
 #include "redis_connection.h"
 #include "redis_entry.h"
 #include "redis_list.h"
+#include "redis_move.h"
 #include "redis_produce.h"
 #include "redis_reply.h"
 
@@ -27,9 +28,11 @@ struct redis_sink {
     const struct log *log;
     struct buffer commands;
     struct redis_entry_room room;
-    uint64_t waiting;    /* how many commands */
-    uint64_t unanswered; /* replies that nobody could be given */
-    uint64_t unmoved;    /* dead letters whose entries were no longer pending */
+    uint64_t waiting;       /* how many commands */
+    uint64_t unanswered;    /* replies that nobody could be given */
+    uint64_t settled;       /* dead letters whose entries were no longer pending */
+    uint64_t others;        /* and those whose entries were another consumer's */
+    struct buffer declined; /* uint32_t: those of the last flush */
 };
 
 static struct redis_sink *of(strid_sink *self) { return (struct redis_sink *)self; }
@@ -46,6 +49,7 @@ static void sink_close(strid_sink *self)
     redis_connection_fini(&sink->connection);
     redis_address_fini(&sink->address);
     buffer_fini(&sink->commands);
+    buffer_fini(&sink->declined);
     redis_entry_room_fini(&sink->room);
     sink->waiting = 0;
 }
@@ -133,12 +137,23 @@ static strid_status sink_write(strid_sink *self, const strid_output *outputs, ui
     return STRID_OK;
 }
 
+static void count_unmoved(struct redis_sink *sink, uint32_t number, long long answer)
+{
+    if (answer == REDIS_MOVE_OTHERS) {
+        sink->others++;
+        buffer_put(&sink->declined, &number, sizeof number);
+    } else {
+        sink->settled++;
+    }
+}
+
 /* Who asks chooses the list's name: one that is something else holds up nobody but him. */
-static strid_status take_answer(struct redis_sink *sink, const struct redisReply *reply,
-                                strid_error *err)
+static strid_status take_answer(struct redis_sink *sink, uint32_t number,
+                                const struct redisReply *reply, strid_error *err)
 {
     if (sink->options->mode != REDIS_MODE_REPLY) {
-        sink->unmoved += reply->type == REDIS_REPLY_INTEGER; /* an entry's ID is a text */
+        if (reply->type == REDIS_REPLY_INTEGER) /* an entry's ID is a text */
+            count_unmoved(sink, number, reply->integer);
         return redis_reply_check(reply, "XADD", err);
     }
     if (!redis_list_is_refused(reply))
@@ -147,25 +162,33 @@ static strid_status take_answer(struct redis_sink *sink, const struct redisReply
     return STRID_OK;
 }
 
+static void tell_unmoved(struct redis_sink *sink, uint64_t more, uint64_t total, const char *why)
+{
+    if (more > 0)
+        log_warn(sink->log, COMPONENT,
+                 "stream %s of %s: %" PRIu64 " dead letters were not added (%" PRIu64 " so far): "
+                 "in group %s their entries %s",
+                 sink->address.stream, sink->address.shown, more, total, sink->options->move_from,
+                 why);
+}
+
 /* An answer that is an error is the first of possibly many: the connection is given up, rather than
  * the rest awaited. */
 static strid_status take_answers(struct redis_sink *sink, strid_error *err)
 {
     strid_status status = STRID_OK;
-    const uint64_t unmoved = sink->unmoved;
+    const uint64_t settled = sink->settled, others = sink->others;
     for (uint64_t i = 0; i < sink->waiting && status == STRID_OK; i++) {
         struct redisReply *reply = NULL;
         STRID_TRY(redis_connection_next(&sink->connection, &reply, err));
-        status = take_answer(sink, reply, err);
+        status = take_answer(sink, (uint32_t)i, reply, err);
         redis_reply_free(reply);
     }
-    if (sink->unmoved > unmoved)
-        log_warn(sink->log, COMPONENT,
-                 "stream %s of %s: %" PRIu64 " dead letters were not added (%" PRIu64 " so far): "
-                 "their entries are no longer pending in group %s, since they were moved before or "
-                 "another consumer settled them",
-                 sink->address.stream, sink->address.shown, sink->unmoved - unmoved, sink->unmoved,
-                 sink->options->move_from);
+    tell_unmoved(sink, sink->settled - settled, sink->settled,
+                 "are no longer pending, since they were moved before or another consumer settled "
+                 "them");
+    tell_unmoved(sink, sink->others - others, sink->others,
+                 "are another consumer's by now, which handles them");
     if (status != STRID_OK) {
         (void)error_wrap(err, status, "stream %s of %s", sink->address.stream, sink->address.shown);
         redis_connection_close(&sink->connection);
@@ -176,6 +199,7 @@ static strid_status take_answers(struct redis_sink *sink, strid_error *err)
 static strid_status sink_flush(strid_sink *self, strid_error *err)
 {
     struct redis_sink *sink = of(self);
+    buffer_clear(&sink->declined);
     if (sink->waiting == 0)
         return STRID_OK;
     strid_status status = redis_connection_open(&sink->connection, err);
@@ -187,6 +211,13 @@ static strid_status sink_flush(strid_sink *self, strid_error *err)
     return status;
 }
 
+static const uint32_t *sink_declined(strid_sink *self, uint32_t *count)
+{
+    const struct buffer *declined = &of(self)->declined;
+    *count = (uint32_t)(declined->len / sizeof(uint32_t));
+    return (const uint32_t *)(const void *)declined->data;
+}
+
 #define REDIS_SINK_OPS(scheme, how)                                                                \
     {                                                                                              \
         .abi_version = STRID_SINK_ABI_VERSION, .flags = 0, .name = scheme,                         \
@@ -194,7 +225,7 @@ static strid_status sink_flush(strid_sink *self, strid_error *err)
         .options = redis_sink_config, .options_size = sizeof(struct redis_sink_options),           \
         .instance_size = sizeof(struct redis_sink), .open = sink_open, .write = sink_write,        \
         .flush = sink_flush, .close = sink_close, .browse = redis_browse, .purge = redis_purge,    \
-        .produce = &redis_produce_ops                                                              \
+        .produce = &redis_produce_ops, .declined = sink_declined                                   \
     }
 
 const strid_sink_ops redis_sink_ops = REDIS_SINK_OPS("redis", "");

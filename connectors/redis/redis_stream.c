@@ -65,9 +65,21 @@ bool redis_stream_has_room(const struct redis_stream *stream)
     return stream->expected_count < REDIS_STREAM_EXPECTED;
 }
 
+uint64_t redis_stream_unacknowledged(const struct redis_stream *stream)
+{
+    const uint64_t past =
+        stream->answered + atomic_load_explicit(&stream->released, memory_order_relaxed);
+    return stream->in_hand > past ? stream->in_hand - past : 0;
+}
+
 bool redis_stream_has_credit(const struct redis_stream *stream)
 {
-    return stream->in_hand < stream->answered + stream->share.unacknowledged;
+    return redis_stream_unacknowledged(stream) < stream->share.unacknowledged;
+}
+
+void redis_stream_release(struct redis_stream *stream, uint32_t count)
+{
+    (void)atomic_fetch_add_explicit(&stream->released, count, memory_order_relaxed);
 }
 
 void redis_stream_expect(struct redis_stream *stream, enum redis_expected_kind kind, uint32_t count)
@@ -173,6 +185,7 @@ strid_status redis_stream_assign(struct redis_stream *stream, const char *consum
     stream->has_mark = stream->has_mark || stream->highest.high != 0 || stream->highest.low != 0;
     stream->is_ending = stream->is_told = stream->is_look_due = stream->is_mark_told = false;
     stream->answered = stream->in_hand = 0;
+    atomic_store_explicit(&stream->released, 0, memory_order_relaxed);
     stream->delivery.is_claim_unknown = true;
     stream->acks_answered_at = stream->acks_sent_at = 0;
     buffer_clear(&stream->acks);
@@ -239,7 +252,7 @@ static int64_t block_ms(const struct redis_stream *stream)
     int64_t longest = redis_claim_wait_ms(stream, clock_monotonic_ns(&clock_system));
     if (stream->acks_sent_at < stream->acks.len)
         return 0;
-    if (stream->in_hand > stream->answered && longest > BLOCK_SHORT_MS)
+    if (redis_stream_unacknowledged(stream) > 0 && longest > BLOCK_SHORT_MS)
         longest = BLOCK_SHORT_MS;
     return longest < stream->options->block_ms ? longest : stream->options->block_ms;
 }
@@ -261,7 +274,7 @@ static void tell_full(struct redis_stream *stream, int64_t now_ns)
              "stream %s: %" PRIu64 " entries are not acknowledged, those that wait or are parked "
              "included, and \"memory\" leaves room for no more: nothing is read until some are "
              "settled, and nothing is lost",
-             stream->name, stream->in_hand - stream->answered);
+             stream->name, redis_stream_unacknowledged(stream));
 }
 
 /* Another read beside those under way, which may bring as much as they ask for. */
@@ -270,7 +283,7 @@ static bool may_read(const struct redis_stream *stream)
     const uint64_t asked = stream->reads * (uint64_t)entries_wanted(stream);
     return redis_stream_has_room(stream) && redis_stream_has_credit(stream) &&
            (asked == 0 ||
-            stream->in_hand + asked < stream->answered + stream->share.unacknowledged);
+            redis_stream_unacknowledged(stream) + asked < stream->share.unacknowledged);
 }
 
 /* Reads are sent only here, from a poll: there is room for what they bring. */

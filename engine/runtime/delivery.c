@@ -71,6 +71,25 @@ static strid_status deliver(struct delivery *delivery, strid_error *err)
     return status;
 }
 
+/* Letters whose records are another node's by now: each list is told of its own. */
+static void note_declined(struct delivery *delivery)
+{
+    const struct sink_instance *instance = delivery->instance;
+    uint32_t count = 0, at = 0, first = 0;
+    if (instance->definition->ops->declined == NULL)
+        return;
+    const uint32_t *numbers = instance->definition->ops->declined(instance->sink, &count);
+    for (size_t i = 0; i < list_count(delivery); i++) {
+        struct output_list *list = list_at(delivery, i);
+        for (; at < count && numbers[at] < first + list->count; at++) {
+            const uint32_t place = numbers[at] - first;
+            buffer_put(&list->declined, &place, sizeof place);
+        }
+        first += list->count;
+    }
+    STRID_ASSERT(at == count);
+}
+
 /* Their deliverer's reads of the lists are over: a block may be written and used again by its
  * worker, an outbox may delete its letters. */
 static void report(struct delivery *delivery)
@@ -130,6 +149,7 @@ int delivery_do_work(void *self)
         return 0;
     }
     delivery->retry_at_ns = delivery->backoff_ns = 0;
+    note_declined(delivery);
     report(delivery);
     return 1;
 }

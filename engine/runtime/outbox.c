@@ -38,8 +38,10 @@ void outbox_init(struct outbox *outbox) { outbox->from_delivery = ring_create(OU
 
 void outbox_fini(struct outbox *outbox)
 {
-    for (uint32_t i = 0; i < OUTBOX_LISTS; i++)
+    for (uint32_t i = 0; i < OUTBOX_LISTS; i++) {
         buffer_fini(&outbox->lists[i].bytes);
+        buffer_fini(&outbox->lists[i].declined);
+    }
     buffer_fini(&outbox->refs);
     buffer_fini(&outbox->value);
     buffer_fini(&outbox->headers);
@@ -168,15 +170,18 @@ static void recall(struct worker *worker, uint32_t hash, const struct retry_reco
         worker_applied_recall(worker, partition, letter->record.position, hash >> 24);
 }
 
-/* The queue has the letter at `at`: its record is settled. */
-static void settle(struct worker *worker, size_t at, const struct ref *ref)
+/* The queue has the letter at `at`: its record is settled. Or the queue declined it: the record is
+ * another node's. */
+static void settle(struct worker *worker, size_t at, const struct ref *ref, bool is_declined)
 {
     struct origin origin;
     if (!ref->has_origin)
         return;
     memcpy(&origin, worker->outbox.refs.data + at + sizeof *ref + ref->key_len, sizeof origin);
     const struct partition *partition = run_partition(worker->run, origin.partition);
-    if (partition != NULL)
+    if (partition != NULL && is_declined)
+        worker_applied_release(worker, partition, origin.position);
+    else if (partition != NULL)
         worker_applied_settle(worker, partition, origin.position, ref->hash >> 24);
 }
 
@@ -271,17 +276,28 @@ static void compact(struct outbox *outbox)
         buffer_fini(&outbox->refs);
 }
 
-static void delete_letters(struct worker *worker, uint32_t count)
+static uint32_t next_declined(const struct output_list *list, size_t at)
+{
+    uint32_t place = UINT32_MAX;
+    if (at < list->declined.len)
+        memcpy(&place, list->declined.data + at, sizeof place);
+    return place;
+}
+
+static void delete_letters(struct worker *worker, const struct output_list *list)
 {
     struct outbox *outbox = &worker->outbox;
     uint8_t subkey[RETRY_SUBKEY_BYTES];
-    for (uint32_t i = 0; i < count; i++) {
+    size_t declined_at = 0;
+    for (uint32_t i = 0; i < list->count; i++) {
+        const bool is_declined = next_declined(list, declined_at) == i;
+        declined_at += is_declined ? sizeof i : 0;
         STRID_ASSERT(outbox->delete_at < outbox->lend_at);
         struct ref ref = ref_at(outbox, outbox->delete_at);
         struct worker_store_key key = key_of(outbox, outbox->delete_at, subkey);
         worker_store_delete(worker, &key);
         worker_store_count(worker, OUTBOX_STORE, ref.hash, -1);
-        settle(worker, outbox->delete_at, &ref);
+        settle(worker, outbox->delete_at, &ref, is_declined);
         outbox->deleted = ref.seq;
         outbox->delete_at = ref_end(outbox->delete_at, &ref);
         outbox->entries--;
@@ -302,6 +318,7 @@ static bool fill(struct worker *worker, struct output_list *list)
                           : storage_synced_sequence(worker->run->storage, worker->index);
     uint8_t subkey[RETRY_SUBKEY_BYTES];
     buffer_clear(&list->bytes);
+    buffer_clear(&list->declined);
     list->count = 0;
     while (outbox->lend_at < outbox->refs.len && list->count < OUTBOX_LETTERS &&
            list->bytes.len < OUTBOX_LIST_BYTES) {
@@ -356,7 +373,7 @@ static int lend(struct worker *worker)
         agent_wake(&delivery->agent);
         CRASH_POINT("outbox_lent");
         if (MUTANT(MUTANT_OUTBOX_DELETED_EARLY))
-            delete_letters(worker, list->count);
+            delete_letters(worker, list);
         work = 1;
     }
     return work;
@@ -375,7 +392,8 @@ int outbox_step(struct worker *worker)
     struct output_list *list = ring_pop(outbox->from_delivery);
     if (list != NULL) {
         outbox->lent--;
-        delete_letters(worker, MUTANT(MUTANT_OUTBOX_DELETED_EARLY) ? 0 : list->count);
+        if (!MUTANT(MUTANT_OUTBOX_DELETED_EARLY))
+            delete_letters(worker, list);
         work = 1;
     }
     return work + (run_failed(worker->run) ? 0 : lend(worker));

@@ -92,6 +92,7 @@ static void get_dead_letter(struct output_reader *reader, strid_output *out)
     bool whole = outbox_record_get(cursor_bytes(&reader->cursor, len), &reader->headers, &from);
     STRID_ASSERT(whole); /* the outbox has looked */
     const strid_record *record = &from.letter.record;
+    const struct partition *partition = run_partition(run, from.letter.partition);
     reader->dead_letter = (strid_dead_letter){.source = run->definition->source.url,
                                               .topic = from.letter.topic,
                                               .partition = from.partition,
@@ -103,6 +104,9 @@ static void get_dead_letter(struct output_reader *reader, strid_output *out)
                                               .attempts = from.letter.attempt,
                                               .pipeline = run->definition->name,
                                               .node = run->node};
+    if (partition != NULL)
+        reader->dead_letter.fingerprint =
+            strid_bytes_of(partition->stored->fingerprint, partition->stored->fingerprint_len);
     *out = (strid_output){.key = record->key,
                           .value = record->value,
                           .timestamp_ms = record->timestamp_ms,

@@ -20,6 +20,7 @@ struct output_list {
     uint32_t count;
     size_t kept_len; /* up to here they are of records whose outcome is known */
     uint32_t kept_count;
+    struct buffer declined; /* uint32_t: letters that were not added, by their place; rising */
 };
 
 /* Appends an output of `record`: its `ordinal`-th. @thread worker */

@@ -231,6 +231,23 @@ void worker_applied_settle(struct worker *worker, const struct partition *partit
         collect(worker, &item);
 }
 
+/* A copy that a chunk holds is handled, too, and counts for itself. */
+void worker_applied_release(struct worker *worker, const struct partition *partition,
+                            strid_position position)
+{
+    const struct run *run = worker->run;
+    struct applied_set *set = &worker->applied.set;
+    if (!is_acknowledged(worker, partition))
+        return;
+    const struct applied_item *known = applied_set_find(set, partition->index, position);
+    if (known == NULL || known->state != APPLIED_WAITS)
+        return;
+    const struct applied_item item = *known;
+    applied_set_remove(set, &item);
+    if (item.deliveries > 0 && run->source_ops->release != NULL)
+        run->source_ops->release(run->source, partition->index, item.deliveries);
+}
+
 void worker_applied_seal(struct worker *worker) { close_batch(worker); }
 
 static void forget(struct worker *worker, struct applied_batch *batch)

@@ -24,6 +24,10 @@ static inline void worker_applied_keep(struct worker *worker) { worker->applied.
 /* A record that was kept is settled in the open block: it is acknowledged with it. */
 void worker_applied_settle(struct worker *worker, const struct partition *partition,
                            strid_position position, uint32_t vshard);
+/* A record that was kept is another node's by now: it is not acknowledged, and where it comes again
+ * it is handled as a new one. */
+void worker_applied_release(struct worker *worker, const struct partition *partition,
+                            strid_position position);
 /* An earlier run kept it. Before the first record. */
 void worker_applied_recall(struct worker *worker, const struct partition *partition,
                            strid_position position, uint32_t vshard);

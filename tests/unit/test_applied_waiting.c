@@ -2,6 +2,7 @@
  * acknowledged before it is settled. */
 #include <criterion/criterion.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mutant.h"
@@ -243,4 +244,75 @@ Test(applied_waiting, drain_tells_of_letters_that_were_delivered_last)
     }
     cr_assert(atomic_load(&at.run->finished));
     cr_assert(was_told(1, 1));
+}
+
+/* A queue that declines the letters of some records: those whose `position.low` is odd. */
+static const strid_sink_ops *queue_ops;
+static uint32_t declined[UNORDERED_RECORDS_MAX], declined_count, written;
+static bool is_flushed, declines;
+
+static strid_status declining_write(strid_sink *self, const strid_output *outputs, uint32_t count,
+                                    strid_error *err)
+{
+    if (is_flushed)
+        declined_count = written = 0;
+    is_flushed = false;
+    for (uint32_t i = 0; i < count; i++, written++)
+        if (declines && outputs[i].dead_letter->position.low % 2 == 1)
+            declined[declined_count++] = written;
+    return queue_ops->write(self, outputs, count, err);
+}
+
+static strid_status declining_flush(strid_sink *self, strid_error *err)
+{
+    is_flushed = true;
+    return queue_ops->flush(self, err);
+}
+
+static const uint32_t *declining_declined(strid_sink *self, uint32_t *count)
+{
+    (void)self;
+    *count = declined_count;
+    return declined;
+}
+
+/* Letters of several workers in one flush. Those that are declined are another node's: nobody is
+ * told of them, and what comes again is a new record. */
+Test(applied_waiting, what_the_queue_declines_is_not_acknowledged_and_handled_when_it_comes_again)
+{
+    enum { LETTERS = 40, KEYS = 8 };
+    static strid_sink_ops ops;
+    char key[8];
+    queue_ops = at.dlq.ops;
+    ops = *queue_ops;
+    ops.write = declining_write;
+    ops.flush = declining_flush;
+    ops.declined = declining_declined;
+    at.dlq.ops = &ops;
+    at.definition->workers = 2;
+    declines = true;
+    runtime_case_start(&at);
+    for (uint32_t i = 0; i < LETTERS; i++) {
+        (void)snprintf(key, sizeof key, "k%u", i % KEYS);
+        unordered_source_lay(&source, 0, id(9, i), key, "reject");
+    }
+    unordered_source_lay(&source, 0, id(9, 1), "k1", "reject"); /* twice: both are released */
+    turns_without_queue(600);
+    turns(600);
+    for (uint32_t i = 0; i < LETTERS; i++)
+        cr_assert_eq(was_told(9, i), i % 2 == 0, "%u", i);
+    cr_assert_eq(source.partitions[0].released, LETTERS / 2 + 1u);
+    cr_assert_eq(source.partitions[0].told_count, LETTERS / 2u);
+    cr_assert_eq(firsts, (uint32_t)LETTERS);
+    declines = false;
+    unordered_source_lay(&source, 0, id(9, 1), "k1", "reject");
+    unordered_source_lay(&source, 0, id(9, 2), "k2", "reject");
+    turns(600);
+    cr_assert_eq(firsts, LETTERS + 1u);
+    cr_assert(was_told(9, 1));
+    cr_assert_eq(source.partitions[0].released, LETTERS / 2 + 1u);
+    runtime_case_start(&at); /* nothing is left of it */
+    turns(300);
+    cr_assert_eq(firsts, LETTERS + 1u);
+    at.dlq.ops = queue_ops;
 }

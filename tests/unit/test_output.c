@@ -49,6 +49,9 @@ Test(output, dead_letter_keeps_the_record)
     strid_output out;
     runtime_case_init(&at, nothing, NULL);
     runtime_case_start(&at);
+    struct directory_partition *stored = at.run->partitions[0].stored;
+    memcpy(stored->fingerprint, "me", sizeof "me" - 1);
+    stored->fingerprint_len = sizeof "me" - 1;
     strid_header headers[] = {{text("a"), text("1")}, {text("b"), strid_bytes_of(NULL, 0)}};
     strid_record record = {.key = text("key"),
                            .value = text("value"),
@@ -60,6 +63,7 @@ Test(output, dead_letter_keeps_the_record)
     struct outbox_record letter_put = {.partition = 4,
                                        .ordinal = 2,
                                        .letter = {.record = record,
+                                                  .partition = stored->number,
                                                   .attempt = 3,
                                                   .first_ms = 100,
                                                   .last_ms = 200,
@@ -83,6 +87,7 @@ Test(output, dead_letter_keeps_the_record)
     cr_assert(strid_bytes_equal(letter->type, text("type")));
     cr_assert(letter->first_failure_ms == 100 && letter->last_failure_ms == 200);
     cr_assert(letter->position.low == 5 && letter->partition == 4);
+    cr_assert(strid_bytes_equal(letter->fingerprint, text("me")));
     cr_assert_str_eq(letter->source, "memory:in");
     cr_assert_str_eq(letter->pipeline, "case");
     output_reader_fini(&reader);

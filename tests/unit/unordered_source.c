@@ -69,6 +69,11 @@ static uint64_t acked(strid_source *self, uint32_t partition)
     return of(self, partition)->visible;
 }
 
+static void release(strid_source *self, uint32_t partition, uint32_t count)
+{
+    of(self, partition)->released += count;
+}
+
 static strid_status pump(strid_source *self, uint32_t partition, bool ending, strid_error *err)
 {
     struct unordered_partition *at = of(self, partition);
@@ -119,4 +124,5 @@ const strid_source_ops unordered_source_ops = {
     .ack_many = ack_many,
     .acked = acked,
     .pump = pump,
+    .release = release,
 };

@@ -19,6 +19,7 @@ struct unordered_partition {
     strid_position told[UNORDERED_RECORDS_MAX]; /* since it was assigned */
     uint32_t told_count;
     uint64_t confirmed, visible; /* by the test; as of the last poll or pump */
+    uint32_t released;
     strid_position resumed_at;
     uint32_t pumps, last_pumps; /* last: with ending */
 };

@@ -32,7 +32,8 @@ typedef struct strid_dead_letter {
     uint32_t attempts; /* how often a handler was called with it */
     const char *pipeline;
     const char *node;
-    bool replayed; /* it was handed back (strid_dlq_list() of a node that does not run) */
+    bool replayed;           /* it was handed back (strid_dlq_list() of a node that does not run) */
+    strid_bytes fingerprint; /* of its partition, as the source gave it; may be empty */
 } strid_dead_letter;
 
 /* One output. Everything lives until write returns. */
@@ -117,6 +118,12 @@ typedef struct strid_sink_ops {
 
     /** How producers write. NULL: by write and flush. */
     const strid_produce_ops *produce;
+
+    /** Which dead letters of the last flush, which succeeded, were not added since their records
+     * are another node's by now: numbers in the order of writing, from 0, rising; they live until
+     * the next write. Such a record is not acknowledged, and is a new one where it comes again.
+     * Thread: delivery. May block: no. NULL: none ever. */
+    const uint32_t *(*declined)(strid_sink *self, uint32_t *count);
 } strid_sink_ops;
 
 #endif

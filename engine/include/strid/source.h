@@ -315,6 +315,11 @@ typedef struct strid_source_ops {
      * on behind; so ack is told no position before which a record waits, is parked or has a dead
      * letter that was not delivered yet. NULL: no. */
     bool (*is_shared)(strid_source *self);
+
+    /** UNORDERED sources: so many records that were delivered since assign are another node's by
+     * now (strid_sink_ops.declined): ack_many is not told of them, and they may come again. Thread:
+     * any. May block: no. NULL: the source does not count what is not acknowledged. */
+    void (*release)(strid_source *self, uint32_t partition, uint32_t count);
 } strid_source_ops;
 
 #endif

@@ -11,7 +11,11 @@
 #include "support/fault_proxy.h"
 #include "support/redis_server.h"
 
-enum { DEADLINE_MS = 20000, ANSWER_BYTES = 24 /* of a move: an ID as a text, and some more */ };
+enum {
+    DEADLINE_MS = 20000,
+    ANSWER_BYTES = 24,      /* of a move: an ID as a text, and some more */
+    ANSWER_OTHERS_BYTES = 6 /* of one that was not done */
+};
 
 static struct redis_server redis;
 static struct fault_proxy *proxy;
@@ -83,14 +87,18 @@ static void begin(void)
     STRID_CHECK_OK(try_open(""), err);
 }
 
-static strid_status write_letter(uint64_t high, uint32_t header_count, const strid_header *headers)
+/* Of this node, whose consumer is "me"; empty: nobody knows whose it is. */
+static const char *consumer = "me";
+
+static void put_letter(uint64_t high, uint32_t header_count, const strid_header *headers)
 {
     const strid_dead_letter letter = {.source = "redis:",
                                       .topic = strid_bytes_of_text("s"),
                                       .position = {high, 7},
                                       .reason = strid_bytes_of_text("rejected"),
                                       .pipeline = "p",
-                                      .node = "n"};
+                                      .node = "n",
+                                      .fingerprint = strid_bytes_of_text(consumer)};
     const strid_output output = {.id = strid_bytes_of_text("i"),
                                  .value = strid_bytes_of_text("v"),
                                  .timestamp_ms = STRID_TIMESTAMP_NONE,
@@ -98,6 +106,11 @@ static strid_status write_letter(uint64_t high, uint32_t header_count, const str
                                  .header_count = header_count,
                                  .dead_letter = &letter};
     STRID_CHECK_OK(sink.ops->write(sink.self, &output, 1, &err), err);
+}
+
+static strid_status write_letter(uint64_t high, uint32_t header_count, const strid_header *headers)
+{
+    put_letter(high, header_count, headers);
     return sink.ops->flush(sink.self, &err);
 }
 
@@ -145,6 +158,74 @@ Test(redis_move, entry_that_another_consumer_settled_gets_no_letter)
     ask("XACK s g 1-7");
     STRID_CHECK_OK(move(1), err);
     cr_assert_eq(letters(), 0);
+}
+
+/* The numbers of those letters of the last flush that are another's, "0,2,". */
+static void expect_declined(const char *numbers)
+{
+    char text[64] = "";
+    uint32_t count = 0;
+    const uint32_t *declined = sink.ops->declined(sink.self, &count);
+    for (uint32_t i = 0; i < count; i++)
+        (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%u,", declined[i]);
+    cr_assert_str_eq(text, numbers);
+}
+
+/* Somebody else has it, and settles it: not even its acknowledgement is touched. */
+Test(redis_move, entry_that_another_consumer_has_gets_no_letter_and_stays_pending)
+{
+    begin();
+    for (uint64_t i = 1; i <= 5; i++)
+        give(i);
+    ask("XCLAIM s g other 0 1-7 4-7");
+    ask("XACK s g 3-7");
+    for (uint64_t i = 1; i <= 5; i++)
+        put_letter(i, 0, NULL);
+    STRID_CHECK_OK(sink.ops->flush(sink.self, &err), err);
+    expect_declined("0,3,");
+    cr_assert_eq(letters(), 2);
+    cr_assert_eq(pending(), 2);
+    ask("XCLAIM s g me 0 1-7"); /* it comes back to this node */
+    STRID_CHECK_OK(move(1), err);
+    expect_declined("");
+    cr_assert_eq(letters(), 3);
+    cr_assert_eq(pending(), 1);
+    consumer = ""; /* a letter that does not say whose it is */
+    STRID_CHECK_OK(move(4), err);
+    cr_assert_eq(letters(), 4);
+    cr_assert_eq(pending(), 0);
+}
+
+/* An entry that is deleted cannot be handled by whoever has it. */
+Test(redis_move, letter_is_kept_where_another_consumer_has_what_is_deleted)
+{
+    begin();
+    give(1);
+    ask("XCLAIM s g other 0 1-7");
+    ask("XDEL s 1-7");
+    STRID_CHECK_OK(move(1), err);
+    expect_declined("");
+    cr_assert_eq(letters(), 1);
+    cr_assert_eq(pending(), 0);
+}
+
+/* Whatever becomes of the answer, it is another's in the end, and pending. */
+Test(redis_move, cut_at_any_byte_leaves_what_is_anothers_alone)
+{
+    begin();
+    for (uint64_t i = 1; i <= ANSWER_OTHERS_BYTES; i++) {
+        give(i);
+        char claim[64];
+        (void)snprintf(claim, sizeof claim, "XCLAIM s g other 0 %llu-7", (unsigned long long)i);
+        ask(claim);
+        fault_proxy_set(proxy, &(struct fault_proxy_rules){.reset_at_bytes = i});
+        (void)move(i);
+        fault_proxy_set(proxy, &(struct fault_proxy_rules){0});
+        cr_assert(support_wait(is_moved, &i, DEADLINE_MS), "%s", err.message);
+        expect_declined("0,");
+        cr_assert_eq(letters(), 0);
+        cr_assert_eq(pending(), (long long)i);
+    }
 }
 
 /* Nobody can say that somebody else has it: rather twice than never. */

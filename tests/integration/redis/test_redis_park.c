@@ -1,11 +1,13 @@
 /* Entries that wait for another attempt, or are parked, stay pending with the node that has them:
  * nobody claims them while it lives, others handle them when it is gone with its state, and it
- * handles them once when it comes back.
+ * handles them once when it comes back. A dead letter of an entry that another consumer has by then
+ * is not added, and that consumer's entry is left alone.
  *
  *   test_redis_park            the test
  *   test_redis_park child ...  a node
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +22,8 @@ enum { URL_MAX = SUPPORT_PATH_MAX + 256, REFRESHES = 5 /* at least a third of cl
 
 struct node {
     uint32_t act;
-    bool holds;  /* what is to wait waits; else it is done */
-    int handled; /* a file: a line for each entry */
+    strid_outcome outcome; /* of what is to wait */
+    int handled;           /* a file: a line for each entry that is done */
 };
 
 static strid_outcome handle(strid_context *ctx, const strid_record *record, void *user)
@@ -29,33 +31,57 @@ static strid_outcome handle(strid_context *ctx, const strid_record *record, void
     const struct node *node = user;
     char line[64];
     (void)ctx;
-    if (node->holds &&
+    if (node->outcome != STRID_DONE &&
         strid_bytes_equal(record->fields[node->act].text, strid_bytes_of_text("wait")))
-        return STRID_RETRY;
+        return node->outcome;
     int len = snprintf(line, sizeof line, " %llu-%llu\n", (unsigned long long)record->position.high,
                        (unsigned long long)record->position.low);
     CHECK(write(node->handled, line, (size_t)len) == len, "write");
     return STRID_DONE;
 }
 
-static int child_main(const char *url, const char *state, const char *handled, bool holds)
+static strid_pipeline *pipeline;
+
+static void stop(int number)
+{
+    (void)number;
+    strid_pipeline_stop(pipeline);
+}
+
+static void log_line(void *user, strid_log_level level, const char *logger, const char *message)
+{
+    (void)user;
+    (void)level;
+    (void)fprintf(stderr, "%s: %s\n", logger, message);
+}
+
+/* "hold": what is to wait waits; "reject": it is dead-lettered; "go": it is done. */
+static strid_outcome outcome_of(const char *mode)
+{
+    if (strcmp(mode, "hold") == 0)
+        return STRID_RETRY;
+    return strcmp(mode, "reject") == 0 ? STRID_REJECT : STRID_DONE;
+}
+
+static int child_main(const char *url, const char *state, const char *handled, const char *mode)
 {
     static const int64_t pauses_ms[] = {50};
     struct node node = {.handled = open(handled, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600),
-                        .holds = holds};
+                        .outcome = outcome_of(mode)};
     strid_error err = STRID_ERROR_INIT;
     CHECK(node.handled >= 0, "%s", handled);
-    strid_pipeline *pipeline = strid_pipeline_create(
+    pipeline = strid_pipeline_create(
         &(strid_pipeline_options){STRID_PIPELINE_OPTIONS_INIT, .name = "park", .source = url,
                                   .state = state, .format = "jsonl", .key = "k", .workers = 2,
                                   .memory_bytes = 64u << 20, .max_attempts = 1000,
                                   .retry_steps_ms = pauses_ms, .retry_step_count = 1,
-                                  .max_parked = 2},
+                                  .max_parked = 2, .log = log_line},
         &err);
     CHECK(pipeline != NULL &&
               strid_pipeline_add_field(pipeline, "act", &node.act, &err) == STRID_OK,
           "%s", err.message);
     CHECK(strid_pipeline_on(pipeline, "*", handle, &node, &err) == STRID_OK, "%s", err.message);
+    CHECK(sigaction(SIGTERM, &(struct sigaction){.sa_handler = stop}, NULL) == 0, "sigaction");
     CHECK(strid_pipeline_run(pipeline, &err) == STRID_OK, "%s", err.message);
     strid_pipeline_destroy(pipeline);
     return 0;
@@ -63,7 +89,7 @@ static int child_main(const char *url, const char *state, const char *handled, b
 
 struct parking {
     struct redis_server redis;
-    char handled[SUPPORT_PATH_MAX];
+    char handled[SUPPORT_PATH_MAX], log[SUPPORT_PATH_MAX];
     unsigned long refreshes;
 };
 
@@ -141,7 +167,9 @@ static void add(struct parking *parking, const char *id, const char *key, const 
     CHECK(SAYS(parking, id, "XADD", "s", id, "k", key, "act", act), "XADD");
 }
 
-static struct server start_node(struct parking *parking, const char *name, const char *mode)
+/* `name`: of its state; `consumer`: usually the same. */
+static struct server start_as(struct parking *parking, const char *name, const char *consumer,
+                              const char *mode)
 {
     char url[URL_MAX], state[URL_MAX], log[64];
     struct server process = {.pid = 0};
@@ -149,11 +177,16 @@ static struct server start_node(struct parking *parking, const char *name, const
     support_path(&parking->redis.directory, log, process.log);
     (void)snprintf(url, sizeof url,
                    "redis:///s?socket=%s&group=g&consumer=%s&claim_idle=1s&block=20ms",
-                   parking->redis.socket, name);
+                   parking->redis.socket, consumer);
     (void)snprintf(state, sizeof state, "rocksdb:%s/%s.state", parking->redis.directory.path, name);
     server_start(&process, (const char *const[]){"/proc/self/exe", "child", url, state,
                                                  parking->handled, mode, NULL});
     return process;
+}
+
+static struct server start_node(struct parking *parking, const char *name, const char *mode)
+{
+    return start_as(parking, name, name, mode);
 }
 
 /* While a node lives nobody claims what waits there, though it reads nothing more; when it is gone
@@ -193,16 +226,92 @@ static void test_restarts(struct parking *parking)
     }
 }
 
+/* The queue takes nothing: what is to be a dead letter stays in the outbox. */
+static void begin_letters(struct parking *parking, const char *id)
+{
+    CHECK(SAYS(parking, "OK", "SET", "s-dlq", "no stream"), "SET");
+    add(parking, id, "a", "wait");
+}
+
+static bool has_said(const struct parking *parking, const char *words)
+{
+    char *text = support_read_file(parking->log, NULL);
+    const bool found = text != NULL && strstr(text, words) != NULL;
+    free(text);
+    return found;
+}
+
+static bool has_letter_waiting(void *user)
+{
+    return has_said((struct parking *)user, "the letters wait in the outbox");
+}
+
+static bool is_declined(void *user)
+{
+    return has_said((struct parking *)user, "another consumer's by now");
+}
+
+static bool is_held_by_five(void *user)
+{
+    return SAYS((struct parking *)user, "five", "XPENDING", "s", "g", "-", "+", "10");
+}
+
+/* Another node claims the entry while this one stands still, or is killed, with the letter in its
+ * outbox: no letter, and the entry stays pending for the other one, which handles it. */
+static void test_letter_of_what_was_claimed(struct parking *parking)
+{
+    begin_letters(parking, "7-1");
+    struct server four = start_node(parking, "four", "reject");
+    memcpy(parking->log, four.log, sizeof parking->log);
+    CHECK(server_wait(&four, has_letter_waiting, parking), "four: %s", four.log);
+    server_kill(&four);
+    struct server five = start_node(parking, "five", "hold");
+    CHECK(server_wait(&five, is_held_by_five, parking), "five: %s", five.log);
+    CHECK(SAYS(parking, ":1", "DEL", "s-dlq"), "DEL");
+    four = start_node(parking, "four", "reject");
+    CHECK(server_wait(&four, is_declined, parking), "four: %s", four.log);
+    server_stop(&four);
+    CHECK(is_held_by_five(parking), "five has lost it: %s", five.log);
+    CHECK(SAYS(parking, ":0", "XLEN", "s-dlq"), "there is a letter");
+    server_kill(&five);
+    five = start_node(parking, "five", "go");
+    CHECK(server_wait(&five, is_done, parking), "five: %s", five.log);
+    server_kill(&five);
+    expect_handled(parking, (const char *const[]){"7-1", NULL}, 1);
+    CHECK(SAYS(parking, ":0", "XLEN", "s-dlq"), "there is a letter");
+}
+
+/* A node that has another consumer name than before, with a letter in its outbox: it claims the
+ * entry in the end, and makes one letter of it. */
+static void test_letter_under_another_name(struct parking *parking)
+{
+    begin_letters(parking, "8-1");
+    struct server node = start_node(parking, "six", "reject");
+    memcpy(parking->log, node.log, sizeof parking->log);
+    CHECK(server_wait(&node, has_letter_waiting, parking), "six: %s", node.log);
+    server_kill(&node);
+    CHECK(SAYS(parking, ":1", "DEL", "s-dlq"), "DEL");
+    for (int i = 0; i < 2; i++) {
+        node = start_as(parking, "six", "seven", "reject");
+        CHECK(server_wait(&node, is_done, parking), "six: %s", node.log);
+        server_stop(&node);
+        CHECK(SAYS(parking, ":1", "XLEN", "s-dlq"), "not one letter");
+    }
+    expect_handled(parking, (const char *const[]){"8-1", NULL}, 0);
+}
+
 int main(int argc, char **argv)
 {
     struct parking parking = {.refreshes = 0};
     if (argc == 6 && strcmp(argv[1], "child") == 0)
-        return child_main(argv[2], argv[3], argv[4], strcmp(argv[5], "hold") == 0);
+        return child_main(argv[2], argv[3], argv[4], argv[5]);
     redis_server_start(&parking.redis,
                        &(struct redis_server_options){.append = REDIS_SERVER_APPEND_NO});
     support_path(&parking.redis.directory, "handled", parking.handled);
     test_claims(&parking);
     test_restarts(&parking);
+    test_letter_of_what_was_claimed(&parking);
+    test_letter_under_another_name(&parking);
     printf("what waits stayed with its node while it lived, and was handled once\n");
     redis_server_remove(&parking.redis);
     return 0;
