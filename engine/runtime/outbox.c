@@ -332,7 +332,7 @@ static bool fill(struct worker *worker, struct output_list *list)
         STRID_ASSERT(value.kind == STRID_STATE_BYTES); /* nobody else deletes it */
         output_put_dead_letter(list, value.bytes);
         if (MUTANT(MUTANT_LETTER_EARLY))
-            settle(worker, outbox->lend_at, &ref);
+            settle(worker, outbox->lend_at, &ref, false);
         outbox->lend_at = ref_end(outbox->lend_at, &ref);
     }
     return true;
