@@ -10,6 +10,7 @@ that started it. Broker(folder, passwords={...}) takes TLS and logins, too: see 
 has its ports by listener. The jars lie in $XDG_CACHE_HOME/strid/kafka/VERSION (else ~/.cache).
 """
 import argparse
+import base64
 import ctypes
 import fcntl
 import json
@@ -95,6 +96,11 @@ def free_ports(count):
     raise BrokerError(f"no {count} free ports between {PORTS.start} and {PORTS.stop}")
 
 
+def cluster_id():
+    """As Kafka writes one: 16 random bytes in base64, for URLs and without what fills up."""
+    return base64.urlsafe_b64encode(os.urandom(16)).decode("ascii").rstrip("=")
+
+
 class Broker:
     """One broker and its folder. One thread at a time. `advertised`: a port that clients are sent
     to instead of the broker's own, where something stands between."""
@@ -128,7 +134,7 @@ class Broker:
         self._own()
         try:
             config = self._configure()
-            words = self._java(f"-Xmx{self.heap}", "-XX:+UseSerialGC") + ["kafka.Kafka", config]
+            words = [*self._java(f"-Xmx{self.heap}"), "kafka.Kafka", config]
             with open(self.log, "ab") as log:
                 self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log,
                                                 stderr=log, preexec_fn=die_with_parent)
@@ -181,8 +187,9 @@ class Broker:
         return {int(line.split(":")[1]): int(line.split(":")[2]) for line in lines}
 
     def _java(self, *options):
-        return ["java", *options, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp",
-                self.classpath]
+        """One quick compiler, and one thread that collects: tests wait for the start."""
+        return ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *options,
+                "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", self.classpath]
 
     def _own(self):
         self.lock = open(self.folder / "lock", "w", encoding="ascii")
@@ -216,9 +223,8 @@ class Broker:
         config = self.folder / "server.properties"
         config.write_text(text, encoding="utf-8")
         if fresh:
-            storage = "kafka.tools.StorageTool"
-            cluster = self.tool(storage, "random-uuid").split()[-1]
-            self.tool(storage, "format", "-t", cluster, "-c", str(config), "--ignore-formatted",
+            self.tool("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id()}", "-c",
+                      str(config), "--ignore-formatted",
                       *(self.security.format_words() if self.security else []))
             # Written last: a format that was cut off is done again.
             ports.write_text(json.dumps(numbers), encoding="ascii")
