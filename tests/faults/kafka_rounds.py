@@ -8,6 +8,7 @@ letters are exact. Errors are those of a cluster of librdkafka's own, as a real 
 """
 import argparse
 import collections
+import concurrent.futures
 import json
 import pathlib
 import random
@@ -265,9 +266,12 @@ class Round:
                 process.wait()
 
 
-def play(places, arguments, number):
-    fault = arguments.only or FAULTS[number % len(FAULTS)]
-    place = places["errors" in fault]
+def fault_of(arguments, number):
+    return arguments.only or FAULTS[number % len(FAULTS)]
+
+
+def play(place, arguments, number):
+    fault = fault_of(arguments, number)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="strid-rounds-", dir="/tmp"))
     at = Round(place, number, fault, random.Random(arguments.seed + number), folder)
     began = time.monotonic()
@@ -285,6 +289,12 @@ def play(places, arguments, number):
     return True
 
 
+def play_all(place, arguments):
+    """The rounds of one place, one after another; those of the other go on beside them."""
+    return all(play(place, arguments, number) for number in range(arguments.rounds)
+               if ("errors" in fault_of(arguments, number)) == isinstance(place, MockPlace))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("--strid", "--node", "--tool", "--mock", "--tools"):
@@ -298,7 +308,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="strid-kafka-") as folder:
         places = [Place(arguments, folder), MockPlace(arguments)]
         try:
-            right = all(play(places, arguments, number) for number in range(arguments.rounds))
+            with concurrent.futures.ThreadPoolExecutor(len(places)) as pool:
+                right = all(pool.map(lambda place: play_all(place, arguments), places))
         finally:
             for place in places:
                 place.close()

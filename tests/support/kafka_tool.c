@@ -20,7 +20,7 @@
 
 #include <librdkafka/rdkafka.h>
 
-enum { WAIT_MS = 60000, ERROR_MAX = 512 };
+enum { WAIT_MS = 60000, AGAIN_MS = 20, ERROR_MAX = 512 };
 
 static void fail(const char *what, const char *why)
 {
@@ -104,6 +104,32 @@ static void wait_for(rd_kafka_queue_t *queue, const char *what)
     rd_kafka_event_destroy(event);
 }
 
+static bool is_known(rd_kafka_t *client, const char *name)
+{
+    const rd_kafka_metadata_t *said = NULL;
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(client, name, NULL);
+    bool known = rd_kafka_metadata(client, 0, topic, &said, WAIT_MS) == 0 && said->topic_cnt == 1 &&
+                 said->topics[0].err == 0;
+    for (int i = 0; known && i < said->topics[0].partition_cnt; i++)
+        known = said->topics[0].partitions[i].err == 0;
+    if (said != NULL)
+        rd_kafka_metadata_destroy(said);
+    rd_kafka_topic_destroy(topic);
+    return known;
+}
+
+/* A broker answers before it knows the topic itself: who asks for it at once may not find it. */
+static void wait_until_known(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *name)
+{
+    for (int waited_ms = 0; !is_known(client, name); waited_ms += AGAIN_MS) {
+        if (waited_ms >= WAIT_MS)
+            fail(name, "the topic was created, but the broker does not know it");
+        rd_kafka_event_t *none = rd_kafka_queue_poll(queue, AGAIN_MS);
+        if (none != NULL)
+            rd_kafka_event_destroy(none);
+    }
+}
+
 static int create(rd_kafka_t *client, rd_kafka_queue_t *queue, int count, char **words)
 {
     char why[ERROR_MAX];
@@ -120,6 +146,7 @@ static int create(rd_kafka_t *client, rd_kafka_queue_t *queue, int count, char *
     }
     rd_kafka_CreateTopics(client, &topic, 1, NULL, queue);
     wait_for(queue, words[0]);
+    wait_until_known(client, queue, words[0]);
     rd_kafka_NewTopic_destroy(topic);
     return 0;
 }

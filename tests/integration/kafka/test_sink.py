@@ -1,12 +1,13 @@
-"""The Kafka sink on a real broker: outputs, dead letters, a broker that dies, refused settings."""
+"""The Kafka sink on a real broker: outputs, dead letters, refused settings."""
+import concurrent.futures
 import json
 import pathlib
-import subprocess
+import shutil
 import tempfile
 import unittest
 
 import kafka_case
-from kafka_case import STRID, run
+from kafka_case import run
 
 RECORDS = 3000
 PIPELINE = """\
@@ -45,11 +46,9 @@ class Case(unittest.TestCase):
 
 
 class OnTheBroker(Case):
-    OWN_BROKER = False
-
     @classmethod
     def setUpClass(cls):
-        kafka_case.give_broker(cls, cls.OWN_BROKER)
+        kafka_case.give_broker(cls)
 
     def read(self, topic, count):
         """What Kafka's own consumer reads: (partition, headers, key, value)."""
@@ -102,46 +101,6 @@ class Sink(OnTheBroker):
         self.assertRegex(done.stderr, "topic nowhere on .* cannot be written: .*nknown topic")
 
 
-class BrokerThatDies(OnTheBroker):
-    OWN_BROKER = True
-
-    def test_broker_that_dies_while_outputs_are_under_way(self):
-        keys, rate = 7, 1500
-        self.broker.create_topic("later", 1)
-        self.write("later")
-        path = self.folder / "pipeline.yaml"
-        text = path.read_text(encoding="utf-8").replace(
-            'url: "file:orders.jsonl", format: jsonl, key: customer',
-            f'url: "generator:?records={2 * RECORDS}&keys={keys}&rate={rate}&format=json"')
-        path.write_text(text, encoding="utf-8")
-        with subprocess.Popen([STRID, "run", "pipeline.yaml", "--log-level", "debug"],
-                              cwd=self.folder, stdin=subprocess.DEVNULL, text=True,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-            self.addCleanup(process.kill)
-            while self.end() < RECORDS / 10:
-                self.assertIsNone(process.poll())
-            self.broker.kill()
-            for line in process.stderr:  # until librdkafka says that nobody is there
-                if "refused" in line:
-                    break
-            self.broker.start()
-            rest = process.stderr.read()
-            self.assertEqual(process.wait(timeout=120), 0, rest)
-        seen = {}
-        for _, _, key, value in self.read("later", self.end()):
-            numbers = seen.setdefault(key, [])
-            if json.loads(value)["n"] not in numbers:  # what was not answered for comes again
-                numbers.append(json.loads(value)["n"])
-        self.assertEqual(len(seen), keys)
-        self.assertTrue(all(numbers == sorted(numbers) for numbers in seen.values()))
-        self.assertEqual(sorted(sum(seen.values(), [])), list(range(2 * RECORDS)))
-
-    def end(self):
-        done = subprocess.run([kafka_case.TOOL, self.brokers, "extents", "later"], text=True,
-                              stdout=subprocess.PIPE, timeout=kafka_case.DEADLINE_S, check=True)
-        return int(done.stdout.split()[2])
-
-
 class Refused(Case):
     def check(self, more, expected):
         self.write("orders", more)
@@ -166,10 +125,18 @@ class Refused(Case):
         text = path.read_text(encoding="utf-8")
         path.write_text(text.replace("linger.ms=0", "sasl.password=canary2"), encoding="utf-8")
         self.put(['{"n":1,"customer":"a"}'])
-        for words in (["check"], ["run", "--log-level", "debug"], ["dlq", "list"]):
-            done = run([*words[:2 if words[0] == "dlq" else 1], "pipeline.yaml",
-                        *(words[1:] if words[0] == "run" else [])], self.folder)
-            self.assertNotIn("canary", done.stdout + done.stderr)
+        commands = (["check"], ["run", "--log-level", "debug"], ["dlq", "list"])
+        with concurrent.futures.ThreadPoolExecutor() as pool:  # they wait side by side
+            for done in pool.map(self.run_apart, commands):
+                self.assertNotIn("canary", done.stdout + done.stderr)
+
+    def run_apart(self, words):
+        """In a folder of its own."""
+        folder = self.folder / words[0]
+        folder.mkdir()
+        for name in ("pipeline.yaml", "orders.jsonl"):
+            shutil.copy(self.folder / name, folder)
+        return run([*words, "pipeline.yaml"], folder)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The Kafka source on a real broker: where it begins, what it delivers, what it notices."""
+import concurrent.futures
 import contextlib
 import json
 import os
 import pathlib
-import random
 import re
 import signal
 import subprocess
@@ -27,13 +27,6 @@ handlers:
 dlq: {{ url: "file:dead.jsonl" }}
 """
 ENDS = ", follow: false"
-LEAVING_S = 60  # 5 s for the group, 15 s for librdkafka, and a slow machine
-
-
-def catches(pid, number):
-    """Whether the process has a handler for that signal."""
-    text = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
-    return int(re.search(r"SigCgt:\s*(\w+)", text)[1], 16) >> (number - 1) & 1 == 1
 
 
 class Copying(kafka_case.OnTheBroker):
@@ -307,6 +300,8 @@ class Source(Copying):
 
 
 class WithoutBroker(unittest.TestCase):
+    COMMANDS = (["run", "--log-level", "debug"], ["check"], ["dlq", "list"])
+
     def run_in(self, folder, *words):
         path = pathlib.Path(folder) / "copy.yaml"
         text = PIPELINE.format(topic="t", group="g", more=", kafka.security.protocol: "
@@ -317,97 +312,15 @@ class WithoutBroker(unittest.TestCase):
         return kafka_case.run([*words, "copy.yaml"], folder)
 
     def test_is_told_with_exit_3_and_without_secrets(self):
-        with tempfile.TemporaryDirectory() as folder:
-            done = self.run_in(folder, "run", "--log-level", "debug")
-            self.assertEqual(done.returncode, 3, done.stderr)
-            self.assertRegex(done.stderr, "no answer from the brokers 127.0.0.1:1 within 15 s")
-            self.assertNotIn("canary", done.stdout + done.stderr)
-            for words in (["check"], ["dlq", "list"]):
-                done = self.run_in(folder, *words)
-                self.assertNotIn("canary", done.stdout + done.stderr)
-
-
-class BrokerWithDamage(Copying):
-    OWN_BROKER = True
-
-    def test_batch_stops_its_partition(self):
-        self.tool("create", "rot", 2)
-        for first in (0, 10, 20):
-            self.tool("produce", "rot", lines=[f'{n % 2}\tk\t{{"n":{n}}}'
-                                               for n in range(first, first + 10)])
-        self.broker.stop()  # in order: one that was killed looks at its logs and cuts them off
-        log = self.broker.folder / "logs" / "rot-0" / "00000000000000000000.log"
-        data = log.read_bytes()
-        self.assertEqual(data.count(b'{"n":12}'), 1)
-        log.write_bytes(data.replace(b'{"n":12}', b'{"n":92}'))
-        self.broker.start()
-        self.refused(self.copy("rot"), r"rot \[0\] cannot be read from offset 5 on: ")
-        self.assertEqual(sorted(self.seen()), sorted([*range(0, 10, 2), *range(1, 30, 2)]))
-        self.assertEqual(self.committed("rot", "rot"), {0: 5, 1: 15})
-        self.refused("copy.yaml", r"rot \[0\] cannot be read from offset 5 on: ")
-
-
-class BrokerThatDies(kafka_case.OnTheBroker):
-    OWN_BROKER = True
-
-    def test_reading_goes_on(self):
-        self.tool("create", "dies", 2)
-        self.fill("dies", 0, 1000)
-        self.write("copy.yaml", PIPELINE.format(topic="dies", group="dies", more=""))
-        process = self.start("copy.yaml")
-        self.wait_until("the first records", lambda: len(self.seen()) == 1000)
-        self.broker.kill()
-        self.broker.start()
-        self.fill("dies", 1000, 1000)
-        self.wait_until("all records", lambda: len(self.seen()) == 2000)
-        process.send_signal(signal.SIGTERM)
-        self.assertEqual(process.wait(kafka_case.DEADLINE_S), 0, self.log())
-        self.assertEqual(sorted(self.seen()), list(range(2000)))
-
-    def test_leaving_does_not_hang_where_the_broker_does(self):
-        self.tool("create", "hangs", 2)
-        self.fill("hangs", 0, 100)
-        text = PIPELINE.format(topic="hangs", group="hangs", more="")
-        self.write("copy.yaml", text.replace("refresh: 200ms", "refresh: 1h"))
-        ways = ("stopped", "dead") if "STRID_LONG" in os.environ else ("stopped",)
-        for number, what in enumerate(ways, 1):
-            process = self.start("copy.yaml")
-            self.fill("hangs", 100 * number, 100)
-            self.wait_until("records", lambda: len(self.seen()) == 100 * (number + 1))
-            if what == "stopped":
-                self.broker.process.send_signal(signal.SIGSTOP)
-            else:
-                self.broker.kill()
-            process.send_signal(signal.SIGTERM)
-            try:
-                self.assertEqual(process.wait(LEAVING_S), 0, f"{what}: {self.log()}")
-            finally:
-                if what == "stopped":
-                    self.broker.process.send_signal(signal.SIGCONT)
-                else:
-                    self.broker.start()
-        self.write("copy.yaml", PIPELINE.format(topic="hangs", group="hangs", more=ENDS))
-        self.run_ok("copy.yaml")
-        self.assertEqual(sorted(self.seen()), list(range(100 * (len(ways) + 1))))
-
-    def test_many_short_runs(self):
-        """Stopped at any time, also while the start waits for the broker: they end, and nothing is
-        missing or there twice."""
-        cycles, rng = (500 if "STRID_LONG" in os.environ else 8), random.Random(6)
-        self.tool("create", "short", 3)
-        self.write("copy.yaml", PIPELINE.format(topic="short", group="short", more=""))
-        for cycle in range(cycles):
-            self.fill("short", 20 * cycle, 20)
-            process = self.start("copy.yaml")
-            self.wait_until("a beginning", lambda: catches(process.pid, signal.SIGTERM))
-            until = rng.random() * 0.3
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(until)
-            process.send_signal(signal.SIGTERM)
-            self.assertEqual(process.wait(LEAVING_S), 0, self.log())
-        self.write("copy.yaml", PIPELINE.format(topic="short", group="short", more=ENDS))
-        self.run_ok("copy.yaml")
-        self.assertEqual(sorted(self.seen()), list(range(20 * cycles)))
+        with contextlib.ExitStack() as scratch:
+            folders = [scratch.enter_context(tempfile.TemporaryDirectory()) for _ in self.COMMANDS]
+            with concurrent.futures.ThreadPoolExecutor() as pool:  # they wait side by side
+                done = list(pool.map(lambda at, words: self.run_in(at, *words), folders,
+                                     self.COMMANDS))
+        self.assertEqual(done[0].returncode, 3, done[0].stderr)
+        self.assertRegex(done[0].stderr, "no answer from the brokers 127.0.0.1:1 within 15 s")
+        for each in done:
+            self.assertNotIn("canary", each.stdout + each.stderr)
 
 
 if __name__ == "__main__":
