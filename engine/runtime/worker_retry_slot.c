@@ -35,6 +35,7 @@ bool worker_retry_fill_slot(struct worker *worker, const struct retry_record *re
     struct chunk_slot *slot = &retry->slot;
     *slot = (struct chunk_slot){.record = record->record, .hash = key->hash >> 32 << 32};
     slot->record.origin = &partition->origin;
+    bool readable = true;
     if (record->attempt == 0 &&
         strid_bytes_equal(record->reason, strid_bytes_of_text(suspect_fault))) {
         slot->fault = suspect_fault;
@@ -43,8 +44,10 @@ bool worker_retry_fill_slot(struct worker *worker, const struct retry_record *re
         buffer_put_bytes(&retry->fault, record->reason);
         buffer_put_u8(&retry->fault, '\0');
         slot->fault = (const char *)retry->fault.data;
-    } else if ((key->head.flags & RETRY_HEAD_PARTITION) != 0 && record->record.key.data != NULL) {
-        slot->hash = run_hash_key(worker->run, record->record.key);
+        readable = false; /* it belongs to its partition, whatever key came with it */
     }
+    if (readable && (key->head.flags & RETRY_HEAD_PARTITION) != 0 &&
+        record->record.key.data != NULL)
+        slot->hash = run_hash_key(worker->run, record->record.key);
     return decode(worker, slot);
 }

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 
 #include "base/error.h"
+#include "runtime/delivery.h"
 #include "runtime/reader.h"
 #include "runtime/worker.h"
 #include "suspect_case.h"
@@ -195,5 +196,59 @@ Test(suspect_end, runs_without_it_count_anew_when_it_came)
     runtime_case_start(&suspects.at);
     cr_assert_eq(suspect_case_entry(&suspects, 40)->missed, 0);
     *ops = usual;
+    runtime_case_fini(&suspects.at);
+}
+
+struct letter {
+    struct key_state key;
+    uint32_t count;
+};
+
+static bool see_letter(void *user, strid_bytes encoded_key, strid_bytes value)
+{
+    struct letter *letter = user;
+    struct key_state key;
+    (void)value;
+    if (key_get_state(encoded_key, &key) && key.sub_len > 0) { /* else it is a count */
+        letter->key = key;
+        letter->count++;
+    }
+    return true;
+}
+
+/* As any other: a run with more workers looks for a copy of its record where its key belongs. */
+Test(suspect_end, letter_of_one_that_was_parked_with_its_partition_lies_under_its_own_key)
+{
+    struct suspect_case suspects;
+    struct letter letter = {.count = 0};
+    struct agent *agents[32];
+    suspect_case_init(&suspects, SUSPECT_CASE_RECORDS);
+    suspects.at.definition->retry.ordering = STRID_ORDERING_PARTITION;
+    suspects.at.definition->retry.min_ms = suspects.at.definition->retry.max_ms = 10;
+    suspects.at.definition->workers = 1;
+    suspects.fails_at = 10;
+    suspect_case_start(&suspects, 40, 3);
+    const uint32_t agent_count = run_agents(suspects.at.run, agents, 32);
+    for (int i = 0; i < 1000; i++) {
+        for (uint32_t a = 0; a < agent_count; a++)
+            if (agents[a] != &suspects.at.run->deliveries[1].agent) /* the queue takes nothing */
+                (void)agent_pump(agents[a]);
+        suspects.at.now_ns += 1000000;
+    }
+    cr_assert_eq(suspects.calls[10], 2u); /* all behind it were parked */
+    cr_assert_eq(suspects.calls[40], 0u);
+    cr_assert_eq(suspects.calls[89], 1u);
+    runtime_case_start(&suspects.at);
+    const struct directory *directory = suspects.at.run->directory;
+    const uint64_t hash = run_hash_key(suspects.at.run, strid_bytes_of_text("k40"));
+    for (uint32_t v = 0; v < KEY_VSHARDS; v++) {
+        const uint8_t from[] = {'s', (uint8_t)v, OUTBOX_STORE};
+        const uint8_t to[] = {'s', (uint8_t)v, OUTBOX_STORE + 1};
+        cr_assert_eq(directory->ops->scan(directory->store, strid_bytes_of(from, sizeof from),
+                                          strid_bytes_of(to, sizeof to), see_letter, &letter, NULL),
+                     STRID_OK);
+    }
+    cr_assert_eq(letter.count, 1u);
+    cr_assert_eq(letter.key.hash, (uint32_t)(hash >> 32));
     runtime_case_fini(&suspects.at);
 }
