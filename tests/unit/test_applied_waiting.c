@@ -197,6 +197,76 @@ Test(applied_waiting, next_run_that_does_not_know_parks_it_twice)
     cr_assert_gt(dones, 3u);
 }
 
+/* What waits then lies under its partition's key, its position too. */
+Test(applied_waiting, next_run_knows_what_waits_in_the_order_of_its_partition)
+{
+    at.definition->retry.ordering = STRID_ORDERING_PARTITION;
+    at.definition->workers = 1;
+    runtime_case_start(&at);
+    lay_three();
+    turns(300);
+    cr_assert_eq(source.partitions[0].told_count, 0u);
+    runtime_case_start(&at);
+    cr_assert_eq(kept(), 3u);
+    lay_three();
+    turns(300);
+    cr_assert_eq(firsts, 1u); /* the others are parked */
+    cr_assert_eq(source.partitions[0].told_count, 0u);
+    lets_go = true;
+    turns(600);
+    cr_assert_eq(dones, 3u);
+    cr_assert_eq(source.partitions[0].told_count, 3u);
+    runtime_case_start(&at);
+    cr_assert_eq(kept(), 0u);
+}
+
+/* A record that the host makes attempts of is settled with that; one that it leaves waits. */
+static bool take_over(void *user, const strid_record *record, uint32_t attempt, const char *reason)
+{
+    (void)user;
+    (void)attempt;
+    (void)reason;
+    return record->key.data[0] == 'h';
+}
+
+Test(applied_waiting, what_the_host_took_over_is_acknowledged)
+{
+    at.definition->retry.hook = take_over;
+    runtime_case_start(&at);
+    unordered_source_lay(&source, 0, id(1, 1), "host", "wait");
+    unordered_source_lay(&source, 0, id(1, 2), "k", "wait");
+    turns(300);
+    cr_assert_eq(source.partitions[0].told_count, 1u);
+    cr_assert(was_told(1, 1));
+    runtime_case_start(&at);
+    cr_assert_eq(kept(), 1u);
+}
+
+/* By one that acknowledged what waited: what it applied is told again, and is no longer known then,
+ * while the record still waits. It is settled all the same. */
+Test(applied_waiting, directory_of_an_older_version_is_settled)
+{
+    mutant_active = MUTANT_ACK_WAITING;
+    runtime_case_start(&at);
+    for (uint32_t w = 0; w < at.run->worker_count; w++)
+        at.run->workers[w].retry.changes.has_positions = false;
+    lay_three();
+    turns(300);
+    mutant_active = 0;
+    runtime_case_start(&at);
+    cr_assert_eq(kept(), 0u);
+    turns(300);
+    unordered_source_confirm(&source);
+    turns(300);
+    lets_go = true;
+    turns(600);
+    cr_assert_eq(dones, 3u);
+    cr_assert(was_told(1, 1));
+    cr_assert(was_told(1, 2));
+    runtime_case_start(&at);
+    cr_assert_eq(kept(), 0u);
+}
+
 /* Known to the next run by the outbox. */
 static void expect_one_letter(const char *value)
 {
