@@ -102,7 +102,7 @@ static bool print_figures(const struct sim_figures *figures)
                  {"dead letters left to the next run", figures->left},
                  {"dead letters that acknowledged their record", figures->moved},
                  {"directories lost", figures->lost},
-                 {"records that waited in them", figures->lost_waiting}};
+                 {"records that they held, and come again", figures->again}};
     bool all = true;
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         printf("  %12llu %s\n", (unsigned long long)lines[i].value, lines[i].name);

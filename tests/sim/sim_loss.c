@@ -13,17 +13,31 @@ static void leave_behind(uint32_t p, uint32_t index, struct sim_record *record)
  * that got through come a second time. */
 static void begin_anew(struct sim_record *record)
 {
-    const bool was_tried = record->run != 0 && record->called < record->retries;
-    sim_world->figures.lost_waiting += was_tried || record->parked || record->waits;
     record->run = record->handed = record->completed = record->returned = 0;
     record->called = record->crashes = 0;
     record->parked = record->waits = record->condemned = record->suspect = false;
     record->arrived = 0;
 }
 
+/* Records that the node has handled, or holds, and that come again. */
+static uint32_t count_again(const struct sim_input *input)
+{
+    uint32_t count = 0;
+    for (uint32_t p = 0; p < input->partition_count; p++)
+        for (uint32_t i = 0; i < input->partitions[p].count; i++) {
+            const struct sim_record *record = &input->partitions[p].records[i];
+            count += (record->run != 0 || record->parked || record->waits) &&
+                     !sim_unordered_is_taken_in(p, i);
+        }
+    return count;
+}
+
 void sim_loss_strike(struct sim_world *world)
 {
     const struct sim_input *input = &world->input;
+    const uint32_t again = count_again(input);
+    if (again == 0)
+        return; /* a loss that nobody would notice */
     for (uint32_t p = 0; p < input->partition_count; p++) {
         sim_unordered_leave(p);
         for (uint32_t i = 0; i < input->partitions[p].count; i++) {
@@ -44,5 +58,6 @@ void sim_loss_strike(struct sim_world *world)
     sim_keys_init(&world->keys, input);
     sim_crash_lose();
     world->figures.lost++;
+    world->figures.again += again;
     sim_world_note("lose", world->runs, 0, 0);
 }

@@ -124,7 +124,7 @@ static void close_run(struct sim_world *world, enum ending ending)
         world->crashes++;
     if (sim_random_chance(&world->random, 2))
         sim_check_stopped(world);
-    if (ends && world->knobs.loses && world->faults && sim_random_chance(&world->random, 2))
+    if (ends && world->knobs.loses && world->faults && !sim_random_chance(&world->random, 4))
         sim_loss_strike(world);
 }
 
@@ -182,6 +182,8 @@ static enum ending step_through(struct sim_world *world, uint64_t *healed_at)
     struct run *run = world->run;
     sim_step_begin(world);
     uint64_t crash_at = sim_random_log(random, 1, CRASH_STEPS_MAX);
+    if (world->knobs.loses) /* with something to lose */
+        crash_at = sim_random_between(random, 1, CRASH_STEPS_MAX);
     /* With outcomes that come later there is more to be waited for. */
     uint32_t stops = world->input.defer_rate > 0 ? 2 : 4;
     uint64_t stop_at =

@@ -106,7 +106,7 @@ static void pick_unordered(struct sim_knobs *knobs, uint64_t seed)
 {
     struct sim_random random = {.state = sim_random_mix(seed + UINT64_C(0x6c6f7373))};
     knobs->moves = sim_random_chance(&random, 2);
-    knobs->loses = sim_random_chance(&random, 2);
+    knobs->loses = !sim_random_chance(&random, 4);
     knobs->unacknowledged = sim_random_chance(&random, 2) ? sim_random_log(&random, 50, 1000) : 0;
 }
 

@@ -69,7 +69,7 @@ struct sim_figures {
     uint64_t bounded;                    /* steps in which a partition was not to be read */
     uint64_t left;                       /* dead letters that a run left to the next one */
     uint64_t moved;                      /* dead letters that acknowledged their record */
-    uint64_t lost, lost_waiting;         /* directories; records that waited in them */
+    uint64_t lost, again;                /* directories; records that they held, and come again */
 };
 
 /* How many records lie before a place: the last answer for a partition. */
