@@ -2,6 +2,7 @@
 
 #include <strid/inspect.h>
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -229,8 +230,11 @@ void strid_pipeline_set_retry_hook(strid_pipeline *pipeline, strid_retry_hook ho
 
 void strid_pipeline_stop(strid_pipeline *pipeline)
 {
-    /* Only an atomic: signal handlers call this. The run looks at it. */
+    /* Atomics and a system call that takes no lock: signal handlers call this. */
+    int kept = errno;
     atomic_fetch_add_explicit(&pipeline->stop, 1, memory_order_release);
+    parker_wake(&pipeline->control);
+    errno = kept;
 }
 
 void strid_pipeline_get_info(const strid_pipeline *pipeline, strid_pipeline_info *info)

@@ -20,6 +20,7 @@ struct strid_pipeline {
     strid_pipeline_stats
         totals;            /* of runs that have ended within this call of strid_pipeline_run */
     _Atomic uint32_t stop; /* how often strid_pipeline_stop was called */
+    struct parker control; /* where the control thread sleeps while a run runs */
 };
 
 /* Opens the source unless it is open. @thread any */

@@ -10,7 +10,10 @@
 #include "base/error.h"
 #include "base/units.h"
 
-static const int64_t look_ns = 10000000, restart_min_ns = 100000000, restart_max_ns = 10000000000;
+static const int64_t look_ns = 10000000, rest_ns = 100000000, restart_min_ns = 100000000,
+                     restart_max_ns = 10000000000;
+
+enum { EXACT_MS = 5000 }; /* a shorter watchdog is looked at as often as a time-out */
 
 static bool may_pass(strid_status status)
 {
@@ -24,13 +27,10 @@ static uint32_t stops(const strid_pipeline *pipeline)
 
 static void tell_stop(struct run *run, uint32_t wanted)
 {
-    struct agent *agents[64];
     if (run_stop(run) >= wanted)
         return;
     atomic_store_explicit(&run->stop, wanted, memory_order_release);
-    uint32_t count = run_agents(run, agents, 64);
-    for (uint32_t i = 0; i < count && i < 64; i++)
-        agent_wake(agents[i]);
+    run_wake(run);
 }
 
 /* Partitions came or went. @thread control */
@@ -40,15 +40,30 @@ static bool source_changed(const strid_pipeline *pipeline)
     return ops->changed != NULL && ops->changed(pipeline->source);
 }
 
-/* Watches one run until it has finished, failed or is to be stopped at once. */
-static strid_status watch(strid_pipeline *pipeline, struct run *run, struct parker *parker,
-                          strid_error *err)
+/* How long the control thread may sleep: the end of the run, a failure and a stop wake it; how long
+ * a handler takes, whether a drain is late and what the source has are looked at. */
+static int64_t rest_of(const struct definition *definition, bool drains)
 {
+    bool is_exact = drains || definition->timeout_ms > 0 ||
+                    (definition->watchdog_ms > 0 && definition->watchdog_ms < EXACT_MS);
+    for (uint32_t r = 0; r < definition->route_count; r++)
+        is_exact = is_exact || definition->routes[r].timeout_ms > 0;
+    return is_exact ? look_ns : rest_ns;
+}
+
+/* Watches one run until it has finished, failed or is to be stopped at once. */
+static strid_status watch(strid_pipeline *pipeline, struct run *run, strid_error *err)
+{
+    struct parker *parker = &pipeline->control;
+    const struct definition *definition = pipeline->definition;
     struct watchdog *watchdog = watchdog_create(run);
     strid_status status = STRID_OK;
     int64_t drain_since_ns = 0;
-    int64_t drain_timeout_ns = pipeline->definition->drain_timeout_ms * 1000000;
-    while (!atomic_load_explicit(&run->finished, memory_order_acquire) && !run_failed(run)) {
+    int64_t drain_timeout_ns = definition->drain_timeout_ms * 1000000;
+    for (;;) {
+        uint32_t ticket = parker_prepare(parker);
+        if (atomic_load_explicit(&run->finished, memory_order_acquire) || run_failed(run))
+            break;
         int64_t now = clock_monotonic_ns(run->clock);
         if (stops(pipeline) >= 1 && drain_since_ns == 0)
             drain_since_ns = now;
@@ -64,8 +79,9 @@ static strid_status watch(strid_pipeline *pipeline, struct run *run, struct park
         if (stops(pipeline) == 1 || source_changed(pipeline))
             tell_stop(run, RUN_DRAIN);
         watchdog_look(watchdog);
-        parker_wait(parker, parker_prepare(parker), look_ns);
+        parker_wait(parker, ticket, rest_of(definition, run_stop(run) != RUN_CONTINUE));
     }
+    parker_done(parker);
     watchdog_destroy(watchdog);
     return status;
 }
@@ -85,7 +101,6 @@ static strid_status run_once(strid_pipeline *pipeline, const struct run_options 
                              strid_error *err)
 {
     struct run *run = NULL;
-    struct parker parker = {0};
     strid_status status = run_create(options, &run, err);
     if (status != STRID_OK)
         return status;
@@ -94,7 +109,7 @@ static strid_status run_once(strid_pipeline *pipeline, const struct run_options 
         pthread_mutex_lock(&pipeline->lock);
         pipeline->run = run;
         pthread_mutex_unlock(&pipeline->lock);
-        status = watch(pipeline, run, &parker, err);
+        status = watch(pipeline, run, err);
         run_join(run);
         tell_left(run);
     }
@@ -157,7 +172,8 @@ static strid_status run_until_end(strid_pipeline *pipeline, strid_error *err)
                                   .log = &pipeline->log,
                                   .source = pipeline->source,
                                   .sinks = pipeline->sinks,
-                                  .deferrals = pipeline->deferrals};
+                                  .deferrals = pipeline->deferrals,
+                                  .control = &pipeline->control};
     if (getrandom(&options.new_seed, sizeof options.new_seed, 0) < 0 ||
         getrandom(options.new_id, sizeof options.new_id, 0) < 0)
         return error_set(err, STRID_EIO, "pipeline", "the system gives no random bytes");

@@ -10,7 +10,7 @@
 #include "runtime/storage.h"
 #include "runtime/worker.h"
 
-enum { COMMITTER_DRAIN_MAX = 256, ACK_TRIES_AT_END = 8 };
+enum { COMMITTER_DRAIN_MAX = 256, ACK_TRIES_AT_END = 8, COMMITTER_LOOK_NS = 5000000 };
 static const int64_t ack_backoff_min_ns = 50000000, ack_backoff_max_ns = 5000000000;
 
 /* Records of a round whose effects are in a block of a worker, in the order in which the worker
@@ -49,6 +49,10 @@ struct committer {
     struct completions *completions; /* per worker */
     struct commit_partition *partitions;
     uint64_t lows_sent;
+    /* Durable records of rounds that are not complete. Not 0 while no round is known: a worker was
+     * done with a chunk before the reader, which hands the round over behind its chunks, went on.
+     */
+    uint64_t durable_early;
     struct settlement *settlement; /* NULL: the source is this node's alone */
 };
 
@@ -63,7 +67,8 @@ struct ring *committer_from_worker(struct committer *committer, uint32_t worker)
 struct committer *committer_create(struct run *run)
 {
     struct committer *committer = memory_alloc_zeroed(sizeof *committer);
-    agent_init(&committer->agent, "strid-committer", committer_do_work, committer, 5000000);
+    agent_init(&committer->agent, "strid-committer", committer_do_work, committer,
+               COMMITTER_LOOK_NS);
     committer->run = run;
     committer->from_workers = memory_alloc_zeroed(run->worker_count * sizeof(struct ring *));
     committer->completions = memory_alloc_zeroed(run->worker_count * sizeof(struct completions));
@@ -181,6 +186,7 @@ static int take_durable(struct committer *committer)
                                             MUTANT(MUTANT_LOW_BY_DELIVERY))) {
             struct completion *completion = &list->items[list->head++ & list->mask];
             completion->round->durable += completion->records;
+            committer->durable_early += completion->records;
             work++;
         }
     }
@@ -202,6 +208,7 @@ static int move_low(struct committer *committer, uint32_t index)
         partition->low = round->next;
         partition->low_moved = true;
         partition->oldest = round->behind;
+        committer->durable_early -= round->records;
         bool pushed = ring_push(reader->from_committer_rounds, round);
         STRID_ASSERT(pushed); /* the reader lets no more than the ring holds into being */
         if (run->acknowledger != NULL)
@@ -296,6 +303,24 @@ static int tell_low(struct committer *committer, uint32_t index)
     return 1;
 }
 
+/* Without rounds under way and low positions to be told, workers wake it with the chunks they are
+ * done with, and readers with rounds that have none and with their end. What the source says of
+ * acknowledgements and what the end of the run waits for is looked at. */
+static int64_t rest_ns(const struct committer *committer, bool ended)
+{
+    const struct run *run = committer->run;
+    if (ended || run->acknowledger != NULL || committer->settlement != NULL ||
+        committer->durable_early != 0)
+        return COMMITTER_LOOK_NS;
+    for (uint32_t p = 0; p < run->partition_count; p++) {
+        const struct commit_partition *partition = &committer->partitions[p];
+        if (partition->oldest != NULL || partition->low_moved || partition->low_sent ||
+            partition->ack_failed)
+            return COMMITTER_LOOK_NS;
+    }
+    return AGENT_REST_NS;
+}
+
 /* A run that ends by itself leaves nothing waiting; one that is asked to leaves it to the next. In
  * both, what was settled is durable. Looked at when every chunk is handled: then only settling
  * changes it. */
@@ -362,7 +387,9 @@ int committer_do_work(void *self)
     if (ended && work == 0 && !run_failed(run) && all_told(committer) &&
         !atomic_load_explicit(&run->finished, memory_order_relaxed)) {
         atomic_store_explicit(&run->finished, true, memory_order_release);
+        run_tell_control(run);
         return 1;
     }
+    committer->agent.park_ns = rest_ns(committer, ended);
     return work;
 }

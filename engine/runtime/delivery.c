@@ -12,7 +12,7 @@ static const int64_t backoff_min_ns = 100000000, backoff_max_ns = 10000000000;
 void delivery_init(struct delivery *delivery, struct run *run, uint32_t index,
                    struct sink_instance *instance)
 {
-    agent_init(&delivery->agent, "strid-delivery", delivery_do_work, delivery, 20000000);
+    agent_init(&delivery->agent, "strid-delivery", delivery_do_work, delivery, AGENT_REST_NS);
     delivery->run = run;
     delivery->index = index;
     delivery->instance = instance;
@@ -139,13 +139,18 @@ int delivery_do_work(void *self)
         while ((list = ring_pop(delivery->from_workers[w])) != NULL)
             buffer_put(&delivery->lists, &list, sizeof list);
     }
+    delivery->agent.park_ns = AGENT_REST_NS; /* who brings something wakes it */
     if (list_count(delivery) == 0)
         return 0;
-    if (delivery->retry_at_ns != 0 && clock_monotonic_ns(run->clock) < delivery->retry_at_ns)
+    int64_t left_ns = delivery->retry_at_ns - clock_monotonic_ns(run->clock);
+    if (delivery->retry_at_ns != 0 && left_ns > 0) {
+        delivery->agent.park_ns = left_ns;
         return 0;
+    }
     strid_error err = STRID_ERROR_INIT;
     if (deliver(delivery, &err) != STRID_OK) {
         wait_after_failure(delivery, &err);
+        delivery->agent.park_ns = delivery->backoff_ns;
         return 0;
     }
     delivery->retry_at_ns = delivery->backoff_ns = 0;

@@ -8,7 +8,11 @@
 #include "runtime/storage.h"
 #include "runtime/worker.h"
 
-enum { MATERIALISE_BYTES_MAX = 256 * 1024 * 1024, LEVEL0_FILES_MAX = 48 };
+enum {
+    MATERIALISE_BYTES_MAX = 256 * 1024 * 1024,
+    LEVEL0_FILES_MAX = 48,
+    COMPACTION_LOOK_NS = 20000000 /* whether it has caught up */
+};
 
 /* One materialisation, in steps that other agents run between (and a crash may fall between). */
 enum step { STEP_IDLE = 0, STEP_INGEST, STEP_DELETE };
@@ -69,7 +73,7 @@ struct materialiser *materialiser_create(struct run *run)
 {
     struct materialiser *materialiser = memory_alloc_zeroed(sizeof *materialiser);
     agent_init(&materialiser->agent, "strid-material", materialiser_do_work, materialiser,
-               20000000);
+               AGENT_REST_NS);
     materialiser->run = run;
     materialiser->fold = fold_create();
     materialiser->sequences = memory_alloc_zeroed(run->worker_count * sizeof(uint64_t));
@@ -223,14 +227,17 @@ int materialiser_do_work(void *self)
     case STEP_IDLE:
         break;
     }
+    materialiser->agent.park_ns = AGENT_REST_NS; /* storage wakes it behind each write and sync */
     if (!is_wanted(materialiser))
         return 0;
     if (storage_synced_number(run->storage) == materialiser_through(materialiser)) {
         storage_want_sync(run->storage); /* of what is written, if anything is */
         return 0;
     }
-    if (level0_is_full(materialiser))
+    if (level0_is_full(materialiser)) {
+        materialiser->agent.park_ns = COMPACTION_LOOK_NS;
         return 0;
+    }
     atomic_store_explicit(&materialiser->hurry, false, memory_order_relaxed);
     return read_blocks(materialiser);
 }

@@ -11,7 +11,11 @@
 #include "runtime/storage.h"
 #include "runtime/worker.h"
 
-enum { ROUNDS_PER_SLAB = 1024, WAKE_WORKER_EVERY = 8 };
+enum {
+    ROUNDS_PER_SLAB = 1024,
+    WAKE_WORKER_EVERY = 8,  /* chunks for it */
+    WAKE_AFTER_NS = 2000000 /* at the latest, also while more comes for others */
+};
 
 static struct round *take_round(struct reader *reader)
 {
@@ -72,12 +76,22 @@ static void push_chunk(struct reader *reader, struct chunk *chunk)
 /* A wake-up costs more than handling some records: while more comes in, a few chunks share one. */
 static void wake_workers(struct reader *reader)
 {
+    reader->unwoken_since_ns = 0;
     for (uint32_t w = 0; w < reader->run->worker_count; w++) {
         if (reader->unwoken[w] == 0)
             continue;
         reader->unwoken[w] = 0;
         agent_wake(&reader->run->workers[w].agent);
     }
+}
+
+/* Behind a poll in which something came. */
+static bool is_time_to_wake(struct reader *reader)
+{
+    int64_t now = clock_monotonic_ns(reader->run->clock);
+    if (reader->unwoken_since_ns == 0)
+        reader->unwoken_since_ns = now;
+    return now - reader->unwoken_since_ns >= WAKE_AFTER_NS;
 }
 
 static struct chunk *open_chunk(struct reader *reader, uint32_t worker)
@@ -205,9 +219,11 @@ void strid_intake_skip(strid_intake *intake, strid_position next)
 
 static void close_round(struct reader *reader)
 {
+    const struct run *run = reader->run;
     struct partition *partition = &reader->run->partitions[reader->current->partition];
     struct round *round = reader->round;
-    for (uint32_t w = 0; w < reader->run->worker_count; w++)
+    const bool round_is_empty = round->records == 0; /* read before it is handed over */
+    for (uint32_t w = 0; w < run->worker_count; w++)
         if (reader->open[w] != NULL)
             push_chunk(reader, reader->open[w]);
     reader->round = NULL;
@@ -221,6 +237,8 @@ static void close_round(struct reader *reader)
     bool pushed = ring_push(reader->to_committer, round);
     STRID_ASSERT(pushed && reader->rounds_out < COMMITTER_ROUNDS_MAX);
     reader->rounds_out++;
+    if (round_is_empty) /* no chunk of it wakes the committer */
+        agent_wake(committer_agent(run->committer));
 }
 
 static int poll_partition(struct reader *reader, struct reader_partition *current)
@@ -349,7 +367,10 @@ int reader_do_work(void *self)
             pump(reader, false);
             break;
         }
-        work += poll_partition(reader, current);
+        int polled = poll_partition(reader, current);
+        if (polled > 0 && is_time_to_wake(reader)) /* there may be many partitions */
+            wake_workers(reader);
+        work += polled;
     }
     if (work == 0)
         wake_workers(reader);

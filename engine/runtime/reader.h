@@ -25,6 +25,7 @@ struct reader {
     uint32_t partition_count, next_partition;
     struct ring **to_workers;
     uint32_t *unwoken;         /* per worker: chunks pushed since it was woken */
+    int64_t unwoken_since_ns;  /* the first poll since all were woken that got some */
     struct ring *to_committer; /* closed rounds */
     struct ring *from_committer_chunks, *from_committer_rounds;
     struct chunk **free_chunks; /* besides those that wait in the ring from the committer */

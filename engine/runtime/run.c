@@ -140,6 +140,20 @@ void run_join(struct run *run)
     agent_join_all(agents, run_agents(run, agents, RUN_AGENTS_MAX));
 }
 
+void run_wake(struct run *run)
+{
+    struct agent *agents[RUN_AGENTS_MAX];
+    uint32_t count = run_agents(run, agents, RUN_AGENTS_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        agent_wake(agents[i]);
+}
+
+void run_tell_control(const struct run *run)
+{
+    if (run->options.control != NULL)
+        parker_wake(run->options.control);
+}
+
 void run_fail(struct run *run, const strid_error *error)
 {
     pthread_mutex_lock(&run->error_lock);
@@ -148,6 +162,7 @@ void run_fail(struct run *run, const strid_error *error)
         atomic_store_explicit(&run->failed, true, memory_order_release);
     }
     pthread_mutex_unlock(&run->error_lock);
+    run_tell_control(run);
 }
 
 struct partition *run_partition(const struct run *run, uint32_t number)

@@ -102,7 +102,8 @@ struct run_options {
     uint64_t write_buffer, block_cache;
     struct deferrals *deferrals; /* of the pipeline; NULL: the run makes its own */
     struct crash_slots_file
-        *crash_memory; /* tests: takes the place of the file, outlives the run */
+        *crash_memory;      /* tests: takes the place of the file, outlives the run */
+    struct parker *control; /* where the control thread sleeps while the run runs; NULL: nowhere */
 };
 
 struct run {
@@ -155,6 +156,10 @@ void run_join(struct run *run); /* tells all agents to stop and waits for them *
  */
 uint32_t run_agents(struct run *run, struct agent **out, uint32_t capacity);
 
+/* All agents look for what they have to do. @thread control */
+void run_wake(struct run *run);
+/* The run has failed or finished. @thread any */
+void run_tell_control(const struct run *run);
 /* The first failure ends the run. @thread any */
 void run_fail(struct run *run, const strid_error *error);
 bool run_failed(struct run *run);

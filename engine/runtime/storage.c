@@ -298,5 +298,8 @@ int storage_do_work(void *self)
         publish(storage);
     if (writes)
         return_blocks(storage);
+    /* Else who has something for it wakes it. */
+    bool waits = storage->unsynced || storage->lows.len > 0;
+    storage->agent.park_ns = waits ? STORAGE_LOWS_WAIT_NS : AGENT_REST_NS;
     return writes || syncs;
 }

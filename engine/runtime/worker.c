@@ -13,7 +13,10 @@
 #include "runtime/worker_part.h"
 #include "runtime/worker_retry.h"
 
-enum { WAKE_COMMITTER_EVERY = 8 };
+enum {
+    WAKE_COMMITTER_EVERY = 8,         /* chunks */
+    WAKE_COMMITTER_AFTER_NS = 2000000 /* at the latest behind the next chunk */
+};
 
 void worker_init(struct worker *worker, struct run *run, uint32_t index, uint64_t cache_bytes)
 {
@@ -72,6 +75,13 @@ void worker_fini(struct worker *worker)
     memory_free(worker->from_readers);
 }
 
+/* Chunks that were handled are told: some share a wake-up. */
+static void wake_committer(struct worker *worker)
+{
+    agent_wake(committer_agent(worker->run->committer));
+    worker->unsent = 0;
+}
+
 static void complete(struct worker *worker, struct chunk *chunk, int64_t now)
 {
     struct run *run = worker->run;
@@ -81,10 +91,10 @@ static void complete(struct worker *worker, struct chunk *chunk, int64_t now)
         worker->opened_at_ns = now;
     bool pushed = ring_push(committer_from_worker(run->committer, worker->index), chunk);
     STRID_ASSERT(pushed); /* the ring holds all chunks of all readers */
-    if (++worker->unsent >= WAKE_COMMITTER_EVERY) {
-        agent_wake(committer_agent(run->committer));
-        worker->unsent = 0;
-    }
+    if (worker->unsent++ == 0)
+        worker->unsent_since_ns = now;
+    if (worker->unsent >= WAKE_COMMITTER_EVERY)
+        wake_committer(worker);
 }
 
 static struct chunk *next_chunk(struct worker *worker)
@@ -203,15 +213,30 @@ static int step_waiting(struct worker *worker, bool handles)
     return settled;
 }
 
-/* Chunks that were handled are told, and the end of the pause is not slept through. */
-static void prepare_to_park(struct worker *worker, int64_t now)
+/* Until the block is due or a waiting record is. What nobody else tells it of, or what is in its
+ * way now, is looked at again soon. */
+static int64_t rest_ns(const struct worker *worker, bool handles, int64_t now)
 {
-    if (worker->unsent > 0) {
-        agent_wake(committer_agent(worker->run->committer));
-        worker->unsent = 0;
-    }
+    const struct run *run = worker->run;
     if (worker->open_chunks > 0)
-        worker->agent.park_ns = worker_block_wait_ns(worker, now);
+        return worker_block_wait_ns(worker, now);
+    if (!handles || worker->dirty || worker->held != NULL || worker->deferred.open > 0 ||
+        worker->outbox.entries > 0 || run->ttl_min_ms > 0 || run->acknowledger != NULL ||
+        run_stop(run) != RUN_CONTINUE)
+        return WORKER_PARK_NS;
+    if (worker->retry.waiting.count == 0)
+        return AGENT_REST_NS;
+    int64_t left_ms = waiting_next_ms(&worker->retry.waiting) - clock_wall_ms(run->clock);
+    if (left_ms <= 0)
+        return WORKER_PARK_NS;
+    return left_ms >= AGENT_REST_NS / 1000000 ? AGENT_REST_NS : left_ms * 1000000;
+}
+
+static void prepare_to_park(struct worker *worker, bool handles, int64_t now)
+{
+    if (worker->unsent > 0)
+        wake_committer(worker);
+    worker->agent.park_ns = rest_ns(worker, handles, now);
 }
 
 int worker_do_work(void *self)
@@ -222,6 +247,9 @@ int worker_do_work(void *self)
     int64_t now = clock_monotonic_ns(run->clock);
     if (__builtin_expect(!worker->retry.loaded, 0) && !worker_retry_load(worker))
         return 0;
+    /* Handlers may take long: the committer is not to wait for those of eight chunks. */
+    if (worker->unsent > 0 && now - worker->unsent_since_ns >= WAKE_COMMITTER_AFTER_NS)
+        wake_committer(worker);
     bool may = may_go_on(worker);
     if (may)
         work += outbox_step(worker);
@@ -260,6 +288,6 @@ int worker_do_work(void *self)
         work = 1;
     }
     if (work == 0)
-        prepare_to_park(worker, now);
+        prepare_to_park(worker, handles, now);
     return work;
 }

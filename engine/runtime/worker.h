@@ -221,9 +221,10 @@ struct worker {
     int64_t opened_at_ns; /* when the first chunk of the open block was handled */
     int64_t busy_at_ns;   /* when the last chunk was */
     uint32_t unsent;      /* completions since the committer was woken */
-    bool starving;        /* nothing can be evicted: wait for the materialiser */
-    bool dirty;           /* the open block has changes that no chunk made */
-    int64_t now_ms;       /* wall clock of the chunk in hand, where a store has a TTL */
+    int64_t unsent_since_ns;
+    bool starving;  /* nothing can be evicted: wait for the materialiser */
+    bool dirty;     /* the open block has changes that no chunk made */
+    int64_t now_ms; /* wall clock of the chunk in hand, where a store has a TTL */
     struct worker_sweep sweep;
     struct worker_applied applied;
     struct outbox outbox;

@@ -140,6 +140,8 @@ Test(pressure, redo_is_bounded_where_level_0_is_full_and_goes_on_once_it_is_not)
     uint32_t calls = script.calls;
     seal(&script);
     cr_assert_eq(script.calls, calls, "the workers wait");
+    cr_assert_lt(materialiser_agent(script.at.run->materialiser)->park_ns, AGENT_REST_NS,
+                 "nobody tells it that compaction caught up");
     store.level0_files = 47;
     cr_assert(turn_until(&script, MANY));
     cr_assert_gt(store.loads, 2);
