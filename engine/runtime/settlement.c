@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "runtime/storage.h"
 #include "runtime/worker.h"
 
@@ -109,14 +110,14 @@ static bool is_ripe(const struct settlement *settlement)
     for (uint32_t w = 0; w < run->worker_count; w++)
         if (storage_synced_sequence(run->storage, w) < settlement->marks[w].block ||
             !outbox_is_past(&run->workers[w].outbox, settlement->marks[w].letter))
-            return false;
+            return MUTANT(MUTANT_SHARED_EARLY);
     return true;
 }
 
 void settlement_look(struct settlement *settlement)
 {
     if (settlement->batch.count == 0 && settlement->added.count > 0 &&
-        !anything_waits(settlement->run))
+        (!anything_waits(settlement->run) || MUTANT(MUTANT_SHARED_WAITS)))
         begin_batch(settlement);
     if (settlement->batch.count > 0 && !settlement->is_ripe)
         settlement->is_ripe = is_ripe(settlement);

@@ -242,9 +242,14 @@ void worker_applied_release(struct worker *worker, const struct partition *parti
     const struct applied_item *known = applied_set_find(set, partition->index, position);
     if (known == NULL || known->state != APPLIED_WAITS)
         return;
+    if (MUTANT(MUTANT_DECLINED_ACKED)) {
+        worker_applied_settle(worker, partition, position, known->vshard);
+        return;
+    }
     const struct applied_item item = *known;
-    applied_set_remove(set, &item);
-    if (item.deliveries > 0 && run->source_ops->release != NULL)
+    if (!MUTANT(MUTANT_DECLINED_KEPT))
+        applied_set_remove(set, &item);
+    if (item.deliveries > 0 && run->source_ops->release != NULL && !MUTANT(MUTANT_DECLINED_OWED))
         run->source_ops->release(run->source, partition->index, item.deliveries);
 }
 

@@ -102,7 +102,11 @@ static bool print_figures(const struct sim_figures *figures)
                  {"dead letters left to the next run", figures->left},
                  {"dead letters that acknowledged their record", figures->moved},
                  {"directories lost", figures->lost},
-                 {"records that they held, and come again", figures->again}};
+                 {"records that they held, and come again", figures->again},
+                 {"of these, of a shared source", figures->shared_lost},
+                 {"positions that a shared source was told of", figures->settled},
+                 {"letters that the queue declined", figures->declined},
+                 {"records that came again after that", figures->given_back}};
     bool all = true;
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         printf("  %12llu %s\n", (unsigned long long)lines[i].value, lines[i].name);

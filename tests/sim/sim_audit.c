@@ -114,8 +114,8 @@ static void check_block(struct sim_audit *audit, const struct store_op *op)
 static bool is_covered(const struct sim_audit *audit, uint32_t p, uint32_t index)
 {
     const struct sim_input *input = &sim_world->input;
-    uint8_t vshard = sim_input_vshard(input, &input->partitions[p].records[index]);
-    return audit->durable[p][vshard] > index;
+    const struct sim_record *record = &input->partitions[p].records[index];
+    return record->elsewhere || audit->durable[p][sim_input_vshard(input, record)] > index;
 }
 
 static void check_low(struct sim_audit *audit, uint32_t p, struct cursor value)

@@ -30,19 +30,19 @@ static void check_order(const struct sim_payload *payload, const struct sim_reco
 }
 
 /* In any order, each record once but for retries. */
-static void check_once(struct sim_record *record, uint32_t tries)
+static void check_once(const struct sim_record *record, uint32_t tries)
 {
     bool again = record->run == sim_world->runs;
     SIM_CHECK("handled_once",
               (!again || tries == record->called + 1u) && tries < sim_world->input.max_attempts,
               "the record at %llu: attempt %u after attempt %u", (unsigned long long)record->place,
               tries, record->called);
-    record->run = sim_world->runs;
-    record->called = (uint8_t)tries;
 }
 
-static void check_call(const struct sim_payload *payload, struct sim_record *record, uint32_t tries)
+static void check_call(const strid_context *ctx, const struct sim_payload *payload,
+                       struct sim_record *record)
 {
+    const uint32_t tries = strid_attempt(ctx);
     SIM_CHECK("handed_over_once", record->handed != sim_world->runs,
               "partition %u, record %u: the host has it, and it is handled again",
               payload->partition, payload->index);
@@ -51,6 +51,10 @@ static void check_call(const struct sim_payload *payload, struct sim_record *rec
         check_once(record, tries);
     else
         check_order(payload, record, tries);
+    record->run = sim_world->runs;
+    record->called = (uint8_t)tries;
+    record->worker = (uint8_t)ctx->worker->index;
+    record->block = ctx->worker->sequence;
 }
 
 static void emit(strid_context *ctx, const struct sim_payload *payload,
@@ -97,7 +101,7 @@ static strid_outcome chain(strid_context *ctx, const strid_record *record,
     uint32_t tries = strid_attempt(ctx), p = payload.partition;
     strid_bytes value;
     check_views(record, &payload);
-    check_call(&payload, of, tries);
+    check_call(ctx, &payload, of);
     sim_step_yield();
     if (of->kind == SIM_POISON && !sim_world->crash.dead)
         sim_crash_now();

@@ -154,16 +154,24 @@ static void make_order(struct sim_input *input, struct sim_random *random)
                                                STRID_ORDERING_KEY};
     uint32_t dice = sim_random_below(random, 8);
     input->ordering = orderings[dice < 2 ? dice : 2];
-    if (input->unordered && input->ordering == STRID_ORDERING_PARTITION)
-        input->ordering = STRID_ORDERING_KEY;
     input->defer_rate = sim_random_chance(random, 4) ? sim_random_log(random, 1, 50) : 0;
     input->times_out = sim_random_chance(random, 2);
     input->hands_over = input->max_attempts > 1 && sim_random_chance(random, 4);
 }
 
+/* Drawn apart, so that the others see nothing of it. Where nothing waits for another, as in a
+ * pipeline that keeps no state, nodes of such a source may be lost. */
+static void make_shared(struct sim_input *input, struct sim_random apart)
+{
+    const bool none = input->ordering == STRID_ORDERING_NONE;
+    input->shared = !input->unordered && sim_random_chance(&apart, none ? 2 : 8);
+}
+
 void sim_input_init(struct sim_input *input, struct sim_random *random, uint32_t vshards_used,
                     uint64_t hash_seed)
 {
+    const struct sim_random apart = {.state =
+                                         sim_random_mix(random->state + UINT64_C(0x736861726564))};
     *input = (struct sim_input){0};
     input->partition_count = sim_random_between(random, PARTITIONS_MIN, SIM_INPUT_PARTITIONS_MAX);
     input->max_attempts = sim_random_between(random, 1, 3);
@@ -176,6 +184,7 @@ void sim_input_init(struct sim_input *input, struct sim_random *random, uint32_t
     input->text = sim_random_chance(random, 3);
     input->poisons = sim_random_chance(random, 4) ? sim_random_between(random, 1, 2) : 0;
     make_order(input, random);
+    make_shared(input, apart);
     make_keys(input, random, vshards_used, hash_seed);
     uint32_t left = sim_random_between(random, RECORDS_MIN, RECORDS_MAX);
     for (uint32_t p = 0; p < input->partition_count; p++) {

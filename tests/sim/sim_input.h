@@ -61,12 +61,14 @@ struct sim_record {
     uint32_t run;        /* the last one in which it was handled */
     uint32_t handed;     /* the last one in which the host took it over */
     uint32_t completed;  /* the last one in which a completion was taken for it */
-    uint8_t crashes;     /* how often the process ended while it ran alone */
-    bool condemned;      /* it did so three times, once */
-    bool suspect;        /* it was in hand when the process ended */
-    uint8_t arrived;     /* bit n: output n is durable outside; dead letter: bit 0 */
-    bool waits;          /* its dead letter was in the outbox when that was looked at last */
-    bool elsewhere;      /* acknowledged, and the directory that has its effects is lost */
+    uint64_t block;      /* of `worker`, which was open in that call */
+    uint8_t worker;
+    uint8_t crashes; /* how often the process ended while it ran alone */
+    bool condemned;  /* it did so three times, once */
+    bool suspect;    /* it was in hand when the process ended */
+    uint8_t arrived; /* bit n: output n is durable outside; dead letter: bit 0 */
+    bool waits;      /* its dead letter was in the outbox when that was looked at last */
+    bool elsewhere;  /* acknowledged, and the directory that has its effects is lost */
 };
 
 struct sim_key {
@@ -90,6 +92,7 @@ struct sim_input {
     uint32_t key_count; /* of records, then one for each partition */
     struct buffer key_bytes;
     bool unordered; /* the source has no order: chains are sums */
+    bool shared;    /* other nodes go on behind what is acknowledged */
     strid_ordering ordering;
     uint32_t defer_rate; /* so many records have one whose outcome comes later; 0: none */
     bool times_out;      /* some never do */

@@ -1,11 +1,18 @@
 #include "sim_loss.h"
 
+#include "sim_settled.h"
 #include "sim_world.h"
+
+/* Whether the next node does not get it. */
+static bool is_gone(const struct sim_input *input, uint32_t p, uint32_t index)
+{
+    return input->shared ? sim_settled_is_before(p, index) : sim_unordered_is_gone(p, index);
+}
 
 /* Its effects are those of the lost directory; all that has to be outside is there. */
 static void leave_behind(uint32_t p, uint32_t index, struct sim_record *record)
 {
-    sim_unordered_check_settled(p, index);
+    sim_settled_check(p, index);
     record->elsewhere = true;
 }
 
@@ -26,8 +33,7 @@ static uint32_t count_again(const struct sim_input *input)
     for (uint32_t p = 0; p < input->partition_count; p++)
         for (uint32_t i = 0; i < input->partitions[p].count; i++) {
             const struct sim_record *record = &input->partitions[p].records[i];
-            count += (record->run != 0 || record->parked || record->waits) &&
-                     !sim_unordered_is_taken_in(p, i);
+            count += (record->run != 0 || record->parked || record->waits) && !is_gone(input, p, i);
         }
     return count;
 }
@@ -39,12 +45,13 @@ void sim_loss_strike(struct sim_world *world)
     if (again == 0)
         return; /* a loss that nobody would notice */
     for (uint32_t p = 0; p < input->partition_count; p++) {
-        sim_unordered_leave(p);
+        if (input->unordered)
+            sim_unordered_leave(p);
         for (uint32_t i = 0; i < input->partitions[p].count; i++) {
             struct sim_record *record = &input->partitions[p].records[i];
             if (record->elsewhere)
                 continue;
-            if (sim_unordered_is_taken_in(p, i))
+            if (is_gone(input, p, i))
                 leave_behind(p, i, record);
             else
                 begin_anew(record);
@@ -59,5 +66,6 @@ void sim_loss_strike(struct sim_world *world)
     sim_crash_lose();
     world->figures.lost++;
     world->figures.again += again;
+    world->figures.shared_lost += input->shared;
     sim_world_note("lose", world->runs, 0, 0);
 }

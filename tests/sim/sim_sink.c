@@ -177,16 +177,27 @@ static void check_order(uint32_t sink, const struct sim_payload *payload)
     }
 }
 
+/* A letter comes to a queue that acknowledges what it takes. false: it is not added. */
+static bool is_moved(uint32_t sink, const struct sim_payload *payload, uint32_t number)
+{
+    if (sink != SIM_DEAD_LETTERS || !sim_world->knobs.moves)
+        return true;
+    const enum sim_moved moved = sim_unordered_move(payload->partition, payload->index);
+    if (moved == SIM_DECLINED)
+        buffer_put(&sim_world->outside[sink].declined, &number, sizeof number);
+    return moved == SIM_MOVED;
+}
+
 /* The first `count` of those that wait have arrived; the others are gone. */
 static void arrive(uint32_t sink, size_t count)
 {
     struct buffer *waiting = &sim_world->outside[sink].waiting;
+    buffer_clear(&sim_world->outside[sink].declined);
     for (size_t i = 0; i < count; i++) {
         struct sim_payload payload;
         memcpy(&payload, waiting->data + i * sizeof payload, sizeof payload);
         struct sim_partition *partition = &sim_world->input.partitions[payload.partition];
-        if (sink == SIM_DEAD_LETTERS && sim_world->knobs.moves &&
-            !sim_unordered_move(payload.partition, payload.index))
+        if (!is_moved(sink, &payload, (uint32_t)i))
             continue;
         check_order(sink, &payload);
         partition->records[payload.index].arrived |= (uint8_t)(1u << payload.ordinal);
@@ -216,6 +227,13 @@ static strid_status sink_flush(strid_sink *self, strid_error *err)
     return STRID_OK;
 }
 
+static const uint32_t *sink_declined(strid_sink *self, uint32_t *count)
+{
+    const struct buffer *declined = &sim_world->outside[self->index].declined;
+    *count = (uint32_t)(declined->len / sizeof(uint32_t));
+    return (const uint32_t *)(const void *)declined->data;
+}
+
 static void sink_close(strid_sink *self) { sim_sink_crash(self->index); }
 
 const strid_sink_ops sim_sink_ops = {
@@ -228,4 +246,5 @@ const strid_sink_ops sim_sink_ops = {
     .write = sink_write,
     .flush = sink_flush,
     .close = sink_close,
+    .declined = sink_declined,
 };

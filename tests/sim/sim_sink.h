@@ -10,7 +10,8 @@
 
 /* What was written and not yet flushed. Outlives the instance: a crash may leave a part of it. */
 struct sim_sink {
-    struct buffer waiting; /* struct sim_payload */
+    struct buffer waiting;  /* struct sim_payload */
+    struct buffer declined; /* uint32_t: which of the last flush were */
 };
 
 extern const strid_sink_ops sim_sink_ops;

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 
+#include "sim_settled.h"
 #include "sim_step.h"
 #include "sim_world.h"
 
@@ -33,8 +34,15 @@ void sim_source_describe(strid_source *self, uint32_t partition, strid_partition
     *info = (strid_partition_info){.topic = topic, .identity = topic, .bytes_total = UINT64_MAX};
 }
 
+uint64_t sim_source_told(uint32_t p)
+{
+    const struct sim_source *source = &sim_world->source;
+    bool any = sim_world->input.shared && source->partitions[p].acknowledged;
+    return any ? source->partitions[p].acked : 0;
+}
+
 /* The place where reading begins is the stored low position, and nothing that was acknowledged lies
- * behind it. */
+ * behind it. Where there is none it is what was acknowledged, if the source keeps that. */
 static strid_status source_assign(strid_source *self, uint32_t partition,
                                   const strid_resume *resume, strid_error *err)
 {
@@ -46,7 +54,7 @@ static strid_status source_assign(strid_source *self, uint32_t partition,
     SIM_CHECK("resume_is_low", any == resume->resumed, "partition %u", partition);
     SIM_CHECK("resume_is_low", !any || strid_position_compare(stored, resume->position) == 0,
               "partition %u goes on at another place than the low position", partition);
-    uint64_t place = any ? sim_input_place(input, resume->position) : 0;
+    uint64_t place = any ? sim_input_place(input, resume->position) : sim_source_told(partition);
     SIM_CHECK("acked_is_durable",
               !source->partitions[partition].acknowledged ||
                   place >= source->partitions[partition].acked,
@@ -119,6 +127,8 @@ void sim_source_check_bound(uint32_t p)
 static strid_status repeat(uint32_t p, uint32_t cursor, strid_intake *out)
 {
     uint32_t back = sim_random_log(&sim_world->random, 1, cursor);
+    if (sim_world->input.partitions[p].records[cursor - back].elsewhere)
+        return STRID_AGAIN; /* of a node that is gone: this one knows nothing of it */
     sim_world->source.repeated = true;
     sim_world->figures.repeated++;
     sim_world_note("repeat", p, cursor - back, cursor);
@@ -181,11 +191,23 @@ static strid_status source_ack(strid_source *self, uint32_t partition, strid_pos
               !source->partitions[partition].acknowledged ||
                   place >= source->partitions[partition].acked,
               "partition %u", partition);
-    if (sim_world_strikes(sim_world->knobs.sink_rate))
-        return error_set(err, STRID_EUNREACHABLE, "sim", "ack failed");
-    source->partitions[partition].acked = place;
-    source->partitions[partition].acknowledged = true;
-    return STRID_OK;
+    if (sim_world->input.shared) {
+        sim_settled_check_before(partition, place);
+        sim_world->figures.settled++;
+    }
+    bool fails = sim_world_strikes(sim_world->knobs.sink_rate);
+    /* One that fails may have got through, which shows where another node goes on behind it. */
+    if (!fails || (sim_world->input.shared && sim_random_chance(&sim_world->random, 2))) {
+        source->partitions[partition].acked = place;
+        source->partitions[partition].acknowledged = true;
+    }
+    return fails ? error_set(err, STRID_EUNREACHABLE, "sim", "ack failed") : STRID_OK;
+}
+
+static bool source_is_shared(strid_source *self)
+{
+    (void)self;
+    return sim_world->input.shared;
 }
 
 void sim_source_close(strid_source *self) { (void)self; }
@@ -205,4 +227,5 @@ const strid_source_ops sim_source_ops = {
     .poll = source_poll,
     .ack = source_ack,
     .close = sim_source_close,
+    .is_shared = source_is_shared,
 };

@@ -30,6 +30,9 @@ strid_status sim_source_add(uint32_t p, uint32_t index, strid_intake *out);
 /* The partition is asked for records: it is not while more waits for its account than may. */
 void sim_source_check_bound(uint32_t p);
 
+/* The place that a shared source was told of; 0: none. */
+uint64_t sim_source_told(uint32_t p);
+
 /* What both kinds of source have. */
 extern const strid_option sim_source_no_options[];
 strid_status sim_source_open(strid_source *self, const strid_connector_args *args,

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 
+#include "sim_settled.h"
 #include "sim_step.h"
 #include "sim_world.h"
 
@@ -56,10 +57,13 @@ static strid_status unordered_assign(strid_source *self, uint32_t p, const strid
         of->order = memory_alloc((count_of(p) + 1) * sizeof *of->order);
         of->deliveries = memory_alloc_zeroed(count_of(p) + 1);
         of->owed = memory_alloc((count_of(p) + 1) * sizeof *of->owed);
+        sim_others_init(&of->others, count_of(p));
     }
     sim_unordered_leave(p);
     memset(of->owed, 0, count_of(p) * sizeof *of->owed);
     of->owed_all = 0;
+    of->is_over = false;
+    sim_others_begin(p);
     draw_order(of, count_of(p));
     sim_world->source.partitions[p].cursor = 0;
     sim_world->source.partitions[p].assigned = true;
@@ -80,6 +84,16 @@ static strid_status deliver(struct sim_unordered *of, uint32_t p, uint32_t index
     return status;
 }
 
+static bool is_gone(const struct sim_unordered *of, uint32_t index)
+{
+    return of->deliveries[index] == SIM_TAKEN_IN || of->deliveries[index] == SIM_SETTLED_BY_OTHERS;
+}
+
+static bool may_come(const struct sim_unordered *of, uint32_t index)
+{
+    return !is_gone(of, index) && of->deliveries[index] != SIM_OF_OTHERS;
+}
+
 static strid_status unordered_poll(strid_source *self, uint32_t p, strid_intake *out,
                                    uint32_t records_max, strid_error *err)
 {
@@ -96,14 +110,19 @@ static strid_status unordered_poll(strid_source *self, uint32_t p, strid_intake 
     if (sim_world->crash.dead)
         return STRID_AGAIN;
     uint32_t wanted = sim_random_between(&sim_world->random, 1, records_max);
-    uint32_t bound = sim_world->knobs.unacknowledged;
+    uint32_t bound = sim_world->knobs.unacknowledged, left;
+    if (sim_others_step(p, &left) && (bound == 0 || of->owed_all < bound)) {
+        if (deliver(of, p, left, out) != STRID_OK)
+            return STRID_AGAIN;
+        taken++;
+    }
     for (; taken < wanted && *cursor < count_of(p); taken++) {
         if (bound > 0 && of->owed_all >= bound)
             return STRID_AGAIN;
         bool again = *cursor > 0 && sim_random_chance(&sim_world->random, AGAIN_RATE);
         uint32_t at = again ? sim_random_below(&sim_world->random, *cursor) : *cursor;
         uint32_t index = of->order[at];
-        if (of->deliveries[index] != SIM_TAKEN_IN) {
+        if (may_come(of, index)) {
             if (deliver(of, p, index, out) != STRID_OK)
                 return STRID_AGAIN;
             sim_world->figures.repeated += again;
@@ -114,31 +133,6 @@ static strid_status unordered_poll(strid_source *self, uint32_t p, strid_intake 
     if (*cursor < count_of(p))
         return STRID_OK;
     return sim_random_chance(&sim_world->random, 2) ? STRID_EOF : STRID_AGAIN;
-}
-
-void sim_unordered_check_settled(uint32_t p, uint32_t index)
-{
-    const struct sim_input *input = &sim_world->input;
-    const struct sim_record *record = &input->partitions[p].records[index];
-    SIM_CHECK("ack_is_settled", !sim_input_is_dead(input, record) || record->arrived == 1,
-              "partition %u: record %u is acknowledged, and its dead letter is on its way", p,
-              index);
-    SIM_CHECK("ack_is_settled", record->kind != SIM_DONE || record->run != 0,
-              "partition %u: record %u is acknowledged, and was not handled", p, index);
-    SIM_CHECK("ack_is_settled",
-              record->kind != SIM_RETRY || !sim_input_is_done(input, record) ||
-                  (record->run != 0 && record->called >= record->retries),
-              "partition %u: record %u is acknowledged, and waits for another attempt", p, index);
-    SIM_CHECK("ack_is_settled",
-              !sim_input_is_done(input, record) || record->arrived == (1u << record->outputs) - 1,
-              "partition %u: record %u is acknowledged, and an output is on its way", p, index);
-    const uint32_t tries = record->kind == SIM_RETRY ? record->retries : 0; /* before the last */
-    SIM_CHECK("ack_is_settled",
-              !sim_input_is_done(input, record) || record->defer == SIM_DEFER_TAKEN ||
-                  !sim_input_defers(record, tries) || record->completed != 0,
-              "partition %u: record %u is acknowledged, and nobody has said its outcome", p, index);
-    SIM_CHECK("ack_is_settled", record->kind != SIM_HANDED || record->handed != 0,
-              "partition %u: record %u is acknowledged, and nobody took it over", p, index);
 }
 
 /* One delivery less that nobody was told of. */
@@ -162,10 +156,12 @@ static void unordered_ack_many(strid_source *self, uint32_t p, const strid_posit
         SIM_CHECK("ack_is_a_record",
                   index < count_of(p) && input->partitions[p].records[index].place == place,
                   "partition %u: nothing lies at %llu", p, (unsigned long long)place);
-        sim_unordered_check_settled(p, index);
+        SIM_CHECK("declined_is_not_told", of->deliveries[index] != SIM_OF_OTHERS,
+                  "partition %u: record %u is another consumer's, and acknowledged", p, index);
+        sim_settled_check(p, index);
         take_off(of, index);
         buffer_put(&of->told, &index, sizeof index);
-        if (of->deliveries[index] != SIM_TAKEN_IN)
+        if (!is_gone(of, index))
             of->deliveries[index] = SIM_TOLD;
     }
 }
@@ -190,9 +186,15 @@ bool sim_unordered_is_done(uint32_t p)
 {
     const struct sim_unordered *of = unordered_of(p);
     for (uint32_t i = 0; i < count_of(p); i++)
-        if (of->deliveries[i] != SIM_TAKEN_IN)
+        if (!is_gone(of, i))
             return false;
     return true;
+}
+
+bool sim_unordered_is_gone(uint32_t p, uint32_t index)
+{
+    const struct sim_unordered *of = unordered_of(p);
+    return of->deliveries != NULL && is_gone(of, index);
 }
 
 bool sim_unordered_is_taken_in(uint32_t p, uint32_t index)
@@ -206,25 +208,28 @@ void sim_unordered_leave(uint32_t p)
     struct sim_unordered *of = unordered_of(p);
     take_in(of); /* nobody knows how many got through */
     for (uint32_t i = 0; i < count_of(p) && of->deliveries != NULL; i++)
-        if (of->deliveries[i] != SIM_TAKEN_IN)
+        if (may_come(of, i))
             of->deliveries[i] = SIM_TO_COME;
+    sim_others_leave(p);
     buffer_clear(&of->told);
     of->taken_in = 0;
 }
 
-bool sim_unordered_move(uint32_t p, uint32_t index)
+enum sim_moved sim_unordered_move(uint32_t p, uint32_t index)
 {
     struct sim_unordered *of = unordered_of(p);
     const struct sim_record *record = &sim_world->input.partitions[p].records[index];
-    if (of->deliveries[index] == SIM_TAKEN_IN) {
+    if (is_gone(of, index)) {
         SIM_CHECK("letter_is_moved", record->arrived == 1,
                   "partition %u: record %u was acknowledged, and the queue has no letter of it", p,
                   index);
-        return false;
+        return SIM_MOVED_BEFORE;
     }
+    if (sim_others_decline(p, index))
+        return SIM_DECLINED;
     of->deliveries[index] = SIM_TAKEN_IN;
     sim_world->figures.moved++;
-    return true;
+    return SIM_MOVED;
 }
 
 void sim_unordered_check_told(void)
@@ -233,14 +238,38 @@ void sim_unordered_check_told(void)
     for (uint32_t i = 0; i < run->partition_count && run_stop(run) != RUN_HALT; i++) {
         const struct partition *partition = &run->partitions[i];
         uint32_t p = partition->origin.partition;
-        const struct sim_unordered *of = unordered_of(p);
+        struct sim_unordered *of = unordered_of(p);
         if (atomic_load_explicit(&partition->epoch, memory_order_relaxed) != 0)
             continue; /* what was read of it may have been dropped */
         for (uint32_t index = 0; index < count_of(p); index++)
-            SIM_CHECK("delivery_is_told", of->deliveries[index] < SIM_TOLD || of->owed[index] == 0,
+            SIM_CHECK("delivery_is_told",
+                      of->deliveries[index] < SIM_TOLD || of->others.declined[index] ||
+                          of->owed[index] == 0,
                       "partition %u: record %u is acknowledged, and %u deliveries of it are not", p,
                       index, of->owed[index]);
+        sim_others_check(p);
+        of->is_over = true;
     }
+}
+
+void sim_unordered_check_kept(void)
+{
+    for (uint32_t p = 0; p < sim_world->input.partition_count; p++) {
+        const struct sim_unordered *of = unordered_of(p);
+        for (uint32_t i = 0; i < count_of(p) && of->is_over; i++)
+            SIM_CHECK("delivery_is_kept",
+                      of->deliveries[i] != SIM_DELIVERED ||
+                          sim_world->input.partitions[p].records[i].parked,
+                      "partition %u: record %u was delivered, is not acknowledged, and does not "
+                      "wait",
+                      p, i);
+    }
+}
+
+static void unordered_release(strid_source *self, uint32_t p, uint32_t count)
+{
+    (void)self;
+    sim_others_release(p, count);
 }
 
 void sim_unordered_fini(struct sim_unordered *of)
@@ -249,6 +278,7 @@ void sim_unordered_fini(struct sim_unordered *of)
     memory_free(of->deliveries);
     memory_free(of->owed);
     buffer_fini(&of->told);
+    sim_others_fini(&of->others);
 }
 
 const strid_source_ops sim_unordered_ops = {
@@ -268,4 +298,5 @@ const strid_source_ops sim_unordered_ops = {
     .ack_many = unordered_ack_many,
     .acked = unordered_acked,
     .pump = unordered_pump,
+    .release = unordered_release,
 };

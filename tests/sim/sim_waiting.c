@@ -183,7 +183,7 @@ uint32_t sim_waiting_look(const struct directory *directory, sim_coverage applie
         if ((state.store & KEY_STORE_MAX) == WORKER_RETRY_HEAD_STORE && op.value.data != NULL)
             count += take_head(directory, &state, &value, applied);
     }
-    if (input->ordering == STRID_ORDERING_PARTITION)
+    if (input->ordering == STRID_ORDERING_PARTITION && !input->unordered)
         check_last(input, applied);
     return count;
 }

@@ -108,6 +108,7 @@ static void pick_unordered(struct sim_knobs *knobs, uint64_t seed)
     knobs->moves = sim_random_chance(&random, 2);
     knobs->loses = !sim_random_chance(&random, 4);
     knobs->unacknowledged = sim_random_chance(&random, 2) ? sim_random_log(&random, 50, 1000) : 0;
+    knobs->decline_rate = sim_random_chance(&random, 4) ? 0 : sim_random_log(&random, 2, 20);
 }
 
 static void make_sink(struct sim_world *world, uint32_t index, struct sink_definition *out)
@@ -191,6 +192,8 @@ void sim_world_init(struct sim_world *world, uint64_t seed, enum sim_mode mode, 
     sim_input_init(&world->input, &world->random, world->knobs.vshards_used, hash_seed);
     if (world->input.unordered)
         pick_unordered(&world->knobs, seed);
+    if (world->input.shared && world->input.ordering == STRID_ORDERING_NONE)
+        world->knobs.loses = true;
     sim_disk_init(&world->disk);
     sim_audit_init(&world->audit);
     sim_keys_init(&world->keys, &world->input);
@@ -208,6 +211,7 @@ void sim_world_fini(struct sim_world *world)
     for (uint32_t s = 0; s <= SIM_DEAD_LETTERS; s++) {
         sink_instance_close(&world->sinks[s]);
         buffer_fini(&world->outside[s].waiting);
+        buffer_fini(&world->outside[s].declined);
     }
     buffer_fini(&world->source.value);
     for (uint32_t p = 0; p < world->input.partition_count; p++)

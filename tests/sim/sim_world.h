@@ -43,10 +43,12 @@ struct sim_knobs {
     uint32_t death_rate;  /* calls of an agent in which the process ends */
     uint32_t yield_rate;  /* calls in which other agents go on */
     bool subs;            /* records put and delete subkeys, and scan them */
-    /* Of a source without order: the queue acknowledges what it takes; the directory may be lost;
-     * so many deliveries of a partition at most that nobody was told of, 0: any. */
-    bool moves, loses;
-    uint32_t unacknowledged;
+    /* Of a source without order: the queue acknowledges what it takes, and declines letters of what
+     * another consumer has taken; so many deliveries of a partition at most that nobody was told
+     * of, 0: any. */
+    bool moves;
+    uint32_t decline_rate, unacknowledged;
+    bool loses; /* the directory may be lost */
     uint64_t outbox_entries;
     uint64_t max_parked, max_parked_bytes; /* 0: the usual ones */
     uint32_t crashes_wanted;               /* besides those that faults bring about */
@@ -70,6 +72,9 @@ struct sim_figures {
     uint64_t left;                       /* dead letters that a run left to the next one */
     uint64_t moved;                      /* dead letters that acknowledged their record */
     uint64_t lost, again;                /* directories; records that they held, and come again */
+    uint64_t shared_lost;                /* directories of nodes that shared their source */
+    uint64_t settled;                    /* positions that a shared source was told of */
+    uint64_t declined, given_back;       /* letters; records that came again after that */
 };
 
 /* How many records lie before a place: the last answer for a partition. */
