@@ -186,6 +186,11 @@ static void source_release(strid_source *self, uint32_t partition, uint32_t coun
     redis_stream_release(stream_of(self, partition), count);
 }
 
+static void source_recall(strid_source *self, uint32_t partition, uint32_t count)
+{
+    redis_stream_recall(stream_of(self, partition), count);
+}
+
 static uint64_t source_acked(strid_source *self, uint32_t partition)
 {
     return redis_stream_acked(stream_of(self, partition));
@@ -319,7 +324,7 @@ static strid_status source_dlq_url(strid_source *self, char *out, size_t size)
         .close = source_close, .dlq_url = source_dlq_url, .ack_many = source_ack_many,             \
         .acked = source_acked, .pump = source_pump, .hand_back = source_hand_back,                 \
         .inspect = &redis_inspect_ops, .locate = source_locate, .move_group = source_move_group,   \
-        .release = source_release                                                                  \
+        .release = source_release, .recall = source_recall                                         \
     }
 
 const strid_source_ops redis_source_ops = REDIS_SOURCE_OPS("redis", "");

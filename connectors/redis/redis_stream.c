@@ -69,7 +69,9 @@ uint64_t redis_stream_unacknowledged(const struct redis_stream *stream)
 {
     const uint64_t past =
         stream->answered + atomic_load_explicit(&stream->released, memory_order_relaxed);
-    return stream->in_hand > past ? stream->in_hand - past : 0;
+    const uint64_t all =
+        stream->in_hand + atomic_load_explicit(&stream->recalled, memory_order_relaxed);
+    return all > past ? all - past : 0;
 }
 
 bool redis_stream_has_credit(const struct redis_stream *stream)
@@ -80,6 +82,11 @@ bool redis_stream_has_credit(const struct redis_stream *stream)
 void redis_stream_release(struct redis_stream *stream, uint32_t count)
 {
     (void)atomic_fetch_add_explicit(&stream->released, count, memory_order_relaxed);
+}
+
+void redis_stream_recall(struct redis_stream *stream, uint32_t count)
+{
+    (void)atomic_fetch_add_explicit(&stream->recalled, count, memory_order_relaxed);
 }
 
 void redis_stream_expect(struct redis_stream *stream, enum redis_expected_kind kind, uint32_t count)
@@ -186,6 +193,7 @@ strid_status redis_stream_assign(struct redis_stream *stream, const char *consum
     stream->is_ending = stream->is_told = stream->is_look_due = stream->is_mark_told = false;
     stream->answered = stream->in_hand = 0;
     atomic_store_explicit(&stream->released, 0, memory_order_relaxed);
+    atomic_store_explicit(&stream->recalled, 0, memory_order_relaxed);
     stream->delivery.is_claim_unknown = true;
     stream->acks_answered_at = stream->acks_sent_at = 0;
     buffer_clear(&stream->acks);

@@ -115,9 +115,11 @@ struct redis_stream {
         int64_t since_ns; /* too much is not acknowledged; 0: it is not */
         bool is_told;
     } full;
-    uint64_t in_hand;          /* delivered since assign */
-    _Atomic uint64_t released; /* of them: other consumers' by now; @thread any, relaxed: a bound */
-    uint64_t entry_bytes;      /* about, of those that the last read brought; 0: none has yet */
+    uint64_t in_hand; /* delivered since assign */
+    /* What the engine has besides, of earlier runs; and what of both it will not acknowledge.
+     * @thread any, relaxed: they are for a bound */
+    _Atomic uint64_t recalled, released;
+    uint64_t entry_bytes; /* about, of those that the last read brought; 0: none has yet */
     struct redis_stream_counts counts;
     struct {
         pthread_mutex_t lock; /* guards `positions`: the committer adds, the reader takes all */
@@ -140,7 +142,9 @@ strid_status redis_stream_poll(struct redis_stream *stream, strid_intake *intake
 strid_status redis_stream_pump(struct redis_stream *stream, bool ending, strid_error *err);
 void redis_stream_ack(struct redis_stream *stream, const strid_position *positions, uint32_t count);
 uint64_t redis_stream_acked(struct redis_stream *stream);
-void redis_stream_release(struct redis_stream *stream, uint32_t count); /* @thread any */
+/* Both @thread any */
+void redis_stream_release(struct redis_stream *stream, uint32_t count);
+void redis_stream_recall(struct redis_stream *stream, uint32_t count);
 
 /* For the parts of a stream: a command is about to be put into connection.out. */
 void redis_stream_expect(struct redis_stream *stream, enum redis_expected_kind kind,
@@ -151,7 +155,7 @@ void redis_stream_put_id(struct redis_stream *stream, strid_position id);
 bool redis_stream_has_room(const struct redis_stream *stream); /* for another command */
 /* Not too much was given to the engine that is not acknowledged. */
 bool redis_stream_has_credit(const struct redis_stream *stream);
-/* What was given to the engine and is neither acknowledged nor another consumer's. */
+/* What the engine has, of earlier runs too, that is neither acknowledged nor another consumer's. */
 uint64_t redis_stream_unacknowledged(const struct redis_stream *stream);
 
 #endif

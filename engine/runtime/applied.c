@@ -165,7 +165,7 @@ void applied_set_remove(struct applied_set *set, const struct applied_item *item
         return;
     size_t mask = set->slot_count - 1;
     size_t hole = find(set, item->partition, item->position);
-    if (set->slots[hole].state == APPLIED_FREE)
+    if (set->slots[hole].state != item->state)
         return;
     for (size_t at = (hole + 1) & mask; set->slots[at].state != APPLIED_FREE;
          at = (at + 1) & mask) {

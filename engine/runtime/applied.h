@@ -33,7 +33,8 @@ struct run;
 
 enum applied_state {
     APPLIED_SETTLED = 0,
-    APPLIED_WAITS, /* not to be acknowledged yet */
+    APPLIED_WAITS,    /* not to be acknowledged yet */
+    APPLIED_RECALLED, /* the same, since an earlier run: the source was told that it is in hand */
     APPLIED_FREE = UINT8_MAX
 };
 
@@ -42,7 +43,7 @@ struct applied_item {
     uint32_t partition;  /* index in the run */
     uint8_t vshard;      /* of the record's key: its owner looks the position up */
     uint8_t state;       /* enum applied_state, in a set */
-    uint16_t deliveries; /* of one that waits, in this run: so often it will be acknowledged */
+    uint16_t deliveries; /* of one that waits: so often it will be acknowledged */
 };
 
 struct applied_batch {
@@ -86,6 +87,7 @@ struct applied_set {
 
 void applied_set_fini(struct applied_set *set);
 void applied_set_add(struct applied_set *set, const struct applied_item *item); /* idempotent */
+/* Where it stands there in the state of the item. */
 void applied_set_remove(struct applied_set *set, const struct applied_item *item);
 bool applied_set_has(const struct applied_set *set, uint32_t partition, strid_position position);
 /* Its item, to be changed in place until the next addition or removal; NULL: it is not there. */

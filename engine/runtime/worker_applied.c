@@ -57,6 +57,20 @@ static void raise_highest(struct worker_applied *applied, uint32_t partition,
         applied->highest[partition] = position;
 }
 
+/* The source counts what it delivers until it is told of it. What an earlier run has left, and what
+ * this one tells of without a delivery, counts like one. */
+static void count_recalled(const struct run *run, uint32_t partition)
+{
+    if (run->source_ops->recall != NULL)
+        run->source_ops->recall(run->source, partition, 1);
+}
+
+static void count_released(const struct run *run, uint32_t partition, uint32_t count)
+{
+    if (run->source_ops->release != NULL)
+        run->source_ops->release(run->source, partition, count);
+}
+
 struct load {
     struct worker *worker;
     bool damaged;
@@ -82,6 +96,8 @@ static bool take_stored(void *user, strid_bytes encoded_key, strid_bytes encoded
         applied_batch_destroy(batch);
         return !load->damaged;
     }
+    for (uint32_t i = 0; i < applied_batch_count(batch); i++)
+        count_recalled(run, items[i].partition);
     batch->hash = key.hash;
     memcpy(batch->key, key.key.data, sizeof batch->key);
     make_ready(&worker->applied, batch); /* block 0: it is durable */
@@ -160,6 +176,16 @@ static void collect(struct worker *worker, const struct applied_item *item)
         close_batch(worker);
 }
 
+/* Another delivery of one that waits. The first one of this run counts in place of the recall. */
+static void see_copy(const struct run *run, struct applied_item *known)
+{
+    if (known->state == APPLIED_RECALLED || known->deliveries == UINT16_MAX)
+        count_released(run, known->partition, 1);
+    else
+        known->deliveries++;
+    known->state = APPLIED_WAITS;
+}
+
 bool worker_applied_has(struct worker *worker, uint32_t partition, const struct chunk_slot *slot)
 {
     struct worker_applied *applied = &worker->applied;
@@ -169,9 +195,8 @@ bool worker_applied_has(struct worker *worker, uint32_t partition, const struct 
     struct applied_item *known = applied_set_find(&applied->set, partition, slot->record.position);
     if (known == NULL)
         return false;
-    if (known->state == APPLIED_WAITS) {
-        if (known->deliveries < UINT16_MAX)
-            known->deliveries++;
+    if (known->state != APPLIED_SETTLED) {
+        see_copy(worker->run, known);
         return true;
     }
     struct applied_item item = item_of(partition, slot);
@@ -207,9 +232,11 @@ void worker_applied_recall(struct worker *worker, const struct partition *partit
     struct applied_item item = {.position = position,
                                 .partition = partition->index,
                                 .vshard = (uint8_t)vshard,
-                                .state = APPLIED_WAITS};
+                                .state = APPLIED_RECALLED,
+                                .deliveries = 1};
     if (!is_acknowledged(worker, partition))
         return;
+    count_recalled(worker->run, partition->index);
     raise_highest(&worker->applied, partition->index, position);
     applied_set_add(&worker->applied.set, &item);
 }
@@ -221,13 +248,15 @@ void worker_applied_settle(struct worker *worker, const struct partition *partit
     struct applied_set *set = &worker->applied.set;
     if (!is_acknowledged(worker, partition))
         return;
-    if (!applied_set_has(set, partition->index, position)) /* an older version has not kept it */
-        worker_applied_recall(worker, partition, position, vshard);
     struct applied_item *known = applied_set_find(set, partition->index, position);
-    STRID_ASSERT(known != NULL);
+    if (known == NULL || known->state == APPLIED_SETTLED) { /* an older version has not kept it */
+        worker_applied_recall(worker, partition, position, vshard);
+        known = applied_set_find(set, partition->index, position);
+    }
+    STRID_ASSERT(known != NULL && known->deliveries > 0);
     known->state = APPLIED_SETTLED;
     const struct applied_item item = *known;
-    for (uint32_t i = 0; i == 0 || (i < item.deliveries && !MUTANT(MUTANT_TOLD_ONCE)); i++)
+    for (uint32_t i = 0; i < (MUTANT(MUTANT_TOLD_ONCE) ? 1 : item.deliveries); i++)
         collect(worker, &item);
 }
 
@@ -235,12 +264,11 @@ void worker_applied_settle(struct worker *worker, const struct partition *partit
 void worker_applied_release(struct worker *worker, const struct partition *partition,
                             strid_position position)
 {
-    const struct run *run = worker->run;
     struct applied_set *set = &worker->applied.set;
     if (!is_acknowledged(worker, partition))
         return;
     const struct applied_item *known = applied_set_find(set, partition->index, position);
-    if (known == NULL || known->state != APPLIED_WAITS)
+    if (known == NULL || known->state == APPLIED_SETTLED)
         return;
     if (MUTANT(MUTANT_DECLINED_ACKED)) {
         worker_applied_settle(worker, partition, position, known->vshard);
@@ -249,8 +277,8 @@ void worker_applied_release(struct worker *worker, const struct partition *parti
     const struct applied_item item = *known;
     if (!MUTANT(MUTANT_DECLINED_KEPT))
         applied_set_remove(set, &item);
-    if (item.deliveries > 0 && run->source_ops->release != NULL && !MUTANT(MUTANT_DECLINED_OWED))
-        run->source_ops->release(run->source, partition->index, item.deliveries);
+    if (!MUTANT(MUTANT_DECLINED_OWED))
+        count_released(worker->run, partition->index, item.deliveries);
 }
 
 void worker_applied_seal(struct worker *worker) { close_batch(worker); }

@@ -12,7 +12,7 @@
 struct sim_others {
     struct buffer entries; /* uint32_t: indexes of records that it has */
     bool *declined;        /* per record: one of its letters was, in this run */
-    uint32_t released;     /* deliveries that the engine took back, in this run */
+    uint32_t released;     /* that the engine took back, in this run */
 };
 
 void sim_others_init(struct sim_others *others, uint32_t count);
@@ -27,7 +27,8 @@ bool sim_others_decline(uint32_t partition, uint32_t index);
 bool sim_others_step(uint32_t partition, uint32_t *index);
 /* strid_source_ops.release */
 void sim_others_release(uint32_t partition, uint32_t count);
-/* A run came to its end: what was declined is released, as often as it was delivered. */
+/* A run came to its end: what was declined is released, as often as it was delivered, and what an
+ * earlier run has left is told of, or released, or waits. */
 void sim_others_check(uint32_t partition);
 
 #endif

@@ -62,6 +62,7 @@ static strid_status unordered_assign(strid_source *self, uint32_t p, const strid
     sim_unordered_leave(p);
     memset(of->owed, 0, count_of(p) * sizeof *of->owed);
     of->owed_all = 0;
+    of->recalled = 0;
     of->is_over = false;
     sim_others_begin(p);
     draw_order(of, count_of(p));
@@ -135,12 +136,23 @@ static strid_status unordered_poll(strid_source *self, uint32_t p, strid_intake 
     return sim_random_chance(&sim_world->random, 2) ? STRID_EOF : STRID_AGAIN;
 }
 
-/* One delivery less that nobody was told of. */
-static void take_off(struct sim_unordered *of, uint32_t index)
+static void unordered_recall(strid_source *self, uint32_t p, uint32_t count)
 {
-    if (of->owed[index] == 0)
-        return; /* by a batch of an earlier run */
-    of->owed[index]--;
+    (void)self;
+    unordered_of(p)->recalled += count;
+    unordered_of(p)->owed_all += count;
+}
+
+/* One less that nobody was told of: a delivery, or what an earlier run has left. */
+static void take_off(uint32_t p, uint32_t index)
+{
+    struct sim_unordered *of = unordered_of(p);
+    SIM_CHECK("acks_are_counted", of->owed_all > 0,
+              "partition %u: record %u is told of, and nothing is in hand", p, index);
+    if (of->owed[index] > 0)
+        of->owed[index]--;
+    else
+        of->recalled--;
     of->owed_all--;
 }
 
@@ -159,7 +171,7 @@ static void unordered_ack_many(strid_source *self, uint32_t p, const strid_posit
         SIM_CHECK("declined_is_not_told", of->deliveries[index] != SIM_OF_OTHERS,
                   "partition %u: record %u is another consumer's, and acknowledged", p, index);
         sim_settled_check(p, index);
-        take_off(of, index);
+        take_off(p, index);
         buffer_put(&of->told, &index, sizeof index);
         if (!is_gone(of, index))
             of->deliveries[index] = SIM_TOLD;
@@ -299,4 +311,5 @@ const strid_source_ops sim_unordered_ops = {
     .acked = unordered_acked,
     .pump = unordered_pump,
     .release = unordered_release,
+    .recall = unordered_recall,
 };

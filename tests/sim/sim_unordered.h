@@ -30,10 +30,11 @@ struct sim_unordered {
     uint32_t *order;     /* in which records come, drawn at each assign */
     uint8_t *deliveries; /* enum sim_delivery, per record */
     uint32_t *owed;      /* per record: deliveries since assign that nobody was told of */
-    uint32_t owed_all;
-    struct buffer told; /* record indexes, since assign */
-    uint32_t taken_in;  /* of these, the first */
-    bool is_over;       /* the run came to its end, and all that was read of it is handled */
+    uint32_t owed_all;   /* all of them, and of what an earlier run has left: what is in hand */
+    int64_t recalled;    /* what that run has left, less what was told of without a delivery */
+    struct buffer told;  /* record indexes, since assign */
+    uint32_t taken_in;   /* of these, the first */
+    bool is_over;        /* the run came to its end, and all that was read of it is handled */
     struct sim_others others;
 };
 

@@ -178,6 +178,8 @@ Test(applied, crash_before_the_acknowledgement_applies_nothing_twice)
         }
         turns(600);
         cr_assert_eq(calls - before, workers == 1 ? 20u : 0u, "%u workers", workers);
+        cr_assert_eq(source.partitions[0].in_hand, 0);
+        cr_assert_eq(source.partitions[1].in_hand, 0);
         cr_assert(unordered_source_was_told(&source, 0, id(5, 0)));
         cr_assert(unordered_source_was_told(&source, 1, id(5, 19)));
     }
@@ -209,6 +211,7 @@ Test(applied, what_a_crash_left_is_acknowledged_again_and_then_forgotten)
     cr_assert_eq(kept(), 1u);
     turns(300);
     cr_assert_eq(source.partitions[0].told_count, 1u); /* told by this run, though nothing came */
+    cr_assert_eq(source.partitions[0].in_hand, 0);
     unordered_source_confirm(&source);
     turns(600);
     runtime_case_start(&at);

@@ -157,6 +157,44 @@ Test(applied_waiting, copies_are_not_handled_and_acknowledged_with_the_first)
     cr_assert_eq(source.partitions[0].told_count, 7u);
 }
 
+/* Exactly: the source bounds what it delivers by it. */
+Test(applied_waiting, what_an_earlier_run_left_counts_as_in_hand_until_it_is_settled)
+{
+    const struct unordered_partition *partition = &source.partitions[0];
+    runtime_case_start(&at);
+    lay_three();
+    turns(300);
+    cr_assert_eq(partition->in_hand, 2);
+    runtime_case_start(&at);
+    turns(300);
+    cr_assert_eq(partition->in_hand, 2); /* the other one is told again, without a delivery */
+    lets_go = true;
+    turns(600);
+    cr_assert_eq(partition->told_count, 3u);
+    cr_assert_eq(partition->in_hand, 0);
+}
+
+Test(applied_waiting, its_first_delivery_counts_in_place_of_it)
+{
+    const struct unordered_partition *partition = &source.partitions[0];
+    runtime_case_start(&at);
+    lay_three();
+    turns(300);
+    for (uint32_t workers = 1; workers <= 3; workers++) {
+        at.definition->workers = workers;
+        runtime_case_start(&at);
+        lay_three();
+        turns(300);
+        cr_assert_eq(partition->in_hand, 2);
+    }
+    unordered_source_lay(&source, 0, id(1, 2), "k", "v");
+    turns(300);
+    cr_assert_eq(partition->in_hand, 3);
+    lets_go = true;
+    turns(600);
+    cr_assert_eq(partition->in_hand, 0);
+}
+
 /* Whatever number of workers comes next. */
 Test(applied_waiting, next_run_knows_what_waits)
 {
@@ -263,6 +301,7 @@ Test(applied_waiting, directory_of_an_older_version_is_settled)
     cr_assert_eq(dones, 3u);
     cr_assert(was_told(1, 1));
     cr_assert(was_told(1, 2));
+    cr_assert_eq(source.partitions[0].in_hand, 0);
     runtime_case_start(&at);
     cr_assert_eq(kept(), 0u);
 }
@@ -275,11 +314,15 @@ static void expect_one_letter(const char *value)
     turns_without_queue(600);
     cr_assert_eq(source.partitions[0].told_count, 0u);
     runtime_case_start(&at);
+    turns_without_queue(300);
+    cr_assert_eq(source.partitions[0].in_hand, 1);
     unordered_source_lay(&source, 0, id(7, 9), "k", value);
     turns_without_queue(300);
     cr_assert_eq(firsts, 1u);
     cr_assert_eq(source.partitions[0].told_count, 0u);
+    cr_assert_eq(source.partitions[0].in_hand, 1);
     turns(600);
+    cr_assert_eq(source.partitions[0].in_hand, 0);
     cr_assert(was_told(7, 9));
     cr_assert_eq(firsts, 1u);
     cr_assert_eq(runtime_case_take(&at, 1, &letter), STRID_OK);
@@ -373,6 +416,7 @@ Test(applied_waiting, what_the_queue_declines_is_not_acknowledged_and_handled_wh
         cr_assert_eq(was_told(9, i), i % 2 == 0, "%u", i);
     cr_assert_eq(source.partitions[0].released, LETTERS / 2 + 1u);
     cr_assert_eq(source.partitions[0].told_count, LETTERS / 2u);
+    cr_assert_eq(source.partitions[0].in_hand, 0);
     cr_assert_eq(firsts, (uint32_t)LETTERS);
     declines = false;
     unordered_source_lay(&source, 0, id(9, 1), "k1", "reject");

@@ -29,6 +29,7 @@ static strid_status assign(strid_source *self, uint32_t partition, const strid_r
     struct unordered_partition *at = of(self, partition);
     (void)err;
     at->told_count = 0;
+    at->in_hand = 0;
     at->confirmed = at->visible = 0;
     at->resumed_at = resume->position;
     return STRID_OK;
@@ -50,6 +51,7 @@ static strid_status poll(strid_source *self, uint32_t partition, strid_intake *o
         if (strid_intake_add(out, &raw) != STRID_OK)
             return STRID_AGAIN;
         at->at++;
+        at->in_hand++;
     }
     return STRID_AGAIN;
 }
@@ -62,6 +64,7 @@ static void ack_many(strid_source *self, uint32_t partition, const strid_positio
         STRID_ASSERT(at->told_count < UNORDERED_RECORDS_MAX);
         at->told[at->told_count++] = positions[i];
     }
+    at->in_hand -= count;
 }
 
 static uint64_t acked(strid_source *self, uint32_t partition)
@@ -72,6 +75,12 @@ static uint64_t acked(strid_source *self, uint32_t partition)
 static void release(strid_source *self, uint32_t partition, uint32_t count)
 {
     of(self, partition)->released += count;
+    of(self, partition)->in_hand -= count;
+}
+
+static void recall(strid_source *self, uint32_t partition, uint32_t count)
+{
+    of(self, partition)->in_hand += count;
 }
 
 static strid_status pump(strid_source *self, uint32_t partition, bool ending, strid_error *err)
@@ -125,4 +134,5 @@ const strid_source_ops unordered_source_ops = {
     .acked = acked,
     .pump = pump,
     .release = release,
+    .recall = recall,
 };

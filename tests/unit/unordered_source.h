@@ -20,6 +20,7 @@ struct unordered_partition {
     uint32_t told_count;
     uint64_t confirmed, visible; /* by the test; as of the last poll or pump */
     uint32_t released;
+    int64_t in_hand; /* delivered or recalled since it was assigned, and not told or released */
     strid_position resumed_at;
     uint32_t pumps, last_pumps; /* last: with ending */
 };

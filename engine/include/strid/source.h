@@ -320,6 +320,12 @@ typedef struct strid_source_ops {
      * now (strid_sink_ops.declined): ack_many is not told of them, and they may come again. Thread:
      * any. May block: no. NULL: the source does not count what is not acknowledged. */
     void (*release)(strid_source *self, uint32_t partition, uint32_t count);
+
+    /** UNORDERED sources: so many records that an earlier run had left are in hand since assign, as
+     * if they had been delivered: ack_many or release tells of each. release also does where one of
+     * them is delivered again, since that delivery counts for itself. Thread: any. May block: no.
+     * NULL: as release. */
+    void (*recall)(strid_source *self, uint32_t partition, uint32_t count);
 } strid_source_ops;
 
 #endif

@@ -321,6 +321,27 @@ Test(redis_source, what_is_claimed_is_bounded_likewise)
     cr_assert_leq(redis_case.intakes[0].count, (size_t)(MOST + PAGE));
 }
 
+/* What the engine has since an earlier run takes as much of the memory. */
+Test(redis_source, what_an_earlier_run_has_left_is_bounded_with_it)
+{
+    enum { MOST = (1 << 20) / 2 / 128 + 1, LEFT = MOST - 1000, PAGE = 500 };
+    const struct strid_intake *intake = &redis_case.intakes[0];
+    const struct opened_source *source = &redis_case.sources[0];
+    add_many("s", "20000", "1");
+    redis_case.memory_bytes = 1 << 20;
+    redis_case_open(0, "s?group=g&field=value&count=500");
+    source->ops->recall(source->self, 0, LEFT);
+    redis_case_poll_until(0, MOST - LEFT);
+    for (int i = 0; i < 100; i++)
+        redis_case_poll(0);
+    cr_assert_leq(intake->count, (size_t)(MOST - LEFT + PAGE));
+    source->ops->release(source->self, 0, LEFT);
+    redis_case_poll_until(0, MOST);
+    for (int i = 0; i < 100; i++)
+        redis_case_poll(0);
+    cr_assert_leq(intake->count, (size_t)(MOST + PAGE));
+}
+
 Test(redis_source, large_entries_are_asked_for_a_few_at_a_time)
 {
     add_many("s", "300", "50000");
