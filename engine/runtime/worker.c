@@ -12,6 +12,7 @@
 #include "runtime/worker_deferred.h"
 #include "runtime/worker_part.h"
 #include "runtime/worker_retry.h"
+#include "runtime/worker_retry_store.h"
 
 enum {
     WAKE_COMMITTER_EVERY = 8,         /* chunks */
@@ -119,12 +120,13 @@ static uint32_t entries_of_step(const struct worker *worker)
     const struct run *run = worker->run;
     bool outbox_is_empty = worker->outbox.entries == 0;
     uint32_t stores = run->definition->store_count;
+    uint32_t settled = worker_retry_store_entries(worker);
     return CHUNK_RECORDS_MAX * (stores < 2 ? 2 : stores) +
            (run->ttl_min_ms > 0 ? WORKER_SWEEP_ENTRIES : 0) +
            (outbox_is_empty ? 0 : OUTBOX_LETTERS) +
-           (worker->retry.waiting.count > 0 ? WORKER_RETRY_RECORDS * 2 : 0) +
+           (worker->retry.waiting.count > 0 ? WORKER_RETRY_RECORDS * settled : 0) +
            (uint32_t)worker->retry.changes.entries +
-           (worker->deferred.open > 0 ? WORKER_DEFERRED_RECORDS * (stores + 2) : 0);
+           (worker->deferred.open > 0 ? WORKER_DEFERRED_RECORDS * (stores + settled) : 0);
 }
 
 /* Neither a worker that runs a suspect alone nor too many deferred outcomes are in the way. */

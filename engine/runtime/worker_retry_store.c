@@ -83,6 +83,11 @@ void worker_retry_store_settle(struct worker *worker, struct waiting_key *key, u
         worker_store_delete(worker, &head);
 }
 
+uint32_t worker_retry_store_entries(const struct worker *worker)
+{
+    return worker->retry.changes.has_positions ? 3 : 2;
+}
+
 static void put(struct worker *worker, const struct worker_store_key *name, strid_bytes bytes)
 {
     worker_store_put(worker, name, &(struct key_value){.kind = STRID_STATE_BYTES, .bytes = bytes});

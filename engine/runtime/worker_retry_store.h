@@ -21,6 +21,9 @@ bool worker_retry_store_first(struct worker *worker, const struct waiting_key *k
 void worker_retry_store_settle(struct worker *worker, struct waiting_key *key, uint32_t partition,
                                strid_position position);
 
+/* How many entries of the cache that may take: the copy, the head, and the position. */
+uint32_t worker_retry_store_entries(const struct worker *worker);
+
 /* Into the open block: before it is packed. */
 void worker_retry_store_seal(struct worker *worker);
 

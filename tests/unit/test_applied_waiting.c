@@ -9,6 +9,8 @@
 #include "runtime/delivery.h"
 #include "runtime/worker.h"
 #include "runtime/worker_applied_waiting.h"
+#include "runtime/worker_retry.h"
+#include "runtime/worker_retry_store.h"
 #include "runtime_case.h"
 #include "unordered_source.h"
 
@@ -193,6 +195,52 @@ Test(applied_waiting, its_first_delivery_counts_in_place_of_it)
     lets_go = true;
     turns(600);
     cr_assert_eq(partition->in_hand, 0);
+}
+
+/* Of the stores of what waits, in the cache of the only worker. */
+static uint32_t count_deleted(void)
+{
+    const struct cache *cache = &at.run->workers[0].cache;
+    uint32_t count = 0;
+    for (size_t i = 0; i < cache->slot_count; i++) {
+        if (cache->slots[i] == 0)
+            continue;
+        const struct cache_entry *entry = slab_at(&cache->slab, (uint32_t)cache->slots[i] - 1);
+        const uint8_t store = entry->store & KEY_STORE_MAX;
+        count += cache_kind(entry) == STRID_STATE_ABSENT &&
+                 (store == WORKER_RETRY_STORE || store == WORKER_RETRY_HEAD_STORE ||
+                  store == WORKER_APPLIED_WAITING_STORE);
+    }
+    return count;
+}
+
+/* What a step may add to the cache is made room for before. */
+Test(applied_waiting, settling_takes_no_more_entries_of_the_cache_than_is_said)
+{
+    enum { COUNT = 20 };
+    char key[8];
+    int64_t most = 0; /* of one record */
+    at.definition->workers = 1;
+    runtime_case_start(&at);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        (void)snprintf(key, sizeof key, "k%u", i);
+        unordered_source_lay(&source, 0, id(1, i), key, "wait");
+    }
+    turns(300);
+    runtime_case_start(&at);
+    const int64_t reserved = worker_retry_store_entries(&at.run->workers[0]);
+    lets_go = true;
+    at.now_ns += 1000000000;
+    for (uint32_t i = 0; i < 10 * COUNT && dones < COUNT; i++) {
+        const int64_t before = count_deleted(), settled_before = dones;
+        (void)agent_pump(&at.run->workers[0].agent);
+        const int64_t settled = dones - settled_before, more = count_deleted() - before;
+        cr_assert_leq(more, settled * reserved);
+        if (settled > 0 && more / settled > most)
+            most = more / settled;
+    }
+    cr_assert_eq(dones, (uint32_t)COUNT);
+    cr_assert_eq(most, reserved);
 }
 
 /* Whatever number of workers comes next. */
