@@ -1,5 +1,6 @@
 #include "state/directory.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/assert.h"
@@ -16,22 +17,31 @@ static void put_value(struct batch *batch, struct buffer *key, struct buffer *va
     batch_put(batch, buffer_bytes(key), buffer_bytes(value));
 }
 
+/* What it is, in this version's format. */
+static void put_directory(struct directory *directory, struct batch *batch, struct buffer *key,
+                          struct buffer *value)
+{
+    directory->format = DIRECTORY_FORMAT;
+    meta_key(key, "directory", strid_bytes_of(NULL, 0));
+    meta_value_begin(value);
+    buffer_put_u32(value, directory->format);
+    buffer_put_u32(value, KEY_VSHARDS);
+    buffer_put_u64(value, directory->seed);
+    buffer_put(value, directory->id, DIRECTORY_ID_BYTES);
+    buffer_put_u8(value, DIRECTORY_SCOPE_GLOBAL);
+    buffer_put_u8(value, directory->has_marks);
+    put_value(batch, key, value);
+}
+
 static strid_status make(struct directory *directory, const struct directory_options *options,
                          strid_error *err)
 {
-    directory->format = DIRECTORY_FORMAT;
+    directory->has_marks = true;
     directory->seed = options->new_seed;
     memcpy(directory->id, options->new_id, DIRECTORY_ID_BYTES);
     struct buffer key = {0}, value = {0};
     struct batch batch = {0};
-    meta_key(&key, "directory", strid_bytes_of(NULL, 0));
-    meta_value_begin(&value);
-    buffer_put_u32(&value, directory->format);
-    buffer_put_u32(&value, KEY_VSHARDS);
-    buffer_put_u64(&value, directory->seed);
-    buffer_put(&value, directory->id, DIRECTORY_ID_BYTES);
-    buffer_put_u8(&value, DIRECTORY_SCOPE_GLOBAL);
-    put_value(&batch, &key, &value);
+    put_directory(directory, &batch, &key, &value);
     strid_status status = batch_apply(&batch, directory->ops, directory->store, err);
     if (status == STRID_OK)
         status = directory->ops->sync(directory->store, err);
@@ -274,6 +284,8 @@ static void put_text(struct batch *batch, const char *kind, const char *text, bo
 static void put_run(struct directory *directory, struct batch *batch, uint32_t workers)
 {
     struct buffer key = {0}, value = {0};
+    if (directory->format != DIRECTORY_FORMAT)
+        put_directory(directory, batch, &key, &value);
     for (uint32_t p = 0; p < directory->partition_count; p++) {
         struct directory_partition *partition = directory->partitions[p];
         put_partition(batch, &key, &value, partition);
@@ -343,6 +355,7 @@ strid_status directory_begin_run(struct directory *directory, uint32_t workers,
     if (status != STRID_OK)
         return status;
     struct batch batch = {0};
+    const uint32_t format = directory->format;
     memcpy(directory->run.worker_of, worker_of, KEY_VSHARDS);
     put_run(directory, &batch, workers);
     status = batch_apply(&batch, directory->ops, directory->store, err);
@@ -353,6 +366,11 @@ strid_status directory_begin_run(struct directory *directory, uint32_t workers,
     batch_fini(&batch);
     if (status != STRID_OK)
         return status;
+    if (format != directory->format)
+        log_info(directory->log, "state",
+                 "%s had format %" PRIu32 " and has format %" PRIu32 " from now on: earlier "
+                 "versions of strid refuse it",
+                 directory->url, format, directory->format);
     directory->through = directory->last_number;
     directory->synced = directory->last_number;
     directory->redo_blocks = directory->redo_bytes = 0;

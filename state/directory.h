@@ -7,7 +7,8 @@
  * recorded. Between the two a tool can read.
  *
  * Meta keys (all values end in a CRC-32C):
- *   m/directory              format version, vshards, hash seed, id, scope
+ *   m/directory              format version, vshards, hash seed, id, scope, whether vshards in
+ *                            which keys wait are marked (formats 2 and 3 say that by themselves)
  *   m/pipeline               name of the pipeline that the state is of
  *   m/outline                its keys and handlers in the last run (pipeline/outline.h)
  *   m/through                highest block number that is materialised
@@ -31,10 +32,14 @@
 #include "state/key.h"
 #include "state/store.h"
 
+/* A run writes the newest format into a directory of an older one, so that no version that would
+ * not understand what the run leaves opens it again.
+ *   3  vshards in which keys wait are marked
+ *   4  positions of what waits, of a source without order (runtime/worker_applied_waiting.h): who
+ *      does not know them handles copies of such records again */
 enum {
-    DIRECTORY_FORMAT = 3, /* of directories that are made now */
-    DIRECTORY_FORMAT_OLDEST = 2,
-    DIRECTORY_FORMAT_MARKS = 3, /* from here on vshards in which keys wait are marked */
+    DIRECTORY_FORMAT = 4,
+    DIRECTORY_FORMAT_OLDEST = 2, /* that is read */
     DIRECTORY_ID_BYTES = 16,
     DIRECTORY_STORES_MAX = KEY_STORE_ENGINE - 1
 };
@@ -76,7 +81,8 @@ struct directory {
     char *outline; /* of the pipeline; NULL: not known. Whoever sets another resets _stored */
     bool outline_stored;
     uint8_t id[DIRECTORY_ID_BYTES];
-    uint32_t format; /* that it was made with, which it keeps */
+    uint32_t format; /* that it has in the store */
+    bool has_marks;  /* of vshards in which keys wait; one that was made without never gets them */
     uint64_t seed;
     uint64_t through;     /* blocks up to here are materialised */
     uint64_t last_number; /* highest block number used */

@@ -49,6 +49,8 @@ static bool load_directory(struct load *load, struct cursor value)
     directory->seed = cursor_u64(&value);
     strid_bytes id = cursor_bytes(&value, DIRECTORY_ID_BYTES);
     uint8_t scope = cursor_u8(&value);
+    /* Formats 2 and 3 say it by their number. */
+    bool has_marks = format <= 3 ? format == 3 : cursor_u8(&value) != 0;
     /* 0: damaged */
     bool other = format != 0 && (format < DIRECTORY_FORMAT_OLDEST || format > DIRECTORY_FORMAT);
     if (value.failed && !other)
@@ -71,6 +73,7 @@ static bool load_directory(struct load *load, struct cursor value)
     }
     memcpy(directory->id, id.data, id.len);
     directory->format = format;
+    directory->has_marks = has_marks;
     load->directory_ok = true;
     return true;
 }

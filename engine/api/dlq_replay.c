@@ -237,7 +237,7 @@ static uint32_t put_vshard(struct replay *replay, uint32_t hash)
 {
     const int64_t one = 1;
     struct key_state key = worker_store_mark_key(WORKER_RETRY_MARK_STORE, hash >> 24);
-    if (replay->directory->format < DIRECTORY_FORMAT_MARKS)
+    if (!replay->directory->has_marks)
         return 0;
     block_put_state(
         &replay->block, &key,

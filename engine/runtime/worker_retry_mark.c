@@ -3,10 +3,7 @@
 #include "base/mutant.h"
 #include "runtime/worker_retry.h"
 
-static bool has_marks(const struct worker *worker)
-{
-    return worker->run->directory->format >= DIRECTORY_FORMAT_MARKS;
-}
+static bool has_marks(const struct worker *worker) { return worker->run->directory->has_marks; }
 
 bool worker_retry_mark_each(struct worker *worker, uint8_t store, worker_store_each_fn fn,
                             void *user)

@@ -3,8 +3,8 @@
  * large values takes one of them from each file of level 0 into memory, wherever it looks.
  *
  * A mark is put, or deleted, in the block that holds the first head of its vshard, or the deletion
- * of the last one: what begins and ends within one block leaves no trace. Directories of format 2
- * have no marks, and never get them; there the start looks everywhere.
+ * of the last one: what begins and ends within one block leaves no trace. Directories that
+ * were made with format 2 have no marks, and never get them; there the start looks everywhere.
  *
  * @thread the worker, in its do_work @locks none */
 #ifndef RUNTIME_WORKER_RETRY_MARK_H

@@ -92,6 +92,8 @@ static void put_record(uint32_t format, uint32_t vshards, uint8_t scope, bool wh
         buffer_put_u64(&value, 0);
     if (whole)
         buffer_put_u8(&value, scope);
+    if (whole && format > 3)
+        buffer_put_u8(&value, 1); /* marks */
     meta_value_end(&value);
     directory_case_put(text("m/directory"), buffer_bytes(&value));
     buffer_fini(&value);
@@ -100,7 +102,7 @@ static void put_record(uint32_t format, uint32_t vshards, uint8_t scope, bool wh
 Test(directory, other_format_and_vshard_count_are_refused)
 {
     static const char message[] = "case:test has format %u with %u vshards, this program reads "
-                                  "formats 2 to 3 with 256; use the version that made it, or "
+                                  "formats 2 to 4 with 256; use the version that made it, or "
                                   "another directory";
     for (int other = 0; other < 3; other++) {
         struct directory_case at;
@@ -115,6 +117,39 @@ Test(directory, other_format_and_vshard_count_are_refused)
     }
 }
 
+/* What the store says of it, which opening does not change. */
+static void check_format(struct directory_case *at, uint32_t format, bool has_marks)
+{
+    struct buffer value = {0};
+    cr_assert_eq(directory_case_open(at), STRID_OK, "%s", at->err.message);
+    cr_assert_eq(at->directory->format, format);
+    cr_assert_eq(at->directory->has_marks, has_marks);
+    cr_assert(directory_case_get(text("m/directory"), &value));
+    struct cursor record = meta_value_read(buffer_bytes(&value));
+    cr_assert_eq(cursor_u32(&record), format);
+    buffer_fini(&value);
+}
+
+/* From its first run on an earlier version refuses it, by its number. */
+Test(directory, older_formats_are_read_and_become_the_newest_with_a_run)
+{
+    for (uint32_t format = DIRECTORY_FORMAT_OLDEST; format < DIRECTORY_FORMAT; format++) {
+        struct directory_case at;
+        directory_case_init(&at);
+        put_record(format, KEY_VSHARDS, DIRECTORY_SCOPE_GLOBAL, true);
+        check_format(&at, format, format == 3);
+        check_format(&at, format, format == 3);
+        directory_case_run(&at, 1);
+        cr_assert_not_null(strstr(at.last_log, "case:test had format"), "%s", at.last_log);
+        check_format(&at, DIRECTORY_FORMAT, format == 3);
+        at.logs = 0;
+        directory_case_run(&at, 2);
+        cr_assert_eq(at.logs, 0, "%s", at.last_log);
+        check_format(&at, DIRECTORY_FORMAT, format == 3);
+        directory_case_fini(&at);
+    }
+}
+
 Test(directory, other_scope_is_refused)
 {
     struct directory_case at;
@@ -125,6 +160,7 @@ Test(directory, other_scope_is_refused)
     struct cursor record = meta_value_read(buffer_bytes(&value));
     (void)cursor_bytes(&record, 4 + 4 + 8 + DIRECTORY_ID_BYTES);
     cr_assert_eq(cursor_u8(&record), DIRECTORY_SCOPE_GLOBAL);
+    cr_assert_eq(cursor_u8(&record), 1, "marks");
     cr_assert(!record.failed && record.at == record.end);
     put_record(DIRECTORY_FORMAT, KEY_VSHARDS, 0, true);
     cr_assert_eq(directory_case_open(&at), STRID_OK, "%s", at.err.message);
