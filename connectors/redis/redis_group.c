@@ -85,6 +85,7 @@ static strid_status find_start(struct redis_stream *stream, bool was_read, char 
     if (!was_read && !is_late)
         return STRID_OK;
     STRID_TRY(read_last_id(stream, &last, err));
+    redis_stream_see(stream, last); /* an earlier run may have been given all of them */
     if (strid_position_compare(last, stream->highest) < 0) {
         tell_backwards(stream, last);
         stream->highest = last;

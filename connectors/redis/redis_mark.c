@@ -4,12 +4,15 @@
 #include "base/error.h"
 
 #include "redis_command.h"
+#include "redis_id.h"
+#include "redis_info.h"
 #include "redis_reply.h"
 
 #include <hiredis/hiredis.h>
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define COMPONENT "redis"
 
@@ -17,15 +20,16 @@ enum { LOOKS_PER_IDLE = 4 }; /* as often as others' idle entries are looked for 
 
 static const int64_t ns_per_ms = 1000000, longest_ns = INT64_C(10000000000);
 
-struct mark_name {
-    char text[REDIS_STREAM_NAME_MAX + sizeof ":mark"];
-};
+static const char suffix[] = ":mark";
 
-static struct mark_name name_of(const struct redis_stream *stream)
+bool redis_mark_is_of(const char *name, strid_bytes consumer)
 {
-    struct mark_name name;
-    (void)snprintf(name.text, sizeof name.text, "%s:mark", stream->consumer);
-    return name;
+    const size_t suffix_len = sizeof suffix - 1;
+    if (strlen(name) < consumer.len + suffix_len || memcmp(name, consumer.data, consumer.len) != 0)
+        return false;
+    const char *rest = name + consumer.len;
+    return memcmp(rest, suffix, suffix_len) == 0 &&
+           (rest[suffix_len] == '\0' || rest[suffix_len] == ':');
 }
 
 static void put_look(struct redis_stream *stream)
@@ -35,28 +39,28 @@ static void put_look(struct redis_stream *stream)
         (const char *const[]){"XINFO", "CONSUMERS", stream->name, stream->options->group, NULL});
 }
 
-static void put_make(struct redis_stream *stream)
+/* `lost`: the highest ID that it may have been given by a group that is gone; NULL: there was none
+ */
+static void put_make(struct redis_stream *stream, const strid_position *lost)
 {
-    struct mark_name name = name_of(stream);
+    char name[REDIS_STREAM_NAME_MAX + sizeof suffix + REDIS_ID_MAX];
+    char id[REDIS_ID_MAX] = "";
+    if (lost != NULL)
+        (void)redis_id_format(*lost, id);
+    (void)snprintf(name, sizeof name, "%s%s%s%s", stream->consumer, suffix, lost == NULL ? "" : ":",
+                   id);
     redis_command_put(&stream->connection.out,
                       (const char *const[]){"XGROUP", "CREATECONSUMER", stream->name,
-                                            stream->options->group, name.text, NULL});
+                                            stream->options->group, name, NULL});
 }
 
 /* Each consumer is a flat list of names and values. */
 static bool is_there(const struct redis_stream *stream, const struct redisReply *reply)
 {
-    const struct mark_name name = name_of(stream);
-    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++) {
-        const struct redisReply *consumer = reply->element[i];
-        for (size_t k = 0; consumer->type == REDIS_REPLY_ARRAY && k + 1 < consumer->elements;
-             k += 2)
-            if (strid_bytes_equal(redis_reply_bytes(consumer->element[k]),
-                                  strid_bytes_of_text("name")) &&
-                strid_bytes_equal(redis_reply_bytes(consumer->element[k + 1]),
-                                  strid_bytes_of_text(name.text)))
-                return true;
-    }
+    const strid_bytes consumer = strid_bytes_of_text(stream->consumer);
+    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
+        if (redis_mark_is_of(redis_info_text(reply->element[i], "name"), consumer))
+            return true;
     return false;
 }
 
@@ -102,7 +106,7 @@ strid_status redis_mark_prepare(struct redis_stream *stream, bool is_other, stri
     if (!found) {
         if (is_other && stream->has_mark)
             tell(stream);
-        put_make(stream);
+        put_make(stream, stream->has_mark ? &stream->furthest : NULL);
         STRID_TRY(answer(stream, "XGROUP CREATECONSUMER", &reply, err));
         redis_reply_free(reply);
     }
@@ -140,5 +144,5 @@ void redis_mark_take(struct redis_stream *stream, const struct redisReply *reply
     if (!redis_stream_has_room(stream))
         return; /* the next look makes it */
     redis_stream_expect(stream, REDIS_EXPECTED_MARK, 0);
-    put_make(stream);
+    put_make(stream, &stream->furthest);
 }

@@ -3,6 +3,10 @@
  * consumer of its own in the group that reads nothing, "CONSUMER:mark". It goes when the group
  * goes. Looked for on each connect, on a timer and at the end, and made only behind a look that did
  * not find it: an answer that is lost with its connection tells nobody anything.
+ *
+ * One that is made behind a loss is "CONSUMER:mark:ID": what this node was given up to that ID may
+ * be of the group that was lost, and this one, which does not hold it as pending, does not say by
+ * that that it is settled (redis_move.h).
  * @thread the stream's reader */
 #ifndef REDIS_MARK_H
 #define REDIS_MARK_H
@@ -18,6 +22,8 @@ void redis_mark_plan(struct redis_stream *stream, int64_t now_ns);
 void redis_mark_take(struct redis_stream *stream, const struct redisReply *reply);
 /* The answer to a look, or to making a mark, where there is no such group or stream. */
 bool redis_mark_has_no_group(const struct redisReply *reply);
+/* Whether that is the name of a mark of the consumer. */
+bool redis_mark_is_of(const char *name, strid_bytes consumer);
 /* The next plan is a new connection's first. */
 void redis_mark_restart(struct redis_stream *stream);
 

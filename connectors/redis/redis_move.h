@@ -2,7 +2,8 @@
  * step of the server, so that a crash leaves neither or both, and a repeat adds nothing. Where the
  * entry is no longer pending it is settled already, by this move or by another consumer, and where
  * it is pending for another consumer that one has it: nothing is added. Where nobody can say so,
- * since group or entry are gone, the letter is added. Whose entries are this node's the letter says
+ * since entry or group are gone, or the group was made again since it gave the entry
+ * (redis_mark.h), the letter is added. Whose entries are this node's the letter says
  * (`fingerprint` is the consumer's name; empty: anybody's are). @thread any */
 #ifndef REDIS_MOVE_H
 #define REDIS_MOVE_H

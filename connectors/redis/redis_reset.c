@@ -8,6 +8,7 @@
 #include "redis_connection.h"
 #include "redis_id.h"
 #include "redis_info.h"
+#include "redis_mark.h"
 
 #include <hiredis/hiredis.h>
 
@@ -19,8 +20,6 @@
 
 /* A consumer that reads comes back after each `block`; with others' habits unknown, so long. */
 enum { ACTIVE_MS = 5000, ACTIVE_BLOCKS = 3, PAGE = 500 };
-
-static const char mark_suffix[] = ":mark";
 
 struct moving {
     const struct redis_source_options *options;
@@ -85,13 +84,9 @@ static bool is_own(const struct moving *moving, const strid_relocation *relocati
 {
     const char *given = moving->options->consumer;
     strid_bytes own = given == NULL ? relocation->fingerprint : strid_bytes_of_text(given);
-    size_t len = strlen(name);
-    const size_t suffix = sizeof mark_suffix - 1;
     if (!relocation->is_held || own.len == 0)
         return false;
-    if (len > suffix && strcmp(name + len - suffix, mark_suffix) == 0)
-        len -= suffix;
-    return strid_bytes_equal(own, strid_bytes_of(name, len));
+    return strid_bytes_equal(own, strid_bytes_of_text(name)) || redis_mark_is_of(name, own);
 }
 
 static strid_status check_members(struct moving *moving, const strid_relocation *relocation,

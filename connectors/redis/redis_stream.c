@@ -189,6 +189,7 @@ strid_status redis_stream_assign(struct redis_stream *stream, const char *consum
     STRID_ASSERT(strlen(consumer) < sizeof stream->consumer);
     memcpy(stream->consumer, consumer, strlen(consumer) + 1);
     stream->highest = redis_id_before(resume->position);
+    redis_stream_see(stream, stream->highest);
     stream->has_mark = stream->has_mark || stream->highest.high != 0 || stream->highest.low != 0;
     stream->is_ending = stream->is_told = stream->is_look_due = stream->is_mark_told = false;
     stream->answered = stream->in_hand = 0;
@@ -340,6 +341,7 @@ static bool hand_over(struct redis_stream *stream, strid_intake *intake, uint32_
             return false;
         redis_entries_take(&stream->entries);
         redis_delivery_forget(stream, head.id);
+        redis_stream_see(stream, head.id);
         stream->in_hand++;
         --*left;
         if (stream->staged == REDIS_EXPECTED_NEW)

@@ -80,6 +80,7 @@ struct redis_stream {
     bool is_look_due;                /* a last one at the group, at the end */
     strid_position history_from;     /* the next page begins behind it */
     strid_position highest;          /* that was ever delivered here as new */
+    strid_position furthest;         /* no entry behind it was ever delivered here in any way */
     enum redis_expected_kind staged; /* where the entries come from that wait to be added */
     struct {
         int64_t claim_ns, refresh_ns, mark_ns;
@@ -152,6 +153,12 @@ void redis_stream_expect(struct redis_stream *stream, enum redis_expected_kind k
 /* "VERB key group" of a command of `words` words. */
 void redis_stream_command(struct redis_stream *stream, uint32_t words, const char *verb);
 void redis_stream_put_id(struct redis_stream *stream, strid_position id);
+/* An entry of that ID was delivered here, or may have been. */
+static inline void redis_stream_see(struct redis_stream *stream, strid_position id)
+{
+    if (strid_position_compare(id, stream->furthest) > 0)
+        stream->furthest = id;
+}
 bool redis_stream_has_room(const struct redis_stream *stream); /* for another command */
 /* Not too much was given to the engine that is not acknowledged. */
 bool redis_stream_has_credit(const struct redis_stream *stream);

@@ -9,6 +9,12 @@
 static const char by_another[] = "is made again by another node";
 static const char by_this[] = "is made again, behind";
 
+/* Whether the group has a mark that ends so. */
+static bool has_mark(const char *end)
+{
+    return strstr(ASK("XINFO", "CONSUMERS", "s", "g"), end) != NULL;
+}
+
 static void start(void)
 {
     redis_case_start(&(struct redis_server_options){.append = REDIS_SERVER_APPEND_ALWAYS});
@@ -21,6 +27,8 @@ Test(redis_group, that_is_gone_is_made_again_behind_what_was_read)
     redis_case_add("s", 0, 10);
     redis_case_open(0, "s?group=g&field=value&block=10ms");
     redis_case_poll_until(0, 10);
+    cr_assert(has_mark(":mark"));
+    cr_assert_not(has_mark(":mark:"));
     (void)ASK("XGROUP", "DESTROY", "s", "g");
     redis_case_add("s", 10, 5);
     intake_clear(&redis_case.intakes[0]);
@@ -29,6 +37,7 @@ Test(redis_group, that_is_gone_is_made_again_behind_what_was_read)
     cr_assert_eq(redis_case.intakes[0].records[0].position.low, 11u);
     cr_assert(redis_case_has_logged(by_this));
     cr_assert_not(redis_case_has_logged(by_another));
+    cr_assert(has_mark(":mark:5-15")); /* what came up to there may be of the group that is gone */
 }
 
 Test(redis_group, of_a_flushed_stream_is_read_on)
@@ -84,13 +93,17 @@ Test(redis_group, made_again_by_a_new_node_is_told_by_those_that_had_read)
 Test(redis_group, made_again_while_no_read_is_on_the_way_is_told)
 {
     redis_case_add("s", 0, 10);
-    redis_case_open(0, "s?group=g&field=value&block=10ms&claim_idle=200ms");
+    redis_case_open(0, "s?group=g&field=value&block=10ms&claim_idle=200ms&consumer=a");
     redis_case_poll_until(0, 10);
     (void)ASK("DEL", "s");
     redis_case_open(2, "s?group=g&field=value&block=10ms&consumer=c");
     cr_assert_eq(redis_case.logged.len, 0u); /* nothing was known there */
     redis_case_add("s", 10, 10);
     redis_case_poll_logged(0, by_another);
+    redis_case_drain(0);
+    cr_assert(has_mark("a:mark:5-"));
+    cr_assert(has_mark("c:mark"));
+    cr_assert_not(has_mark("c:mark:"));
 }
 
 Test(redis_group, made_again_before_a_connection_comes_back_is_told)
@@ -116,6 +129,7 @@ Test(redis_group, made_again_while_a_node_was_away_is_told_by_its_next_run)
     STRID_CHECK_OK(redis_case_try_open(0, "s?group=g&field=value&consumer=a"), redis_case.err);
     redis_case_assign(0, &resume);
     cr_assert(redis_case_has_logged(by_another));
+    cr_assert(has_mark("a:mark:5-10"));
     buffer_clear(&redis_case.logged);
     redis_case_assign(0, &resume);
     cr_assert_eq(redis_case.logged.len, 0u); /* once */

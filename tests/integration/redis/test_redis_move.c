@@ -85,6 +85,7 @@ static void give(uint64_t high)
 static void begin(void)
 {
     ask("XGROUP CREATE s g 0 MKSTREAM");
+    ask("XGROUP CREATECONSUMER s g me:mark"); /* as the node's source makes it */
     STRID_CHECK_OK(try_open(""), err);
 }
 
@@ -254,16 +255,67 @@ Test(redis_move, letter_is_kept_where_entry_or_group_are_gone)
     cr_assert_eq(letters(), 2);
 }
 
+/* What a group that is gone had given is not pending in the one that was made in its place, and
+ * nobody has settled it. */
+static void lose_group(void)
+{
+    ask("XGROUP DESTROY s g");
+    ask("XGROUP CREATE s g $");
+}
+
+Test(redis_move, letter_is_kept_where_the_group_was_made_again)
+{
+    begin();
+    give(1);
+    give(2);
+    lose_group();
+    STRID_CHECK_OK(move(1), err); /* the source has not noticed yet */
+    cr_assert_eq(letters(), 1);
+    ask("XGROUP CREATECONSUMER s g me:mark:x"); /* whatever that is */
+    ask("XGROUP CREATECONSUMER s g me:mark:2-7");
+    STRID_CHECK_OK(move(2), err);
+    cr_assert_eq(letters(), 2);
+    for (uint64_t i = 3; i <= 10; i += 7) { /* behind the loss, once */
+        give(i);
+        STRID_CHECK_OK(move(i), err);
+        STRID_CHECK_OK(move(i), err);
+    }
+    cr_assert_eq(letters(), 4);
+    cr_assert_eq(pending(), 0);
+}
+
+/* IDs that a number of the script would take for the same. */
+Test(redis_move, place_of_a_loss_is_exact)
+{
+    const uint64_t high = UINT64_C(1) << 53;
+    begin();
+    give(high);
+    give(high + 1);
+    lose_group();
+    ask("XGROUP CREATECONSUMER s g me:mark:9007199254740992-7");
+    give(high + 2);
+    STRID_CHECK_OK(move(high), err);
+    cr_assert_eq(letters(), 1);
+    STRID_CHECK_OK(move(high + 1), err); /* as if another had settled it */
+    cr_assert_eq(letters(), 1);
+    STRID_CHECK_OK(move(high + 2), err);
+    cr_assert_eq(letters(), 2);
+}
+
 /* Each of the rights is looked for before anything is changed. */
 Test(redis_move, missing_right_changes_nothing)
 {
-    static const char *const rights[] = {"eval", "xpending", "xrange", "xack", "xadd"};
+    static const char *const rights[] = {"eval", "xpending", "xrange", "xinfo|consumers",
+                                         "xack", "xadd"};
     ask("XGROUP CREATE s g 0 MKSTREAM");
-    ask("ACL SETUSER me on >secret ~s ~s-dlq +client|setname +eval +xpending +xrange +xack +xadd");
+    ask("XGROUP CREATECONSUMER s g me:mark");
+    ask("ACL SETUSER me on >secret ~s ~s-dlq +client|setname +eval +xpending +xrange +xack +xadd "
+        "+xinfo|consumers");
     STRID_CHECK_OK(try_open("me:secret@"), err);
     for (uint64_t i = 0; i < sizeof rights / sizeof rights[0]; i++) {
         char command[64];
-        const bool is_spared = strcmp(rights[i], "xrange") == 0; /* asked for only by a repeat */
+        const bool is_spared = strcmp(rights[i], "xrange") == 0 || /* needed only by a repeat */
+                               strcmp(rights[i], "xinfo|consumers") == 0;
         give(i + 1);
         (void)snprintf(command, sizeof command, "ACL SETUSER me -%s", rights[i]);
         ask(command);
