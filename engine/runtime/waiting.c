@@ -16,6 +16,7 @@ void waiting_fini(struct waiting *waiting)
         memory_free(waiting->heap[i]);
     memory_free(waiting->heap);
     memory_free(waiting->slots);
+    spares_fini(&waiting->spares);
     *waiting = (struct waiting){0};
 }
 
@@ -139,7 +140,7 @@ struct waiting_key *waiting_add(struct waiting *waiting, uint64_t hash, strid_by
     STRID_ASSERT(head->first_seq <= head->last_seq);
     STRID_DASSERT(waiting_find(waiting, hash, head->flags, key) == NULL);
     make_room(waiting);
-    struct waiting_key *added = memory_alloc(sizeof *added + key.len);
+    struct waiting_key *added = spares_alloc(&waiting->spares, sizeof *added + key.len);
     *added = (struct waiting_key){
         .head = *head, .hash = hash, .order = waiting->order++, .key_len = key.len};
     if (key.len > 0)
@@ -208,7 +209,7 @@ static void remove_key(struct waiting *waiting, struct waiting_key *key)
     filter_remove(waiting, key->hash);
     if (last != key)
         heap_place(waiting, key->heap_at, last);
-    memory_free(key);
+    spares_free(&waiting->spares, key, sizeof *key + key->key_len);
 }
 
 bool waiting_advance(struct waiting *waiting, struct waiting_key *key, size_t bytes)

@@ -5,6 +5,7 @@
 #ifndef RUNTIME_WAITING_H
 #define RUNTIME_WAITING_H
 
+#include "base/spares.h"
 #include "runtime/retry_record.h"
 #include "state/key.h"
 
@@ -40,6 +41,7 @@ struct waiting {
     uint64_t filter[WAITING_FILTER / 64];
     /* Of how many keys; UINT8_MAX: so many or more, until none waits. */
     uint8_t filter_keys[WAITING_FILTER];
+    struct spares spares; /* keys that no longer wait */
 };
 
 /* Not by the first bits, which say whose the key is. */

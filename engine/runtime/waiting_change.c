@@ -23,11 +23,16 @@ static uint64_t bytes_of_copy(const struct waiting_changes *changes, const struc
            (changes->has_positions ? (uint64_t)POSITION_BYTES : 0);
 }
 
-static void free_copies(struct waiting_copy *copy)
+static void free_copy(struct waiting_changes *changes, struct waiting_copy *copy)
+{
+    spares_free(&changes->spares, copy, sizeof *copy + copy->len);
+}
+
+static void free_copies(struct waiting_changes *changes, struct waiting_copy *copy)
 {
     while (copy != NULL) {
         struct waiting_copy *next = copy->next;
-        memory_free(copy);
+        free_copy(changes, copy);
         copy = next;
     }
 }
@@ -35,8 +40,9 @@ static void free_copies(struct waiting_copy *copy)
 void waiting_change_fini(struct waiting_changes *changes)
 {
     for (uint32_t i = 0; i < changes->count; i++)
-        free_copies(changes->list[i].first);
+        free_copies(changes, changes->list[i].first);
     memory_free(changes->list);
+    spares_fini(&changes->spares);
     *changes = (struct waiting_changes){0};
 }
 
@@ -70,7 +76,7 @@ void waiting_change_add(struct waiting_changes *changes, struct waiting_key *key
 {
     waiting_change_note(changes, key);
     struct waiting_change *change = change_of(changes, key);
-    struct waiting_copy *copy = memory_alloc(sizeof *copy + record.len);
+    struct waiting_copy *copy = spares_alloc(&changes->spares, sizeof *copy + record.len);
     *copy = (struct waiting_copy){.seq = seq, .len = record.len};
     memcpy(copy->bytes, record.data, record.len);
     STRID_ASSERT(change->last == NULL || change->last->seq + 1 == seq);
@@ -100,7 +106,7 @@ static void drop_first(struct waiting_changes *changes, struct waiting_change *c
         change->last = NULL;
     changes->entries -= entries_of_copy(changes);
     changes->bytes -= bytes_of_copy(changes, change->key, copy->len);
-    memory_free(copy);
+    free_copy(changes, copy);
 }
 
 void waiting_change_settle(struct waiting_changes *changes, const struct waiting_key *key)
@@ -127,7 +133,7 @@ void waiting_change_clear(struct waiting_changes *changes)
 {
     for (uint32_t i = 0; i < changes->count; i++) {
         changes->list[i].key->changed_at = 0;
-        free_copies(changes->list[i].first);
+        free_copies(changes, changes->list[i].first);
     }
     changes->count = 0;
     changes->entries = changes->bytes = 0;

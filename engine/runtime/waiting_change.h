@@ -23,9 +23,10 @@ struct waiting_change {
 struct waiting_changes { /* a zeroed struct is an empty list */
     struct waiting_change *list;
     uint32_t count, capacity;
-    uint64_t entries;   /* that the seal will put into the stores */
-    uint64_t bytes;     /* about what they take in a block */
-    bool has_positions; /* each copy has an entry of its position, too */
+    uint64_t entries;     /* that the seal will put into the stores */
+    uint64_t bytes;       /* about what they take in a block */
+    struct spares spares; /* copies that were settled */
+    bool has_positions;   /* each copy has an entry of its position, too */
 };
 
 void waiting_change_fini(struct waiting_changes *changes);

@@ -193,8 +193,9 @@ bool worker_retry_park(struct worker *worker, const struct chunk_slot *slot)
     return true;
 }
 
-/* A new name under which the record in hand, which is in retry.bytes, waits. */
-static struct waiting_key *add(struct worker *worker, const struct chunk_slot *slot, int64_t now_ms)
+/* A new name under which the record in hand, which is in retry.bytes, waits. With its due time at
+ * once: scheduled behind all others it stays where the heap ends. */
+static struct waiting_key *add(struct worker *worker, const struct chunk_slot *slot, int64_t due_ms)
 {
     struct worker_retry *retry = &worker->retry;
     strid_ordering ordering = worker->run->definition->retry.ordering;
@@ -211,7 +212,8 @@ static struct waiting_key *add(struct worker *worker, const struct chunk_slot *s
     struct retry_head head = {.first_seq = seq,
                               .last_seq = seq,
                               .bytes = retry->bytes.len,
-                              .due_ms = now_ms,
+                              .due_ms = due_ms,
+                              .attempt = worker->context.attempt,
                               .partition = worker->context.partition->stored->number,
                               .flags = name.flags};
     struct waiting_key *key =
@@ -227,19 +229,19 @@ void worker_retry_wait(struct worker *worker, const struct chunk_slot *slot)
     struct worker_retry *retry = &worker->retry;
     const struct strid_context *context = &worker->context;
     int64_t now_ms = clock_wall_ms(worker->run->clock);
+    int64_t due_ms = now_ms + backoff_delay_ms(&retry->backoff, context->attempt, &retry->random);
     struct waiting_key *key = retry->key;
     if (key == NULL) {
         copy_record(worker, slot, context->attempt, now_ms, strid_bytes_of_text(context->reason));
-        key = add(worker, slot, now_ms);
+        key = add(worker, slot, due_ms);
     } else {
         retry->again = true;
         worker_retry_store_note(worker, key);
+        key->head.attempt = context->attempt;
+        waiting_schedule(&retry->waiting, key, due_ms);
     }
-    key->head.attempt = context->attempt;
     if (key->head.first_ms == 0)
         key->head.first_ms = now_ms;
-    waiting_schedule(&retry->waiting, key,
-                     now_ms + backoff_delay_ms(&retry->backoff, context->attempt, &retry->random));
     retry->untold = true;
 }
 
@@ -249,16 +251,14 @@ struct waiting_key *worker_retry_hold(struct worker *worker, const struct chunk_
     struct waiting_key *key = retry->key;
     if (key == NULL) {
         const struct strid_context *context = &worker->context;
-        int64_t now_ms = clock_wall_ms(worker->run->clock);
         copy_record(worker, slot, context->attempt, 0, strid_bytes_of_text(""));
-        key = add(worker, slot, now_ms);
-        key->head.attempt = context->attempt;
+        key = add(worker, slot, INT64_MAX);
     } else {
         retry->again = true;
         worker_retry_store_note(worker, key);
+        waiting_schedule(&retry->waiting, key, INT64_MAX);
     }
     key->open = true;
-    waiting_schedule(&retry->waiting, key, INT64_MAX);
     retry->untold = true;
     return key;
 }
