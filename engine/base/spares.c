@@ -3,9 +3,9 @@
 #include "base/memory.h"
 
 #ifdef __SANITIZE_ADDRESS__
-enum { KEPT = 0 };
+enum { KEEPS = 0 };
 #else
-enum { KEPT = SPARES_KEPT };
+enum { KEEPS = 1 };
 #endif
 
 void spares_fini(struct spares *spares)
@@ -38,7 +38,7 @@ void *spares_alloc(struct spares *spares, size_t bytes)
 void spares_free(struct spares *spares, void *memory, size_t bytes)
 {
     size_t class = class_of(bytes);
-    if (class >= SPARES_CLASSES || spares->counts[class] >= KEPT) {
+    if (!KEEPS || class >= SPARES_CLASSES || spares->counts[class] >= SPARES_KEPT) {
         memory_free(memory);
         return;
     }
