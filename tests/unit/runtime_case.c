@@ -121,3 +121,26 @@ strid_status runtime_case_take(struct runtime_case *at, uint32_t sink, strid_out
         return STRID_AGAIN;
     return at->sinks[sink].definition->ops->take(at->sinks[sink].sink, out);
 }
+
+static bool count_entry(void *user, strid_bytes key, strid_bytes value)
+{
+    (void)key;
+    (void)value;
+    ++*(size_t *)user;
+    return true;
+}
+
+size_t runtime_case_entries(const struct runtime_case *at, uint8_t store)
+{
+    size_t entries = 0;
+    const struct directory *directory = at->run->directory;
+    for (uint32_t v = 0; v < KEY_VSHARDS; v++) {
+        uint8_t from[] = {'s', (uint8_t)v, store};
+        uint8_t to[] = {'s', (uint8_t)v, (uint8_t)(store + 1)};
+        cr_assert_eq(directory->ops->scan(directory->store, strid_bytes_of(from, sizeof from),
+                                          strid_bytes_of(to, sizeof to), count_entry, &entries,
+                                          NULL),
+                     STRID_OK);
+    }
+    return entries;
+}

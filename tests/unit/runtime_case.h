@@ -35,6 +35,8 @@ void runtime_case_start(struct runtime_case *at);
 int runtime_case_turn(struct runtime_case *at);
 /* Until the run has finished or failed, at most 10,000 turns; whether it finished. */
 bool runtime_case_finish(struct runtime_case *at);
+/* Entries of a store, of the engine's or a declared one, as they were when the run began. */
+size_t runtime_case_entries(const struct runtime_case *at, uint8_t store);
 strid_status runtime_case_take(struct runtime_case *at, uint32_t sink, strid_output *out);
 
 #endif

@@ -75,29 +75,8 @@ static void drain(void)
     cr_assert(atomic_load(&at.run->finished));
 }
 
-static bool count_entry(void *user, strid_bytes key, strid_bytes value)
-{
-    (void)key;
-    (void)value;
-    ++*(size_t *)user;
-    return true;
-}
-
 /* Entries of what was applied in the store, as of the beginning of the run. */
-static size_t kept(void)
-{
-    size_t entries = 0;
-    const struct directory *directory = at.run->directory;
-    for (uint32_t v = 0; v < KEY_VSHARDS; v++) {
-        uint8_t from[] = {'s', (uint8_t)v, APPLIED_STORE};
-        uint8_t to[] = {'s', (uint8_t)v, APPLIED_STORE + 1};
-        cr_assert_eq(directory->ops->scan(directory->store, strid_bytes_of(from, sizeof from),
-                                          strid_bytes_of(to, sizeof to), count_entry, &entries,
-                                          NULL),
-                     STRID_OK);
-    }
-    return entries;
-}
+static size_t kept(void) { return runtime_case_entries(&at, APPLIED_STORE); }
 
 static void pump(struct agent *agent, int times)
 {

@@ -82,29 +82,8 @@ static bool was_told(uint64_t high, uint64_t low)
     return unordered_source_was_told(&source, 0, id(high, low));
 }
 
-static bool count_entry(void *user, strid_bytes key, strid_bytes value)
-{
-    (void)key;
-    (void)value;
-    ++*(size_t *)user;
-    return true;
-}
-
 /* Positions of what waits in the store, as of the beginning of the run. */
-static size_t kept(void)
-{
-    size_t entries = 0;
-    const struct directory *directory = at.run->directory;
-    for (uint32_t v = 0; v < KEY_VSHARDS; v++) {
-        uint8_t from[] = {'s', (uint8_t)v, WORKER_APPLIED_WAITING_STORE};
-        uint8_t to[] = {'s', (uint8_t)v, WORKER_APPLIED_WAITING_STORE + 1};
-        cr_assert_eq(directory->ops->scan(directory->store, strid_bytes_of(from, sizeof from),
-                                          strid_bytes_of(to, sizeof to), count_entry, &entries,
-                                          NULL),
-                     STRID_OK);
-    }
-    return entries;
-}
+static size_t kept(void) { return runtime_case_entries(&at, WORKER_APPLIED_WAITING_STORE); }
 
 /* One that waits, one that is parked behind it, another one. */
 static void lay_three(void)

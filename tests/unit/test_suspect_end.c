@@ -93,18 +93,24 @@ Test(suspect_end, a_drain_keeps_who_waited_and_is_still_to_be_read)
     }
 }
 
+/* A run in which the record at 40 waited, or was passed, and then a crash while it was tried. */
+static void start_behind_a_suspect_that_waited(struct suspect_case *suspects)
+{
+    runtime_case_start(&suspects->at);
+    for (int i = 0; i < 100; i++)
+        (void)runtime_case_turn(&suspects->at);
+    drain(suspects);
+    suspect_case_check_once(suspects, -1);
+    suspect_case_accuse(suspects, 200, 40, 2);
+    suspects->file.suspects[200].state |= CRASH_SUSPECT_WAITED;
+    runtime_case_start(&suspects->at);
+}
+
 Test(suspect_end, who_waited_and_was_passed_is_gone_behind_a_drain)
 {
     struct suspect_case suspects;
     suspect_case_init_open(&suspects, SUSPECT_CASE_RECORDS);
-    runtime_case_start(&suspects.at);
-    for (int i = 0; i < 100; i++)
-        (void)runtime_case_turn(&suspects.at);
-    drain(&suspects);
-    suspect_case_check_once(&suspects, -1);
-    suspect_case_accuse(&suspects, 200, 40, 2);
-    suspects.file.suspects[200].state |= CRASH_SUSPECT_WAITED;
-    runtime_case_start(&suspects.at);
+    start_behind_a_suspect_that_waited(&suspects);
     cr_assert_eq(suspects.at.run->suspects.count, 1, "it may wait");
     drain(&suspects);
     cr_assert_eq(suspects.at.run->suspects.count, 0);
@@ -119,14 +125,7 @@ Test(suspect_end, a_drain_keeps_who_waits)
     struct retry_definition *retry = &suspects.at.definition->retry;
     retry->min_ms = retry->max_ms = SUSPECT_CASE_PAUSE_MS;
     suspects.fails_at = 40;
-    runtime_case_start(&suspects.at);
-    for (int i = 0; i < 100; i++)
-        (void)runtime_case_turn(&suspects.at);
-    drain(&suspects);
-    suspect_case_check_once(&suspects, -1);
-    suspect_case_accuse(&suspects, 200, 40, 2);
-    suspects.file.suspects[200].state |= CRASH_SUSPECT_WAITED;
-    runtime_case_start(&suspects.at);
+    start_behind_a_suspect_that_waited(&suspects);
     drain(&suspects);
     cr_assert_eq(crash_suspect_state(suspect_case_entry(&suspects, 40)),
                  CRASH_SUSPECT_KNOWN + CRASH_SUSPECT_WAITED + 2 * CRASH_SUSPECT_CRASH);
