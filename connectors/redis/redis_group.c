@@ -82,10 +82,12 @@ static strid_status find_start(struct redis_stream *stream, bool was_read, char 
     const bool is_late = stream->options->start == REDIS_START_LATEST && !stream->has_group;
     strid_position last;
     memcpy(from, "0", sizeof "0");
-    if (!was_read && !is_late)
+    if (!was_read && !is_late && !stream->has_mark)
         return STRID_OK;
     STRID_TRY(read_last_id(stream, &last, err));
     redis_stream_see(stream, last); /* an earlier run may have been given all of them */
+    if (!was_read && !is_late)
+        return STRID_OK;
     if (strid_position_compare(last, stream->highest) < 0) {
         tell_backwards(stream, last);
         stream->highest = last;
@@ -120,7 +122,7 @@ strid_status redis_group_prepare(struct redis_stream *stream, strid_error *err)
 {
     for (int attempt = 1;; attempt++) {
         const bool was_read = stream->highest.high != 0 || stream->highest.low != 0;
-        const bool was_there = was_read || stream->has_group;
+        const bool was_there = was_read || stream->has_group || stream->has_mark;
         char from[REDIS_ID_MAX];
         bool made = false;
         STRID_TRY(find_start(stream, was_read, from, err));

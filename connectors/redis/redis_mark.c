@@ -104,13 +104,13 @@ strid_status redis_mark_prepare(struct redis_stream *stream, bool is_other, stri
     const bool found = is_there(stream, reply);
     redis_reply_free(reply);
     if (!found) {
-        if (is_other && stream->has_mark)
+        if (is_other && stream->has_mark && !stream->is_renamed)
             tell(stream);
         put_make(stream, stream->has_mark ? &stream->furthest : NULL);
         STRID_TRY(answer(stream, "XGROUP CREATECONSUMER", &reply, err));
         redis_reply_free(reply);
     }
-    stream->is_mark_told = false;
+    stream->is_mark_told = stream->is_renamed = false;
     stream->has_mark = true;
     return STRID_OK;
 }

@@ -7,6 +7,9 @@
  * One that is made behind a loss is "CONSUMER:mark:ID": what this node was given up to that ID may
  * be of the group that was lost, and this one, which does not hold it as pending, does not say by
  * that that it is settled (redis_move.h).
+ *
+ * A node whose consumer has a new name has no mark under it, which says nothing of a loss: nothing
+ * is told, and the mark is made as behind one.
  * @thread the stream's reader */
 #ifndef REDIS_MARK_H
 #define REDIS_MARK_H

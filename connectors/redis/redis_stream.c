@@ -190,7 +190,11 @@ strid_status redis_stream_assign(struct redis_stream *stream, const char *consum
     memcpy(stream->consumer, consumer, strlen(consumer) + 1);
     stream->highest = redis_id_before(resume->position);
     redis_stream_see(stream, stream->highest);
-    stream->has_mark = stream->has_mark || stream->highest.high != 0 || stream->highest.low != 0;
+    stream->has_mark = stream->has_mark || resume->fingerprint.len > 0 ||
+                       stream->highest.high != 0 || stream->highest.low != 0;
+    stream->is_renamed =
+        resume->fingerprint.len > 0 &&
+        !strid_bytes_equal(resume->fingerprint, strid_bytes_of_text(stream->consumer));
     stream->is_ending = stream->is_told = stream->is_look_due = stream->is_mark_told = false;
     stream->answered = stream->in_hand = 0;
     atomic_store_explicit(&stream->released, 0, memory_order_relaxed);

@@ -77,6 +77,7 @@ struct redis_stream {
     bool has_group;                  /* it was made or found before, by this process */
     bool has_mark;                   /* it was in the group before, as far as is known */
     bool is_mark_told;               /* that it is missing */
+    bool is_renamed;                 /* the mark of the last run has another name */
     bool is_look_due;                /* a last one at the group, at the end */
     strid_position history_from;     /* the next page begins behind it */
     strid_position highest;          /* that was ever delivered here as new */

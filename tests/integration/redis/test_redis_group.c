@@ -65,6 +65,32 @@ Test(redis_group, that_was_set_back_gives_entries_again_and_that_is_told_once)
     cr_assert_eq(redis_case_count_logged("comes as a new one"), 1u);
 }
 
+/* Its mark has its name. What was given under the old one may be of a group that is gone. */
+Test(redis_group, that_a_node_reads_under_a_new_name_is_not_taken_for_another)
+{
+    const strid_position behind = {5, 11};
+    redis_case_add("s", 0, 10);
+    redis_case_open(0, "s?group=g&field=value&block=10ms&consumer=old");
+    redis_case_poll_until(0, 10);
+    source_close(&redis_case.sources[0]);
+    intake_clear(&redis_case.intakes[0]);
+    STRID_CHECK_OK(redis_case_try_open(0, "s?group=g&field=value&block=10ms&consumer=new"),
+                   redis_case.err);
+    STRID_CHECK_OK(source_assign_at(&redis_case.sources[0], 0, &behind, strid_bytes_of_text("old"),
+                                    &redis_case.err),
+                   redis_case.err);
+    redis_case_add("s", 10, 5);
+    redis_case_poll_until(0, 5);
+    cr_assert_not(redis_case_has_logged(by_another));
+    cr_assert(has_mark("new:mark:5-10"));
+    (void)ASK("XGROUP", "DESTROY", "s", "g");
+    (void)ASK("XGROUP", "CREATE", "s", "g", "5-15");
+    redis_case_add("s", 15, 5);
+    redis_case_poll_until(0, 10);
+    redis_case_drain(0);
+    cr_assert(redis_case_has_logged(by_another)); /* a loss that comes later is told */
+}
+
 /* Two nodes have read and look elsewhere; a third, which knows nothing of the group, makes it. What
  * nobody had read is gone, IDs go on rising, and no read of the two ever fails. */
 Test(redis_group, made_again_by_a_new_node_is_told_by_those_that_had_read)
@@ -133,6 +159,47 @@ Test(redis_group, made_again_while_a_node_was_away_is_told_by_its_next_run)
     buffer_clear(&redis_case.logged);
     redis_case_assign(0, &resume);
     cr_assert_eq(redis_case.logged.len, 0u); /* once */
+}
+
+/* It was killed before it was durable how far it had read: only that it had run. */
+static void come_back(const char *rest)
+{
+    source_close(&redis_case.sources[0]);
+    STRID_CHECK_OK(redis_case_try_open(0, rest), redis_case.err);
+    STRID_CHECK_OK(source_assign_at(&redis_case.sources[0], 0, NULL, strid_bytes_of_text("a"),
+                                    &redis_case.err),
+                   redis_case.err);
+}
+
+Test(redis_group, made_again_behind_a_first_run_is_told_by_the_second_one)
+{
+    static const char url[] = "s?group=g&field=value&block=10ms&consumer=a";
+    redis_case_add("s", 0, 10);
+    redis_case_open(0, url);
+    redis_case_poll_until(0, 10);
+    come_back(url);
+    cr_assert_eq(redis_case.logged.len, 0u);
+    cr_assert_not(has_mark("a:mark:"));
+    (void)ASK("XGROUP", "DESTROY", "s", "g");
+    (void)ASK("XGROUP", "CREATE", "s", "g", "$");
+    come_back(url);
+    cr_assert(redis_case_has_logged(by_another));
+    cr_assert(has_mark("a:mark:5-10"));
+}
+
+Test(redis_group, that_is_gone_behind_a_first_run_is_made_again_from_the_start)
+{
+    static const char url[] = "s?group=g&field=value&block=10ms&consumer=a";
+    redis_case_add("s", 0, 10);
+    redis_case_open(0, url);
+    redis_case_poll_until(0, 10);
+    (void)ASK("XGROUP", "DESTROY", "s", "g");
+    come_back(url);
+    cr_assert(redis_case_has_logged("is made again, behind 0 "));
+    cr_assert_not(redis_case_has_logged(by_another));
+    cr_assert(has_mark("a:mark:5-10"));
+    redis_case_poll_until(0, 20); /* rather again than never */
+    cr_assert_not(redis_case_has_logged("comes as a new one"));
 }
 
 /* The timer would come later than the end. */

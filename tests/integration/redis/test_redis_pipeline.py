@@ -85,13 +85,13 @@ class RedisPipeline(CommandCase):
         info = self.redis("XINFO", "STREAM", "clicks").split("\n")
         return last != info[info.index("last-generated-id") + 1]
 
-    def start(self, name, claim="60s"):
+    def start(self, name, claim="60s", command=STRID, **environment):
         text = PIPELINE.replace("PATH", self.socket).replace("CANARY", CANARY)
         self.write(f"{name}.yaml", text.replace("CLAIM", claim).replace("NODE", name))
         with open(self.path(f"{name}.log"), "ab") as log:
-            node = subprocess.Popen([STRID, "run", f"{name}.yaml", "--log-level", "debug"],
+            node = subprocess.Popen([command, "run", f"{name}.yaml", "--log-level", "debug"],
                                     cwd=self.folder, stdout=log, stderr=log,
-                                    stdin=subprocess.DEVNULL)
+                                    stdin=subprocess.DEVNULL, env=dict(os.environ, **environment))
         self.nodes.append(node)
         return node
 
@@ -164,6 +164,22 @@ class RedisPipeline(CommandCase):
         self.assertIn("key_missing", letter)
         self.assertIn('{"kind":"click"}', letter)
         self.assertEqual(sum(self.counts("e").values()), 10)
+
+    def test_letter_of_a_first_run_outlives_the_group(self):
+        """Killed before it was durable how far it had read. The group is lost and made again: that
+        it does not hold the entry as pending does not say that the entry is settled."""
+        self.redis("XADD", "clicks", "*", "kind", "click")
+        node = self.start("g", command=os.environ["STRID_TEST_COMMAND"],
+                          STRID_CRASH_POINT="storage_after_sync:1")
+        self.assertEqual(node.wait(timeout=DEADLINE_S), -signal.SIGKILL, self.log("g"))
+        self.assertEqual(self.redis("EXISTS", "clicks-dlq"), "0")
+        self.redis("XGROUP", "DESTROY", "clicks", "g")
+        self.redis("XGROUP", "CREATE", "clicks", "g", "$")
+        node = self.start("g")
+        self.wait(lambda: "sending 1 dead letter" in self.log("g"), "the letter")
+        self.drain(node)
+        self.assertEqual(self.redis("XLEN", "clicks-dlq"), "1", self.log("g"))
+        self.assertIn("is made again by another node", self.log("g"))
 
     def test_right_that_is_missing_is_named(self):
         self.redis("ACL", "SETUSER", "strid", "-xreadgroup")
