@@ -13,6 +13,7 @@
 #include "redis_group.h"
 #include "redis_id.h"
 #include "redis_mark.h"
+#include "redis_reads.h"
 #include "redis_trim.h"
 
 #include <hiredis/hiredis.h>
@@ -24,14 +25,9 @@
 #define COMPONENT "redis"
 
 enum {
-    READS_MAX = 4,       /* on the way at a time, while there is much to read */
-    BLOCK_SHORT_MS = 20, /* while acknowledgements will have to be sent soon */
     WAIT_MS = 1,
-    REPLIES_MAX = 64, /* of one poll */
-    ENTRY_BYTES_GUESS = 8192
+    REPLIES_MAX = 64 /* of one poll */
 };
-
-static const int64_t full_told_ns = INT64_C(5000000000);
 
 void redis_stream_init(struct redis_stream *stream, const struct redis_address *address,
                        const char *name, const struct redis_source_options *options,
@@ -197,6 +193,7 @@ strid_status redis_stream_assign(struct redis_stream *stream, const char *consum
         !strid_bytes_equal(resume->fingerprint, strid_bytes_of_text(stream->consumer));
     stream->is_ending = stream->is_told = stream->is_look_due = stream->is_mark_told = false;
     stream->answered = stream->in_hand = 0;
+    stream->rest.moves = UINT64_MAX; /* it begins with the first look */
     atomic_store_explicit(&stream->released, 0, memory_order_relaxed);
     atomic_store_explicit(&stream->recalled, 0, memory_order_relaxed);
     stream->delivery.is_claim_unknown = true;
@@ -221,92 +218,6 @@ strid_status redis_stream_assign(struct redis_stream *stream, const char *consum
         if (pause_ms < stream->options->attempt_delay_ms)
             pause_ms = stream->options->attempt_delay_ms;
         (void)poll(NULL, 0, (int)pause_ms);
-    }
-}
-
-/* As many as are configured, fewer where they are large. */
-static uint32_t entries_wanted(const struct redis_stream *stream)
-{
-    const uint64_t each = stream->entry_bytes == 0 ? ENTRY_BYTES_GUESS : stream->entry_bytes;
-    const uint64_t fit = stream->share.reply_bytes / each, most = (uint64_t)stream->options->count;
-    return (uint32_t)(fit == 0 ? 1 : fit < most ? fit : most);
-}
-
-/* block_ms 0: the server answers at once. */
-static void put_read(struct redis_stream *stream, int64_t block_ms)
-{
-    struct buffer *out = &stream->connection.out;
-    const uint32_t wanted = entries_wanted(stream);
-    redis_stream_expect(stream, stream->is_history ? REDIS_EXPECTED_HISTORY : REDIS_EXPECTED_NEW,
-                        wanted);
-    stream->reads++;
-    redis_command_begin(out, block_ms > 0 ? 11 : 9);
-    redis_command_text(out, "XREADGROUP");
-    redis_command_text(out, "GROUP");
-    redis_command_text(out, stream->options->group);
-    redis_command_text(out, stream->consumer);
-    redis_command_text(out, "COUNT");
-    redis_command_number(out, wanted);
-    if (block_ms > 0) {
-        redis_command_text(out, "BLOCK");
-        redis_command_number(out, (uint64_t)block_ms);
-    }
-    redis_command_text(out, "STREAMS");
-    redis_command_text(out, stream->name);
-    if (stream->is_history)
-        redis_stream_put_id(stream, stream->history_from);
-    else
-        redis_command_text(out, ">");
-}
-
-/* How long the server may hold a read while this connection can send nothing else. */
-static int64_t block_ms(const struct redis_stream *stream)
-{
-    int64_t longest = redis_claim_wait_ms(stream, clock_monotonic_ns(&clock_system));
-    if (stream->acks_sent_at < stream->acks.len)
-        return 0;
-    if (redis_stream_unacknowledged(stream) > 0 && longest > BLOCK_SHORT_MS)
-        longest = BLOCK_SHORT_MS;
-    return longest < stream->options->block_ms ? longest : stream->options->block_ms;
-}
-
-/* For a moment that is usual; for longer the entries wait in the engine. */
-static void tell_full(struct redis_stream *stream, int64_t now_ns)
-{
-    if (redis_stream_has_credit(stream)) {
-        stream->full.since_ns = 0;
-        stream->full.is_told = false;
-        return;
-    }
-    if (stream->full.since_ns == 0)
-        stream->full.since_ns = now_ns;
-    if (stream->full.is_told || now_ns - stream->full.since_ns < full_told_ns)
-        return;
-    stream->full.is_told = true;
-    log_warn(stream->log, COMPONENT,
-             "stream %s: %" PRIu64 " entries are not acknowledged, those that wait or are parked "
-             "included, and \"memory\" leaves room for no more: nothing is read until some are "
-             "settled, and nothing is lost",
-             stream->name, redis_stream_unacknowledged(stream));
-}
-
-/* Another read beside those under way, which may bring as much as they ask for. */
-static bool may_read(const struct redis_stream *stream)
-{
-    const uint64_t asked = stream->reads * (uint64_t)entries_wanted(stream);
-    return redis_stream_has_room(stream) && redis_stream_has_credit(stream) &&
-           (asked == 0 ||
-            redis_stream_unacknowledged(stream) + asked < stream->share.unacknowledged);
-}
-
-/* Reads are sent only here, from a poll: there is room for what they bring. */
-static void plan_reads(struct redis_stream *stream)
-{
-    const uint32_t most = stream->has_more && !stream->is_history ? READS_MAX : 1;
-    while (stream->reads < most && may_read(stream)) {
-        if (stream->is_history && !redis_delivery_plan(stream))
-            return;
-        put_read(stream, most > 1 || stream->is_history ? 0 : block_ms(stream));
     }
 }
 
@@ -390,8 +301,7 @@ static void plan(struct redis_stream *stream, int64_t now_ns)
     redis_claim_plan(stream, now_ns);
     redis_mark_plan(stream, now_ns);
     redis_trim_plan(stream, now_ns);
-    plan_reads(stream);
-    tell_full(stream, now_ns);
+    redis_reads_plan(stream, now_ns);
 }
 
 strid_status redis_stream_poll(struct redis_stream *stream, strid_intake *intake,

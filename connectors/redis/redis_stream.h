@@ -114,6 +114,10 @@ struct redis_stream {
         int64_t since_ns;
     } quiet;
     struct {
+        uint64_t moves; /* entries handed over and acknowledgements answered, when last looked at */
+        int64_t since_ns;
+    } rest;
+    struct {
         int64_t since_ns; /* too much is not acknowledged; 0: it is not */
         bool is_told;
     } full;

@@ -100,6 +100,25 @@ static bool are_four_under_way(void *user)
     return count_pending("s") == redis_case.intakes[0].count + 400;
 }
 
+/* What is given to the engine may be acknowledged soon, or waits there for hours. */
+Test(redis_flow, stream_with_a_waiting_entry_is_asked_for_ever_less_often)
+{
+    enum { WATCHED_MS = 1500, ASKED_MAX = 12 }; /* each 20 ms it would be 75 times */
+    redis_case_add("s", 0, 1);
+    redis_case_open(0, "s?group=g&field=value&" LONG);
+    redis_case_poll_until(0, 1);
+    const unsigned long before = count_calls("xreadgroup");
+    const int64_t end_ns = clock_monotonic_ns(&clock_system) + INT64_C(1000000) * WATCHED_MS;
+    while (clock_monotonic_ns(&clock_system) < end_ns)
+        redis_case_poll(0);
+    const unsigned long asked = count_calls("xreadgroup") - before;
+    cr_assert(asked >= 1 && asked <= ASKED_MAX, "%lu", asked);
+    redis_case_ack(0, 0); /* which does not wait for the 9 s of the configuration */
+    const int64_t begin_ns = clock_monotonic_ns(&clock_system);
+    cr_assert(support_wait(is_acknowledged, NULL, REDIS_CASE_DEADLINE_MS));
+    cr_assert_lt(clock_monotonic_ns(&clock_system) - begin_ns, soon_ns);
+}
+
 /* The server has given them out, and their replies are held on the way. */
 Test(redis_flow, reads_are_under_way_four_at_a_time)
 {
