@@ -1,5 +1,6 @@
 #include "redis_ack.h"
 
+#include "redis_claim.h"
 #include "redis_command.h"
 
 #include <inttypes.h>
@@ -7,7 +8,7 @@
 
 #define COMPONENT "redis"
 
-enum { ACKS_MAX = 16, ACK_IDS_MAX = 1000 };
+enum { ACKS_MAX = 16, ACK_IDS_MAX = 1000, COMPACT_BYTES = 64 * 1024 };
 
 void redis_stream_ack(struct redis_stream *stream, const strid_position *positions, uint32_t count)
 {
@@ -22,14 +23,25 @@ uint64_t redis_stream_acked(struct redis_stream *stream)
     return atomic_load_explicit(&stream->acked, memory_order_acquire);
 }
 
+/* What is answered goes, once that costs little for what it frees: at a distance some are always
+ * under way. */
+static void compact(struct redis_stream *stream)
+{
+    const size_t answered = stream->acks_answered_at, left = stream->acks.len - answered;
+    if (left > 0 && (answered < COMPACT_BYTES || answered < left))
+        return;
+    if (left > 0)
+        memmove(stream->acks.data, stream->acks.data + answered, left);
+    stream->acks.len = left;
+    stream->acks_sent_at -= answered;
+    stream->acks_answered_at = 0;
+}
+
 void redis_ack_take(struct redis_stream *stream)
 {
     if (atomic_load_explicit(&stream->told.count, memory_order_relaxed) == 0)
         return;
-    if (stream->acks_answered_at == stream->acks.len) {
-        buffer_clear(&stream->acks);
-        stream->acks_answered_at = stream->acks_sent_at = 0;
-    }
+    compact(stream);
     pthread_mutex_lock(&stream->told.lock);
     buffer_put_bytes(&stream->acks, buffer_bytes(&stream->told.positions));
     buffer_clear(&stream->told.positions);
@@ -60,6 +72,16 @@ void redis_ack_plan(struct redis_stream *stream)
         stream->acks_sent_at += count * sizeof(strid_position);
         stream->acks_sent++;
     }
+}
+
+void redis_ack_answered(struct redis_stream *stream, uint32_t count)
+{
+    const uint8_t *ids = stream->acks.data + stream->acks_answered_at;
+    if (redis_claim_is_waiting(stream))
+        redis_claim_settle(stream, (const strid_position *)(const void *)ids, count);
+    stream->acks_sent--;
+    stream->acks_answered_at += count * sizeof(strid_position);
+    stream->answered += count;
 }
 
 void redis_ack_gone(struct redis_stream *stream, strid_position id)

@@ -9,6 +9,8 @@
 void redis_ack_take(struct redis_stream *stream);
 /* Puts what was told into connection.out. */
 void redis_ack_plan(struct redis_stream *stream);
+/* The first command that has no answer has one: of so many entries. */
+void redis_ack_answered(struct redis_stream *stream, uint32_t count);
 /* What stands in the list of pending entries and not in the stream can never be handled: told,
  * counted, acknowledged. */
 void redis_ack_gone(struct redis_stream *stream, strid_position id);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 
+#include "redis_ack.h"
 #include "redis_claim.h"
 #include "redis_delivery.h"
 #include "redis_mark.h"
@@ -55,15 +56,6 @@ static bool is_group_gone(enum redis_expected_kind kind, const struct redisReply
     return redis_reply_is_error(reply, "NOGROUP") || redis_reply_is_error(reply, "UNBLOCKED");
 }
 
-static void settle(struct redis_stream *stream, uint32_t count)
-{
-    if (redis_claim_is_waiting(stream))
-        redis_claim_settle(
-            stream,
-            (const strid_position *)(const void *)(stream->acks.data + stream->acks_answered_at),
-            count);
-}
-
 static strid_status take_answer(struct redis_stream *stream, const struct redis_expected *expected,
                                 const struct redisReply *reply, strid_error *err)
 {
@@ -78,10 +70,7 @@ static strid_status take_answer(struct redis_stream *stream, const struct redis_
         take_read(stream, expected, reply != &redis_reply_taken);
         break;
     case REDIS_EXPECTED_ACK:
-        settle(stream, expected->count);
-        stream->acks_sent--;
-        stream->acks_answered_at += expected->count * sizeof(strid_position);
-        stream->answered += expected->count;
+        redis_ack_answered(stream, expected->count);
         break;
     case REDIS_EXPECTED_CLAIM:
         stream->staged = REDIS_EXPECTED_CLAIM;
