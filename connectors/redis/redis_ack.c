@@ -84,14 +84,20 @@ void redis_ack_answered(struct redis_stream *stream, uint32_t count)
     stream->answered += count;
 }
 
+void redis_ack_tell_gone(struct redis_stream *stream, strid_position id)
+{
+    stream->counts.gone++;
+    log_error(stream->log, COMPONENT,
+              "stream %s: entry %" PRIu64 "-%" PRIu64
+              " was deleted or trimmed while it was pending "
+              "here (%" PRIu64 " so far): it is lost, unless it waits in the state",
+              stream->name, id.high, id.low, stream->counts.gone);
+}
+
 void redis_ack_gone(struct redis_stream *stream, strid_position id)
 {
     struct buffer one = {0};
-    stream->counts.gone++;
-    log_error(stream->log, COMPONENT,
-              "stream %s: entry %" PRIu64 "-%" PRIu64 " was deleted or trimmed before it was "
-              "handled (%" PRIu64 " so far); it is lost",
-              stream->name, id.high, id.low, stream->counts.gone);
+    redis_ack_tell_gone(stream, id);
     if (!redis_stream_has_room(stream))
         return; /* it stays pending, and comes again */
     buffer_put(&one, &id, sizeof id);

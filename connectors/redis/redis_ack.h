@@ -11,8 +11,9 @@ void redis_ack_take(struct redis_stream *stream);
 void redis_ack_plan(struct redis_stream *stream);
 /* The first command that has no answer has one: of so many entries. */
 void redis_ack_answered(struct redis_stream *stream, uint32_t count);
-/* What stands in the list of pending entries and not in the stream can never be handled: told,
- * counted, acknowledged. */
+/* Tells and counts an entry that was pending and is not in the stream: it can never be handled. */
+void redis_ack_tell_gone(struct redis_stream *stream, strid_position id);
+/* The same, and acknowledges it. */
 void redis_ack_gone(struct redis_stream *stream, strid_position id);
 
 #endif

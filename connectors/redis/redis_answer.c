@@ -8,6 +8,7 @@
 #include "redis_claim.h"
 #include "redis_delivery.h"
 #include "redis_mark.h"
+#include "redis_missing.h"
 #include "redis_trim.h"
 
 #include <hiredis/hiredis.h>
@@ -27,6 +28,7 @@ static const char *const verbs[] = {
     [REDIS_EXPECTED_RESTORE] = "XCLAIM",
     [REDIS_EXPECTED_PENDING] = "XPENDING",
     [REDIS_EXPECTED_REFRESH] = "XCLAIM",
+    [REDIS_EXPECTED_MISSING] = "XRANGE",
     [REDIS_EXPECTED_LOOK] = "XINFO CONSUMERS",
     [REDIS_EXPECTED_MARK] = "XGROUP CREATECONSUMER",
     [REDIS_EXPECTED_TRIM] = "trimming",
@@ -59,7 +61,9 @@ static bool is_group_gone(enum redis_expected_kind kind, const struct redisReply
 static strid_status take_answer(struct redis_stream *stream, const struct redis_expected *expected,
                                 const struct redisReply *reply, strid_error *err)
 {
-    strid_status status = redis_reply_check(reply, verbs[expected->kind], err);
+    strid_status status = STRID_OK;
+    if (!redis_missing_is_refused(expected, reply))
+        status = redis_reply_check(reply, verbs[expected->kind], err);
     if (status != STRID_OK)
         return status;
     if (stream->entries.is_broken)
@@ -91,8 +95,13 @@ static strid_status take_answer(struct redis_stream *stream, const struct redis_
     case REDIS_EXPECTED_TRIM:
         redis_trim_take(stream, reply);
         break;
-    case REDIS_EXPECTED_ACK_GONE:
     case REDIS_EXPECTED_REFRESH:
+        redis_missing_take_refreshed(stream, reply);
+        break;
+    case REDIS_EXPECTED_MISSING:
+        redis_missing_take(stream, reply);
+        break;
+    case REDIS_EXPECTED_ACK_GONE:
     case REDIS_EXPECTED_RESTORE:
     case REDIS_EXPECTED_MARK:
         break;

@@ -5,6 +5,7 @@
 #include "redis_command.h"
 #include "redis_delivery.h"
 #include "redis_id.h"
+#include "redis_missing.h"
 #include "redis_reply.h"
 
 #include <hiredis/hiredis.h>
@@ -255,8 +256,10 @@ void redis_claim_take_pending(struct redis_stream *stream, const struct redisRep
                    reply->element[i]->elements > 0 &&
                    redis_id_parse(redis_reply_bytes(reply->element[i]->element[0]), &last);
     stream->timers.refreshing = false;
-    if (is_sound && reply->elements > 0 && redis_stream_has_room(stream))
+    if (is_sound && reply->elements > 0 && redis_stream_has_room(stream)) {
+        redis_missing_expect(stream, reply);
         put_refresh(stream, reply);
+    }
     if (is_sound && reply->elements == REFRESH_PAGE) {
         stream->timers.refresh_from = redis_id_next(last);
         return;

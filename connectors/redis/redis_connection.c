@@ -330,6 +330,15 @@ static strid_status leave(struct redis_connection *connection, strid_error *err)
     return broken(connection, STRID_EUNREACHABLE, err);
 }
 
+strid_status redis_connection_send(struct redis_connection *connection, strid_error *err)
+{
+    STRID_ASSERT(connection->is_open);
+    bool moved = false;
+    strid_status status = send_waiting(connection, &moved, err);
+    connection->moves += moved ? 1 : 0;
+    return status == STRID_OK ? status : broken(connection, status, err);
+}
+
 strid_status redis_connection_poll(struct redis_connection *connection, struct redisReply **out,
                                    strid_error *err)
 {

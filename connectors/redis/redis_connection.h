@@ -53,6 +53,9 @@ void redis_connection_close(struct redis_connection *connection); /* idempotent 
 /* Milliseconds until redis_connection_open would try again. */
 int64_t redis_connection_wait_ms(const struct redis_connection *connection);
 
+/* Sends what waits in `out`, as far as the system takes it now. For what has to leave before
+ * something else is done. */
+strid_status redis_connection_send(struct redis_connection *connection, strid_error *err);
 /* The next reply, while what waits in `out` is sent; the caller frees it with redis_reply_free.
  * _poll never blocks (STRID_AGAIN: none yet); _next waits until nothing has moved for the
  * configured timeout. An error that the server answers is a reply. */

@@ -30,7 +30,7 @@ void redis_delivery_restart(struct redis_stream *stream)
     buffer_clear(&stream->delivery.condemned);
 }
 
-bool redis_delivery_plan(struct redis_stream *stream)
+bool redis_delivery_plan(struct redis_stream *stream, uint32_t count)
 {
     struct buffer *out = &stream->connection.out;
     if (stream->expected_count + 2 > REDIS_STREAM_EXPECTED)
@@ -39,7 +39,7 @@ bool redis_delivery_plan(struct redis_stream *stream)
     redis_stream_command(stream, 7, "XPENDING");
     redis_stream_put_id(stream, redis_id_next(stream->history_from));
     redis_command_text(out, "+");
-    redis_command_number(out, (uint64_t)stream->options->count);
+    redis_command_number(out, count);
     redis_command_text(out, stream->consumer);
     return true;
 }

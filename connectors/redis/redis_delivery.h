@@ -21,9 +21,11 @@ bool redis_delivery_parse(const struct redisReply *entry, struct redis_delivery 
 
 /* A new connection. */
 void redis_delivery_restart(struct redis_stream *stream);
-/* Asks about the own entries that the next page of history will hold; false: there is no room for
- * this and the page itself. */
-bool redis_delivery_plan(struct redis_stream *stream);
+/* Asks about the own entries that the next page of history, of `count` at most, will hold, and
+ * about no others: setting the count of an entry back makes the server forget one that it no longer
+ * has, so the page has to tell of it before. false: there is no room for this and the page itself.
+ */
+bool redis_delivery_plan(struct redis_stream *stream, uint32_t count);
 void redis_delivery_take(struct redis_stream *stream, const struct redisReply *reply);
 
 /* It is not to be handled any more; tells so. */

@@ -110,7 +110,7 @@ void redis_reads_plan(struct redis_stream *stream, int64_t now_ns)
     const uint32_t most = stream->has_more && !stream->is_history ? READS_MAX : 1;
     const int64_t rest = rest_ms(stream, now_ns);
     while (stream->reads < most && may_read(stream)) {
-        if (stream->is_history && !redis_delivery_plan(stream))
+        if (stream->is_history && !redis_delivery_plan(stream, entries_wanted(stream)))
             break;
         put_read(stream, most > 1 || stream->is_history ? 0 : block_ms(stream, rest, now_ns));
     }

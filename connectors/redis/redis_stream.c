@@ -13,6 +13,7 @@
 #include "redis_group.h"
 #include "redis_id.h"
 #include "redis_mark.h"
+#include "redis_missing.h"
 #include "redis_reads.h"
 #include "redis_trim.h"
 
@@ -50,6 +51,8 @@ void redis_stream_fini(struct redis_stream *stream)
     redis_entries_fini(&stream->entries);
     redis_record_fini(&stream->record);
     buffer_fini(&stream->acks);
+    buffer_fini(&stream->missing.refreshed);
+    buffer_fini(&stream->missing.lacking);
     buffer_fini(&stream->delivery.condemned);
     buffer_fini(&stream->told.positions);
     pthread_mutex_destroy(&stream->told.lock);
@@ -122,6 +125,7 @@ static void begin_connection(struct redis_stream *stream)
     stream->history_from = (strid_position){0, 0};
     redis_delivery_restart(stream);
     redis_claim_restart(stream);
+    redis_missing_restart(stream);
     redis_mark_restart(stream);
     redis_trim_restart(stream);
     stream->quiet.moves = stream->connection.moves;
@@ -299,9 +303,19 @@ static void plan(struct redis_stream *stream, int64_t now_ns)
 {
     redis_ack_plan(stream);
     redis_claim_plan(stream, now_ns);
+    redis_missing_plan(stream);
     redis_mark_plan(stream, now_ns);
     redis_trim_plan(stream, now_ns);
     redis_reads_plan(stream, now_ns);
+}
+
+/* What sets the counts of own entries back leaves before they are handed over: an entry that ends
+ * the process must not run up those of all that are read with it, each time that it does. */
+static strid_status send_counts(struct redis_stream *stream, strid_error *err)
+{
+    if (stream->staged != REDIS_EXPECTED_HISTORY || redis_entries_is_empty(&stream->entries))
+        return STRID_OK;
+    return redis_connection_send(&stream->connection, err);
 }
 
 strid_status redis_stream_poll(struct redis_stream *stream, strid_intake *intake,
@@ -314,10 +328,13 @@ strid_status redis_stream_poll(struct redis_stream *stream, strid_intake *intake
     publish(stream);
     STRID_TRY(ensure_open(stream, err));
     for (int i = 0; i < REPLIES_MAX; i++) {
+        strid_status status = send_counts(stream, &own);
+        if (status != STRID_OK)
+            return judge(stream, status, &own, err);
         if (!hand_over(stream, intake, &left))
             return STRID_AGAIN;
         plan(stream, clock_monotonic_ns(&clock_system));
-        strid_status status = redis_answer_take(stream, &own);
+        status = redis_answer_take(stream, &own);
         if (status == STRID_AGAIN && left == records_max && is_idle && wait_a_moment(stream))
             status = redis_answer_take(stream, &own);
         stream->is_idle = status == STRID_AGAIN && left == records_max;
@@ -380,18 +397,21 @@ strid_status redis_stream_pump(struct redis_stream *stream, bool ending, strid_e
     const bool is_lost = stream->is_ending && !stream->connection.is_open; /* no answer will come */
     const bool is_done =
         stream->acks_answered_at == stream->acks.len && (stream->expected_count == 0 || is_lost);
-    if (is_done && !stream->is_look_due && !is_due)
+    if (is_done && !stream->is_look_due && !is_due && !redis_missing_is_due(stream))
         return STRID_OK;
     const bool was_open = stream->connection.is_open;
     strid_status status = ensure_open(stream, err);
-    if (status == STRID_AGAIN && is_done) /* only the look is left */
+    if (status == STRID_AGAIN && is_done && stream->is_ending) { /* only looks are left */
         stream->is_look_due = false;
+        redis_missing_give_up(stream);
+    }
     STRID_TRY(status);
     if (is_due && !was_open) /* a new connection would wait again */
         stream->timers.refresh_ns = now_ns;
     redis_ack_plan(stream);
     redis_claim_plan_refresh(stream, now_ns);
     look_a_last_time(stream);
+    redis_missing_plan(stream);
     for (int i = 0; i < REPLIES_MAX && redis_entries_is_empty(&stream->entries); i++) {
         status = redis_answer_take(stream, &own);
         if (status != STRID_OK)

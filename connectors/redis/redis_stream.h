@@ -36,7 +36,8 @@ enum redis_expected_kind {
     REDIS_EXPECTED_RESTORE,
     REDIS_EXPECTED_PENDING, /* own ones that are idle */
     REDIS_EXPECTED_REFRESH,
-    REDIS_EXPECTED_LOOK, /* for the mark */
+    REDIS_EXPECTED_MISSING, /* whether an entry is in the stream */
+    REDIS_EXPECTED_LOOK,    /* for the mark */
     REDIS_EXPECTED_MARK,
     REDIS_EXPECTED_TRIM
 };
@@ -106,6 +107,11 @@ struct redis_stream {
         struct buffer condemned; /* strid_position: delivered too often to be handled */
         bool is_claim_unknown;   /* what was claimed before may not have been counted */
     } delivery;
+    struct {
+        struct buffer refreshed; /* strid_position: refreshes under way, what was not read here */
+        struct buffer lacking;   /* of those, not pending any more: [answered, sent, ...) */
+        size_t answered_at, sent_at;
+    } missing;
     struct buffer acks; /* strid_position: told by the engine, [answered, sent, ...) */
     size_t acks_answered_at, acks_sent_at;
     uint64_t answered; /* since assign */

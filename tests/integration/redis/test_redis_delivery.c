@@ -134,6 +134,87 @@ Test(redis_delivery, reading_own_entries_again_does_not_count)
     }
 }
 
+static bool are_set_back(void *user)
+{
+    (void)user;
+    return strcmp(most_deliveries(), ":1\r\n") == 0;
+}
+
+/* A process that ends as it handles the first of them has told the server before: else the count of
+ * all others would rise with each end. */
+Test(redis_delivery, count_is_set_back_before_anything_is_handed_over)
+{
+    give("me", 600);
+    redis_case_open(0, "s?group=g&field=value&consumer=me");
+    redis_case_poll_until(0, 1);
+    cr_assert_lt(redis_case.intakes[0].count, 600u); /* one poll takes no more */
+    cr_assert(support_wait(are_set_back, NULL, REDIS_CASE_DEADLINE_MS), "%s", most_deliveries());
+}
+
+/* Setting a count back makes the server forget an entry that it no longer has: no count is set back
+ * before the entry was asked for. */
+Test(redis_delivery, deleted_entries_behind_the_first_page_are_told)
+{
+    give("me", 60);
+    for (int i = 41; i <= 50; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "5-%d", i);
+        (void)ASK("XDEL", "s", id);
+    }
+    redis_case.memory_bytes = 1 << 20; /* the first page has less than `count` entries */
+    redis_case_open(0, "s?group=g&field=value&consumer=me&block=10ms");
+    redis_case_poll_until(0, 50);
+    redis_case_poll_logged(0, "(10 so far)");
+    cr_assert_eq(redis_case_count_logged("it is lost"), 10u);
+}
+
+static bool is_forgotten(void *user)
+{
+    strid_error *err = &redis_case.err;
+    struct opened_source *source = &redis_case.sources[0];
+    (void)user;
+    cr_assert_geq(source->ops->pump(source->self, 0, false, err), 0, "%s", err->message);
+    return strcmp(ASK("XPENDING", "s", "g", "5-551", "5-560", "10"), "*0\r\n") == 0;
+}
+
+static void delete_ten(void)
+{
+    for (int i = 551; i <= 560; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "5-%d", i);
+        (void)ASK("XDEL", "s", id);
+    }
+}
+
+/* Keeping entries from looking idle makes the server forget those that it no longer has, also while
+ * the engine takes nothing and they were not read here yet. */
+static void hold_until_forgotten(void)
+{
+    give("me", 600);
+    redis_case_open(0, "s?group=g&field=value&consumer=me&block=10ms&count=100&claim_idle=300ms");
+    redis_case_poll_until(0, 1);
+    cr_assert_lt(redis_case.intakes[0].count, 550u);
+    delete_ten();
+    cr_assert(support_wait(is_forgotten, NULL, REDIS_CASE_DEADLINE_MS));
+}
+
+Test(redis_delivery, deleted_entries_that_are_forgotten_before_they_were_read_are_told)
+{
+    hold_until_forgotten();
+    redis_case_poll_logged(0, "entry 5-560 was deleted");
+    cr_assert_eq(redis_case_count_logged("it is lost"), 10u);
+    cr_assert(redis_case_has_logged("(10 so far)"));
+    redis_case_poll_until(0, 590);
+}
+
+/* As where the server forgets them and a drain begins at once. */
+Test(redis_delivery, deleted_entries_that_are_forgotten_are_told_before_the_end)
+{
+    hold_until_forgotten();
+    redis_case_drain(0);
+    cr_assert_eq(redis_case_count_logged("it is lost"), 10u);
+}
+
 static bool is_refreshed(void *user)
 {
     (void)user;

@@ -226,6 +226,27 @@ static void test_restarts(struct parking *parking)
     }
 }
 
+static bool is_handled_all_the_same(void *user)
+{
+    return count_handled(user, "6-3") == 1 && count_handled(user, "6-4") == 1;
+}
+
+/* The stream may be trimmed meanwhile. */
+static void test_deleted_entries_that_wait(struct parking *parking)
+{
+    add(parking, "6-3", "a", "wait");
+    add(parking, "6-4", "a", "none");
+    struct server node = start_node(parking, "eight", "hold");
+    CHECK(server_wait(&node, is_parked, parking), "eight: %s", node.log);
+    server_stop(&node); /* what waits is in its state */
+    CHECK(SAYS(parking, ":2", "XDEL", "s", "6-3", "6-4"), "XDEL");
+    node = start_node(parking, "eight", "go");
+    CHECK(server_wait(&node, is_handled_all_the_same, parking), "eight: %s", node.log);
+    server_stop(&node);
+    CHECK(is_done(parking), "they are pending");
+    expect_handled(parking, (const char *const[]){"6-3", "6-4", NULL}, 1);
+}
+
 /* The queue takes nothing: what is to be a dead letter stays in the outbox. */
 static void begin_letters(struct parking *parking, const char *id)
 {
@@ -310,6 +331,7 @@ int main(int argc, char **argv)
     support_path(&parking.redis.directory, "handled", parking.handled);
     test_claims(&parking);
     test_restarts(&parking);
+    test_deleted_entries_that_wait(&parking);
     test_letter_of_what_was_claimed(&parking);
     test_letter_under_another_name(&parking);
     printf("what waits stayed with its node while it lived, and was handled once\n");

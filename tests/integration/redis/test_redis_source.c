@@ -126,7 +126,7 @@ Test(redis_source, entries_that_are_gone_are_passed_over_and_let_go)
     redis_case_open(0, "s?group=g&field=value&consumer=me");
     redis_case_poll_until(0, 8);
     cr_assert_eq(redis_case.intakes[0].count, 8u);
-    cr_assert_eq(redis_case_count_logged("was deleted or trimmed before it was handled"), 2u);
+    cr_assert_eq(redis_case_count_logged("was deleted or trimmed while it was pending here"), 2u);
     redis_case_ack(0, 0);
     redis_case_confirm(0, 8);
     cr_assert_str_eq(pending("s"), none);
