@@ -106,6 +106,15 @@ static strid_status take_host(struct redis_address *address, const char *begin, 
     return STRID_OK;
 }
 
+/* Twice in one URL each would take the other's entries for its own. */
+static bool is_repeated(const struct redis_address *address, const char *name)
+{
+    for (uint32_t i = 0; i < address->stream_count; i++)
+        if (strcmp(address->streams[i], name) == 0)
+            return true;
+    return false;
+}
+
 static strid_status take_streams(struct redis_address *address, const char *names, strid_error *err)
 {
     for (const char *at = names;; at++) {
@@ -114,6 +123,7 @@ static strid_status take_streams(struct redis_address *address, const char *name
         char *name = decode(begin, at);
         if (name == NULL)
             return refuse_encoding("stream", err);
+        const bool is_again = is_repeated(address, name);
         address->streams =
             memory_resize(address->streams, (address->stream_count + 1) * sizeof *address->streams);
         address->streams[address->stream_count++] = name;
@@ -121,6 +131,9 @@ static strid_status take_streams(struct redis_address *address, const char *name
             return error_set(err, STRID_ECONFIG, COMPONENT,
                              "a stream of the URL has no name: write \"a,b\", or %%2C for a comma "
                              "in a name");
+        if (is_again)
+            return error_set(err, STRID_ECONFIG, COMPONENT,
+                             "the URL names stream \"%s\" twice: name it once", name);
         if (*at == '\0')
             break;
     }

@@ -191,8 +191,8 @@ static strid_status next_reply(struct redis_connection *connection, struct redis
 /* The server's text of a refused login may repeat what was sent: its first word alone is told. */
 static strid_status check_login(const struct redisReply *reply, strid_error *err)
 {
-    if (reply->type != REDIS_REPLY_ERROR)
-        return STRID_OK;
+    if (reply->type != REDIS_REPLY_ERROR || redis_reply_is_full(reply))
+        return redis_reply_check(reply, "AUTH", err);
     return error_set(err, STRID_ECONFIG, COMPONENT,
                      "the login is refused (%.*s): check user and password",
                      (int)strcspn(reply->str, " "), reply->str);

@@ -37,6 +37,13 @@ static int entry_depth(const struct redis_entries *entries)
     return entries->shape == REDIS_ENTRIES_READ ? 3 : 2;
 }
 
+/* Whether that is a part of the entry that was begun last. A server that answers with shapes of its
+ * own may have begun none. */
+static bool is_part(const struct redis_entries *entries, int depth)
+{
+    return entries->count > 0 && depth > entry_depth(entries);
+}
+
 static void put_head(struct redis_entries *entries, const struct redis_entry_head *head)
 {
     memcpy(entries->staged.data + entries->entry, head, sizeof *head);
@@ -64,7 +71,7 @@ void redis_entries_array(struct redis_entries *entries, int depth, int outer, si
         entries->staged.len += sizeof head;
         put_head(entries, &head);
         entries->count++;
-    } else if (depth == entry + 1) {
+    } else if (depth == entry + 1 && is_part(entries, depth)) {
         struct redis_entry_head head = head_at(entries, entries->entry);
         head.field_count = (uint32_t)(count / 2);
         put_head(entries, &head);
@@ -93,6 +100,8 @@ void redis_entries_text(struct redis_entries *entries, int depth, int outer, int
                         strid_bytes text)
 {
     int entry = entry_depth(entries);
+    if (depth > entry && !is_part(entries, depth))
+        return;
     if (depth == entry + 2) {
         buffer_put_u32(&entries->staged, (uint32_t)text.len);
         buffer_put_bytes(&entries->staged, text);
@@ -114,7 +123,7 @@ void redis_entries_text(struct redis_entries *entries, int depth, int outer, int
 void redis_entries_nil(struct redis_entries *entries, int depth, int outer, int index)
 {
     (void)outer;
-    if (depth != entry_depth(entries) + 1 || index != 1)
+    if (depth != entry_depth(entries) + 1 || index != 1 || !is_part(entries, depth))
         return;
     struct redis_entry_head head = head_at(entries, entries->entry);
     head.is_gone = true;

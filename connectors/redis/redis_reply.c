@@ -157,6 +157,13 @@ bool redis_reply_is_error(const struct redisReply *reply, const char *code)
            (reply->str[len] == ' ' || reply->str[len] == '\0');
 }
 
+static const char full[] = "ERR max number of clients reached";
+
+bool redis_reply_is_full(const struct redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ERROR && strcmp(reply->str, full) == 0;
+}
+
 static const struct {
     const char *code;
     strid_status status;
@@ -176,6 +183,7 @@ static const struct {
     {"MASTERDOWN", STRID_EUNREACHABLE, STRID_ERROR_RETRIABLE, "its master is down"},
     {"NOREPLICAS", STRID_EUNREACHABLE, STRID_ERROR_RETRIABLE, "too few replicas answer"},
     {"READONLY", STRID_EUNREACHABLE, STRID_ERROR_RETRIABLE, "it is a replica: name the master"},
+    {full, STRID_EUNREACHABLE, STRID_ERROR_RETRIABLE, "others may leave; or raise its maxclients"},
     {"MOVED", STRID_EUNSUPPORTED, 0, "the key is on another node of the cluster: name that one"},
 };
 

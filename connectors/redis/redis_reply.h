@@ -41,6 +41,8 @@ void redis_reply_free(struct redisReply *reply); /* NULL is fine */
 /* STRID_OK unless `reply` is an error; then its meaning, with `what` was asked in the message. */
 strid_status redis_reply_check(const struct redisReply *reply, const char *what, strid_error *err);
 bool redis_reply_is_error(const struct redisReply *reply, const char *code);
+/* The server has no room for another client; word for word, so nothing secret is repeated in it. */
+bool redis_reply_is_full(const struct redisReply *reply);
 strid_bytes redis_reply_bytes(const struct redisReply *reply); /* absent unless it is a text */
 
 #endif

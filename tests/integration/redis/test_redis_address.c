@@ -68,6 +68,7 @@ Test(redis_address, bad_ones_are_refused_without_their_secrets)
         {"//u:canary%zz@h/s", "the URL's password"},
         {"//u%0:canary@h/s", "the URL's user"},
         {"//u:canary@h/s%00", "the URL's stream"},
+        {"//u:canary@h/s,t,%73", "stream \"s\" twice"},
         {"//u@h/s", "no password"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -153,3 +153,48 @@ Test(redis_conditions, replica_without_its_master_is_waited_for)
     redis_case_ack(0, 0);
     redis_case_confirm(0, redis_case.intakes[0].count);
 }
+
+struct refused {
+    size_t polls; /* of the first source, which has to come back */
+};
+
+static bool is_refused_as_full(void *user)
+{
+    struct refused *refused = user;
+    redis_case_poll(0);
+    refused->polls++;
+    return source_assign_at(&redis_case.sources[1], 0, NULL, strid_bytes_of(NULL, 0),
+                            &redis_case.err) == STRID_EUNREACHABLE &&
+           strstr(redis_case.err.message, "max number of clients") != NULL && refused->polls > 200;
+}
+
+/* As when many clients come back at once: those that find no room wait. */
+static void expect_to_wait_for_room(const char *rest)
+{
+    struct refused refused = {.polls = 0};
+    redis_case_add("s", 0, 10);
+    redis_case_open(0, rest);
+    redis_case_poll_until(0, 10);
+    redis_case_add("s", 10, 10);
+    STRID_CHECK_OK(redis_case_try_open(1, rest), redis_case.err);
+    redisContext *other = redisConnectUnix(redis_case.server.socket);
+    cr_assert(other != NULL && other->err == 0);
+    freeReplyObject(redisCommand(other, "CONFIG SET maxclients 1"));
+    fault_proxy_cut_all(redis_case.proxy, FAULT_PROXY_CUT_RESET);
+    cr_assert(support_wait(is_refused_as_full, &refused, REDIS_CASE_DEADLINE_MS), "%s",
+              redis_case.err.message);
+    freeReplyObject(redisCommand(other, "CONFIG SET maxclients 100"));
+    redisFree(other);
+    redis_case_poll_all(0, 20);
+}
+
+Test(redis_conditions, server_without_room_for_another_client_is_waited_for)
+{
+    expect_to_wait_for_room("s?group=g&field=value&block=10ms&attempts=1");
+}
+
+Test(redis_conditions, it_is_waited_for_with_a_login_too)
+{
+    (void)ASK("ACL", "SETUSER", "me", "on", ">canary", "~*", "+@all");
+    expect_to_wait_for_room("s?group=g&field=value&block=10ms&attempts=1&user=me&password=canary");
+}

@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 
 #include "connectors/redis/redis_command.h"
+#include "connectors/redis/redis_entries.h"
 #include "connectors/redis/redis_reply.h"
 
 #include <hiredis/hiredis.h>
@@ -83,6 +84,36 @@ Test(redis_reply, what_is_no_reply_is_an_error)
     cr_assert_eq(next(&reply), STRID_EIO);
     cr_assert(strstr(err.message, "does not speak Redis") != NULL, "%s", err.message);
     redis_replies_fini(&replies);
+}
+
+/* Of shapes that no server gives, whatever is expected: they are read to their end. */
+Test(redis_reply, entries_of_odd_shapes_do_no_harm)
+{
+    static const char *const odd[] = {
+        "*3\r\n$3\r\n0-0\r\n*0\r\n*1\r\n*1\r\n*1\r\n$1\r\nx\r\n",
+        "*3\r\n$3\r\n0-0\r\n*0\r\n*1\r\n*2\r\n$3\r\n5-1\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n",
+        "*3\r\n$3\r\n0-0\r\n*0\r\n*1\r\n*2\r\n*-1\r\n$-1\r\n",
+        "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n$1\r\nx\r\n",
+        "*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n*1\r\n$1\r\nx\r\n$-1\r\n",
+        "*2\r\n*0\r\n*1\r\n$1\r\nx\r\n",
+    };
+    for (size_t i = 0; i < 2 * sizeof odd / sizeof odd[0]; i++) {
+        struct redis_entries entries = {.shape = REDIS_ENTRIES_NONE};
+        struct redis_entry_head head;
+        struct cursor fields;
+        redisReply *reply = NULL;
+        redis_replies_init(&replies, 1024);
+        replies.entries = &entries;
+        redis_entries_begin(&entries, i % 2 == 0 ? REDIS_ENTRIES_READ : REDIS_ENTRIES_CLAIM);
+        STRID_CHECK_OK(feed(odd[i / 2]), err);
+        cr_assert_eq(next(&reply), STRID_OK, "%zu", i);
+        redis_entries_end(&entries);
+        while (redis_entries_peek(&entries, &head, &fields))
+            redis_entries_take(&entries);
+        redis_reply_free(reply);
+        redis_replies_fini(&replies);
+        redis_entries_fini(&entries);
+    }
 }
 
 Test(redis_reply, errors_of_the_server_have_a_meaning)
