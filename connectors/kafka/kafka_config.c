@@ -159,7 +159,10 @@ strid_status kafka_config_make_producer(const char *brokers,
     char kbytes[32];
     (void)snprintf(kbytes, sizeof kbytes, "%" PRIu64, options->buffer / 1024);
     const struct kafka_setting defaults[] = {
-        {"linger.ms", "5"}, {"queue.buffering.max.messages", "1000000"}, {NULL, NULL}};
+        {"linger.ms", "5"},
+        {"queue.buffering.max.messages", "1000000"},
+        {"message.max.bytes", "1048588"}, /* what brokers take unless told otherwise */
+        {NULL, NULL}};
     const struct kafka_setting fixed[] = {
         {"enable.idempotence", "true"},
         {"acks", "all"},

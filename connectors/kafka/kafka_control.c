@@ -210,8 +210,8 @@ static void refresh(struct kafka_control *control)
     struct kafka_topics now = {0};
     strid_error err = STRID_ERROR_INIT;
     const struct kafka_control_args *args = &control->args;
-    strid_status status =
-        kafka_topics_resolve(args->client, args->brokers, args->wanted, &now, &err);
+    strid_status status = kafka_topics_resolve(args->client, args->brokers, args->wanted,
+                                               KAFKA_TOPICS_TO_HANDLE, &now, &err);
     if (status == STRID_OK && kafka_topics_grown(args->topics, &now))
         atomic_store_explicit(&control->has_grown, true, memory_order_relaxed);
     if (status == STRID_OK || status == STRID_ENOTFOUND)

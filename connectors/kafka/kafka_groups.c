@@ -55,7 +55,7 @@ static strid_status begin(struct listing *listing, strid_error *err)
     STRID_TRY(
         kafka_client_create(RD_KAFKA_CONSUMER, conf, listing->args->log, &listing->client, err));
     STRID_TRY(kafka_topics_resolve(listing->client, listing->target.brokers, listing->target.topic,
-                                   &listing->topics, err));
+                                   KAFKA_TOPICS_TO_SHOW, &listing->topics, err));
     listing->extents =
         memory_alloc_zeroed((listing->topics.partitions + 1) * sizeof *listing->extents);
     for (uint32_t t = 0; t < listing->topics.count; t++) {

@@ -61,7 +61,7 @@ static strid_status open_client(struct kafka_reading *reading, strid_error *err)
     STRID_TRY(
         kafka_client_create(RD_KAFKA_CONSUMER, conf, reading->args->log, &reading->client, err));
     STRID_TRY(kafka_topics_resolve(reading->client, reading->target.brokers, reading->target.topic,
-                                   &reading->topics, err));
+                                   KAFKA_TOPICS_TO_SHOW, &reading->topics, err));
     STRID_TRY(kafka_topics_open(reading->client, reading->target.brokers, &reading->topics, err));
     reading->partitions =
         memory_alloc_zeroed((reading->topics.partitions + 1) * sizeof *reading->partitions);

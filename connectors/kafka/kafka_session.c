@@ -71,7 +71,7 @@ static strid_status resolve(struct kafka_session *session, const struct kafka_ta
     int tries = 0;
     do
         status = kafka_topics_resolve(session->client, target->brokers, target->topic,
-                                      &session->topics, &why);
+                                      KAFKA_TOPICS_TO_HANDLE, &session->topics, &why);
     while (status == STRID_ENOTFOUND && why.native_code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE &&
            kafka_client_try_again(RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, &tries));
     if (status != STRID_OK && err != NULL)

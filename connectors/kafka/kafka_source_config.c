@@ -3,6 +3,8 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
+#include "kafka_topics.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -12,6 +14,8 @@
 
 #define COMPONENT "kafka"
 #define OPTION(member) offsetof(struct kafka_source_options, member)
+
+enum { LETTER_BYTES_MAX = 100000000 };
 
 static const char *const gap_words[] = {"stop", "skip", NULL};
 static const char *const assign_words[] = {"static", "group", NULL};
@@ -262,8 +266,11 @@ strid_status kafka_source_config_dlq(const char *brokers, const char *topics,
                                      size_t size)
 {
     struct buffer url = {0};
-    buffer_printf(&url, "kafka://%s/{topic}-dlq?topics=", brokers);
+    buffer_printf(&url, "kafka://%s/{topic}" KAFKA_DLQ_SUFFIX "?topics=", brokers);
     put_escaped(&url, topics);
+    /* What the topics hold has to fit, whatever their limit is: the brokers know that of the queue.
+     */
+    buffer_printf(&url, "&kafka.message.max.bytes=%d", LETTER_BYTES_MAX);
     for (const strid_property *at = options->properties; at != NULL; at = at->next) {
         if (!is_about_reaching(at->name))
             continue;

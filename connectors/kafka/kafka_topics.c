@@ -9,6 +9,12 @@
 
 #define COMPONENT "kafka"
 
+struct resolving {
+    rd_kafka_t *client;
+    const char *brokers, *wanted;
+    enum kafka_topics_use for_what;
+};
+
 static bool has_topic(const struct kafka_topics *topics, const char *name)
 {
     for (uint32_t i = 0; i < topics->count; i++)
@@ -45,9 +51,11 @@ static strid_status refuse_topic(const char *brokers, const char *name, rd_kafka
     return status;
 }
 
-static strid_status add_named(rd_kafka_t *client, const char *brokers, const char *name,
+static strid_status add_named(const struct resolving *resolving, const char *name,
                               struct kafka_topics *out, strid_error *err)
 {
+    rd_kafka_t *client = resolving->client;
+    const char *brokers = resolving->brokers;
     const rd_kafka_metadata_t *metadata = NULL;
     rd_kafka_topic_t *handle = rd_kafka_topic_new(client, name, NULL);
     if (handle == NULL)
@@ -68,24 +76,46 @@ static strid_status add_named(rd_kafka_t *client, const char *brokers, const cha
     return status;
 }
 
+/* The dead letters of a topic that is wanted, too. Read by its pattern, each would come again as a
+ * letter of a letter, without end. */
+static bool is_queue_beside(const char *wanted, const char *name)
+{
+    size_t len = strlen(name), suffix = sizeof KAFKA_DLQ_SUFFIX - 1;
+    if (len <= suffix || strcmp(name + len - suffix, KAFKA_DLQ_SUFFIX) != 0)
+        return false;
+    char *of = memory_copy_text(name);
+    of[len - suffix] = '\0';
+    bool found = kafka_topics_want(wanted, of);
+    memory_free(of);
+    return found;
+}
+
+static strid_status compile(const char *pattern, regex_t *out, strid_error *err)
+{
+    char why[128];
+    int code = regcomp(out, pattern, REG_EXTENDED | REG_NOSUB);
+    if (code == 0)
+        return STRID_OK;
+    (void)regerror(code, out, why, sizeof why);
+    return error_set(err, STRID_ECONFIG, COMPONENT,
+                     "\"%s\" is no regular expression (POSIX extended): %s", pattern, why);
+}
+
 /* None that matches is no error: topics may come. */
-static strid_status add_matching(rd_kafka_t *client, const char *brokers, const char *pattern,
+static strid_status add_matching(const struct resolving *resolving, const char *pattern,
                                  struct kafka_topics *out, strid_error *err)
 {
     const rd_kafka_metadata_t *metadata = NULL;
     regex_t regex;
-    char why[128];
-    int code = regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB);
-    if (code != 0) {
-        (void)regerror(code, &regex, why, sizeof why);
-        return error_set(err, STRID_ECONFIG, COMPONENT,
-                         "\"%s\" is no regular expression (POSIX extended): %s", pattern, why);
-    }
-    strid_status status = kafka_client_metadata(client, brokers, NULL, &metadata, err);
+    STRID_TRY(compile(pattern, &regex, err));
+    strid_status status =
+        kafka_client_metadata(resolving->client, resolving->brokers, NULL, &metadata, err);
     for (int t = 0; status == STRID_OK && t < metadata->topic_cnt; t++) {
         const rd_kafka_metadata_topic_t *found = &metadata->topics[t];
         if (found->err == RD_KAFKA_RESP_ERR_NO_ERROR && strncmp(found->topic, "__", 2) != 0 &&
-            regexec(&regex, found->topic, 0, NULL, 0) == 0)
+            regexec(&regex, found->topic, 0, NULL, 0) == 0 &&
+            (resolving->for_what != KAFKA_TOPICS_TO_HANDLE ||
+             !is_queue_beside(resolving->wanted, found->topic)))
             add_topic(out, found);
     }
     if (metadata != NULL)
@@ -134,16 +164,18 @@ strid_status kafka_topics_open(rd_kafka_t *client, const char *brokers, struct k
 }
 
 strid_status kafka_topics_resolve(rd_kafka_t *client, const char *brokers, const char *wanted,
-                                  struct kafka_topics *out, strid_error *err)
+                                  enum kafka_topics_use for_what, struct kafka_topics *out,
+                                  strid_error *err)
 {
+    const struct resolving resolving = {client, brokers, wanted, for_what};
     char *list = memory_copy_text(wanted), *rest = list;
     strid_status status = STRID_OK;
     *out = (struct kafka_topics){0};
     for (char *name; status == STRID_OK && (name = strsep(&rest, ",")) != NULL;) {
         if (*name == '^')
-            status = add_matching(client, brokers, name, out, err);
+            status = add_matching(&resolving, name, out, err);
         else
-            status = add_named(client, brokers, name, out, err);
+            status = add_named(&resolving, name, out, err);
     }
     memory_free(list);
     if (out->count > 0)

@@ -23,11 +23,18 @@ struct kafka_topics {
     uint32_t partitions; /* of all topics */
 };
 
+/* Of the dead letters of a topic, unless the pipeline names another queue: its name, and this. */
+#define KAFKA_DLQ_SUFFIX "-dlq"
+
+/* Whoever handles the records of a pattern's topics is not given the dead letters of these. */
+enum kafka_topics_use { KAFKA_TOPICS_TO_HANDLE, KAFKA_TOPICS_TO_SHOW };
+
 /* `wanted` is a list of names and of extended regular expressions, which begin with "^", with
  * commas between; these match no topic that begins with "__". STRID_ENOTFOUND: a topic that is
  * named is not there; STRID_EUNREACHABLE; STRID_ECONFIG: no regular expression. */
 strid_status kafka_topics_resolve(rd_kafka_t *client, const char *brokers, const char *wanted,
-                                  struct kafka_topics *out, strid_error *err);
+                                  enum kafka_topics_use for_what, struct kafka_topics *out,
+                                  strid_error *err);
 /* Whether a topic of this name is among those wanted. */
 bool kafka_topics_want(const char *wanted, const char *name);
 /* Makes the handles. */

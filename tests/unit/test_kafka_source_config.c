@@ -79,7 +79,8 @@ Test(kafka_source_config, dead_letters_are_reached_as_the_source_is)
     const struct kafka_source_options options = {.properties = &protocol};
     cr_assert_eq(kafka_source_config_dlq("h:1,i:2", "^a,b", &options, url, sizeof url), STRID_OK);
     cr_assert_str_eq(url,
-                     "kafka://h:1,i:2/{topic}-dlq?topics=%5Ea%2Cb&kafka.security.protocol=sasl_ssl"
+                     "kafka://h:1,i:2/{topic}-dlq?topics=%5Ea%2Cb&kafka.message.max.bytes=100000000"
+                     "&kafka.security.protocol=sasl_ssl"
                      "&kafka.sasl.password=a%20b%26c%3D%25");
     size_t size = strlen(url) + 1;
     cr_assert_eq(kafka_source_config_dlq("h:1,i:2", "^a,b", &options, url, size), STRID_OK);
