@@ -28,10 +28,10 @@ struct kafka_control {
     rd_kafka_queue_t *main;  /* with a member: the client's */
     pthread_t thread;
     struct commit commit;
-    int64_t refresh_ns;     /* when topics are looked up next */
-    _Atomic bool stop;      /* set by destroy; carries no other data */
-    _Atomic bool kicked;    /* set by readers; carries no other data */
-    _Atomic bool has_grown; /* set by the thread; carries no other data */
+    int64_t refresh_ns;   /* when topics are looked up next */
+    _Atomic bool stop;    /* set by destroy; carries no other data */
+    _Atomic bool kicked;  /* set by readers; carries no other data */
+    _Atomic bool changed; /* set by the thread and by readers; carries no other data */
 };
 
 static int64_t now_ns(void) { return clock_monotonic_ns(&clock_system); }
@@ -163,7 +163,7 @@ static void take_event(struct kafka_control *control, rd_kafka_event_t *event)
     else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR)
         log_warn(control->args.log, COMPONENT, "%s", rd_kafka_event_error_string(event));
     if (grown)
-        atomic_store_explicit(&control->has_grown, true, memory_order_relaxed);
+        atomic_store_explicit(&control->changed, true, memory_order_relaxed);
     rd_kafka_event_destroy(event);
 }
 
@@ -213,7 +213,7 @@ static void refresh(struct kafka_control *control)
     strid_status status = kafka_topics_resolve(args->client, args->brokers, args->wanted,
                                                KAFKA_TOPICS_TO_HANDLE, &now, &err);
     if (status == STRID_OK && kafka_topics_grown(args->topics, &now))
-        atomic_store_explicit(&control->has_grown, true, memory_order_relaxed);
+        atomic_store_explicit(&control->changed, true, memory_order_relaxed);
     if (status == STRID_OK || status == STRID_ENOTFOUND)
         status = kafka_topics_miss(args->client, args->brokers, args->topics, &now, &err);
     kafka_topics_fini(&now);
@@ -315,7 +315,12 @@ void kafka_control_kick(struct kafka_control *control)
     rd_kafka_queue_yield(control->queue);
 }
 
+void kafka_control_reopen(struct kafka_control *control)
+{
+    atomic_store_explicit(&control->changed, true, memory_order_relaxed);
+}
+
 bool kafka_control_changed(const struct kafka_control *control)
 {
-    return atomic_load_explicit(&control->has_grown, memory_order_relaxed);
+    return atomic_load_explicit(&control->changed, memory_order_relaxed);
 }

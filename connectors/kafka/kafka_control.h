@@ -32,7 +32,9 @@ void kafka_control_destroy(struct kafka_control *control);
 
 /* A queue was drained: librdkafka is to look at it. @thread any */
 void kafka_control_kick(struct kafka_control *control);
-/* Topics or partitions came. Stays true. @thread any */
+/* The source is to be opened anew, as where topics or partitions came. @thread any */
+void kafka_control_reopen(struct kafka_control *control);
+/* Either was. Stays true. @thread any */
 bool kafka_control_changed(const struct kafka_control *control);
 
 #endif

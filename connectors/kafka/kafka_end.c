@@ -35,9 +35,9 @@ void kafka_end(void (*end)(void *what), void *what, rd_kafka_t *last, const stru
         end(what);
         return;
     }
-    (void)clock_gettime(CLOCK_REALTIME, &until);
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += END_S;
-    if (pthread_timedjoin_np(thread, NULL, &until) == 0)
+    if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0)
         return;
     /* The last one is still there, for something does not end; its log will not be. */
     rd_kafka_set_log_level(last, -1);

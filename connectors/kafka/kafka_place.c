@@ -177,7 +177,9 @@ static void begin_shared(const struct finding *finding, uint32_t i)
     const strid_resume *resume = &finding->resumes[i];
     int64_t committed = finding->committed[i];
     if (committed < 0 && !resume->resumed) {
-        partition->next = beginning(finding->place, extent, committed, finding->answers[i]);
+        partition->next = resume->fresh
+                              ? beginning(finding->place, extent, committed, finding->answers[i])
+                              : extent->low; /* it came later, as in begin_here */
         return;
     }
     partition->next = committed < 0 ? 0 : (uint64_t)committed;

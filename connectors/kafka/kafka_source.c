@@ -185,6 +185,28 @@ static void pass_to(const struct kafka_source *source, struct kafka_partition *p
     strid_intake_skip(out, at(offset));
 }
 
+/* What is next was deleted meanwhile. Whoever opens the source anew finds where the log begins, and
+ * says what is passed; or that it was truncated. */
+static strid_status take_gap(struct kafka_source *source, struct kafka_partition *partition,
+                             const rd_kafka_message_t *message)
+{
+    if (source->options->on_gap == KAFKA_GAP_SKIP) {
+        log_warn(source->args.log, COMPONENT,
+                 "%s [%" PRId32 "]: offset %" PRIu64 " is no longer there, and what is there is "
+                 "looked up (on_gap: skip): %s",
+                 partition->topic->name, partition->number, partition->next,
+                 rd_kafka_message_errstr(message));
+        kafka_control_reopen(source->control);
+        return STRID_OK;
+    }
+    return error_set(&partition->stop, STRID_EGAP, COMPONENT,
+                     "%s [%" PRId32 "]: offset %" PRIu64 " is no longer there: records were "
+                     "deleted before they were read, or the topic was truncated; start again "
+                     "to see what there is (%s)",
+                     partition->topic->name, partition->number, partition->next,
+                     rd_kafka_message_errstr(message));
+}
+
 /* Errors that end a partition: what comes behind them cannot be known to follow on what was read.
  * Others librdkafka repairs by itself. */
 static strid_status take_error(struct kafka_source *source, struct kafka_partition *partition,
@@ -196,12 +218,7 @@ static strid_status take_error(struct kafka_source *source, struct kafka_partiti
         return STRID_OK;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-        return error_set(&partition->stop, STRID_EGAP, COMPONENT,
-                         "%s [%" PRId32 "]: offset %" PRIu64 " is no longer there: records were "
-                         "deleted before they were read, or the topic was truncated; start again "
-                         "to see what there is (%s)",
-                         partition->topic->name, partition->number, partition->next,
-                         rd_kafka_message_errstr(message));
+        return take_gap(source, partition, message);
     case RD_KAFKA_RESP_ERR__BAD_MSG:
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
     case RD_KAFKA_RESP_ERR_INVALID_MSG:

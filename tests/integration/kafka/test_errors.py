@@ -218,6 +218,64 @@ class Reading(OnTheMock):
         self.run_ok("copy.yaml")
         self.check(20)
 
+    def test_what_was_deleted_is_skipped_while_it_runs(self):
+        self.begin("skips", "\n  on_gap: skip")
+        process = self.start("copy.yaml")
+        self.fill("skips", 0, 7)
+        self.copied(7)
+        self.mock.push(mock.FETCH, READING_STOPS["offset out of range"])
+        self.given(mock.FETCH)
+        self.fill("skips", 7, 3)
+        self.copied(10)
+        self.stop(process)
+        self.assertRegex(self.log(), r"skips \[0\]: offset 7 is no longer there, .*on_gap: skip")
+
+    def test_topics_join_a_run_whose_state_is_in_memory(self):
+        """Nothing is read again, nothing is missing, and the group is told."""
+        self.mock.ask("topic", "joins-1", 1)
+        self.fill("joins-1", 0, 5)
+        text = READING.replace("?group={topic}", "?group=joins").replace("rocksdb:./state",
+                                                                         "memory:")
+        self.write("copy.yaml", text.format(topic="^joins-", more=""))
+        process = self.start("copy.yaml")
+        self.copied(5)
+        self.mock.ask("topic", "joins-2", 1)
+        self.fill("joins-2", 5, 5)
+        self.copied(10)
+        self.fill("joins-1", 10, 5)
+        self.copied(15)
+        self.stop(process)
+        self.assertEqual(self.committed("joins", "joins-1"), {0: 10})
+        self.assertEqual(self.committed("joins", "joins-2"), {0: 5})
+
+    def begin_pattern(self, topic):
+        """Its dead letters go where they go by themselves, to a topic that matches, too."""
+        self.mock.ask("topic", topic, 1)
+        text = READING.replace("?group={topic}", "")
+        text = text.replace('dlq: {{ url: "file:dead.jsonl" }}\n', "")
+        self.write("copy.yaml", text.format(topic=f"^{topic}.*", more="\n  format: jsonl"))
+
+    def test_dead_letters_are_not_read_by_the_pattern_of_their_topic(self):
+        self.begin_pattern("rings")
+        self.tool("produce", "rings", lines=["0\tk\tno json"])
+        process = self.start("copy.yaml")
+        self.wait_until("the letter", lambda: "no json" in self.tool("read", "rings-dlq"))
+        self.mock.ask("topic", "rings-more", 1)  # seen behind the topic of the letter
+        self.fill("rings-more", 0, 5)
+        self.copied(5)
+        self.stop(process)
+        self.assertIn("6 records in", self.log())
+        done = kafka_case.run(["topics", f"kafka://{self.brokers}/^rings.*", "--json"], self.folder)
+        self.assertEqual([json.loads(row)["topic"] for row in done.stdout.splitlines()],
+                         ["rings", "rings-dlq", "rings-more"])
+
+    def test_dead_letter_may_be_as_large_as_any_record(self):
+        self.begin_pattern("large")
+        self.tool("produce", "large", lines=["0\tk\t" + "x" * 2_000_000])
+        process = self.start("copy.yaml")
+        self.wait_until("the letter", lambda: len(self.tool("read", "large-dlq")) > 2_000_000)
+        self.stop(process)
+
     def test_broker_that_is_away_for_a_while(self):
         self.begin("away")
         self.fill("away", 0, 10)

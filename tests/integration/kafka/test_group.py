@@ -247,21 +247,31 @@ class Group(kafka_case.OnTheBroker):
         self.assertEqual(done.returncode, 0, done.stderr)
         return {row["key"]: row["value"] for row in map(json.loads, done.stdout.splitlines())}
 
+    def all_lead(self):
+        done = subprocess.run([kafka_case.TOOL, self.brokers, "extents", self.topic], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+        return done.returncode == 0 and len(done.stdout.splitlines()) == 12
+
     def test_begins_where_the_group_is_though_nothing_is_kept(self):
         self.make("begins", 3)
         self.feed(300)
-        first = Node(self, "first", "begins", more="  start: latest\n")
+        first = Node(self, "first", "begins", more="  start: latest\n  refresh: 3s\n")
         self.wait_for_shares((first, 3))
         self.wait_until("the place to be told", lambda: sum(self.committed(
             "begins", "begins").values()) == 300)
         self.feed(30)
         self.wait_until("what came later", lambda: len(first.seen()) == 30)
+        self.tool("grow", "begins", 12)  # what comes before the node sees that is not too early
+        self.wait_until("the new partitions", self.all_lead)
+        self.feed(60)
+        self.wait_until("what is in them", lambda: len(first.seen()) == 90)
         first.end()
         self.feed(30)
         second = Node(self, "second", "begins")
         self.wait_until("what came since", lambda: len(second.seen()) == 30)
         second.end()
-        self.assertEqual(sorted(second.seen()), list(range(330, 360)))
+        self.assertEqual(sorted(first.seen()), list(range(300, 390)))
+        self.assertEqual(sorted(second.seen()), list(range(390, 420)))
 
     def test_what_does_not_go_together_is_refused(self):
         for url, expected in (("assign=group", '"assign": group needs a "group"'),
