@@ -49,7 +49,7 @@ static void set_slots(struct cache *cache, size_t count)
 
 void cache_init(struct cache *cache, uint64_t bytes_max, bool complete)
 {
-    *cache = (struct cache){.bytes_max = bytes_max};
+    *cache = (struct cache){.bytes_max = bytes_max < SLAB_BYTES_MAX ? bytes_max : SLAB_BYTES_MAX};
     memset(cache->complete, complete ? 0xff : 0, sizeof cache->complete);
     slab_init(&cache->slab, bytes_max);
     set_slots(cache, SLOTS_MIN);

@@ -13,17 +13,20 @@ static const uint16_t class_granules[SLAB_CLASSES] = {1,  2,  3,   4,   5,   6, 
 enum {
     PAGE_BYTES = SLAB_PAGE_GRANULES * SLAB_GRANULE,
     RESERVE_FACTOR = 4,
-    RESERVE_EXTRA_PAGES = 4096
+    RESERVE_EXTRA_PAGES = 4096,
+    PAGES_LIMIT = UINT32_MAX / SLAB_PAGE_GRANULES /* cell + 1 is a number of 32 bits, too */
 };
 
 void slab_init(struct slab *slab, uint64_t bytes_max)
 {
-    *slab = (struct slab){.pages_max = (uint32_t)(bytes_max / PAGE_BYTES)};
+    uint64_t bytes = bytes_max < SLAB_BYTES_MAX ? bytes_max : SLAB_BYTES_MAX;
+    *slab = (struct slab){.pages_max = (uint32_t)(bytes / PAGE_BYTES)};
     if (slab->pages_max == 0)
         slab->pages_max = 1;
     /* Addresses cost nothing until they are touched; more than the bound is only touched when a
      * caller insists. */
     size_t pages = (size_t)slab->pages_max * RESERVE_FACTOR + RESERVE_EXTRA_PAGES;
+    pages = pages < PAGES_LIMIT ? pages : PAGES_LIMIT;
     slab->reserved = pages * PAGE_BYTES;
     void *base = mmap(NULL, slab->reserved, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -14,6 +14,8 @@ enum {
     SLAB_CLASSES = 28,
     SLAB_CELL_MAX = SLAB_GRANULE * SLAB_PAGE_GRANULES
 };
+/* Half of what numbers of cells reach: the other half is for who insists. */
+#define SLAB_BYTES_MAX (UINT64_C(128) << 30)
 
 /* The first bytes of a free cell; a used cell must not have SLAB_FREE_MARK in its first 8 bytes. */
 struct slab_free {
@@ -43,7 +45,7 @@ struct slab {
     struct slab_class classes[SLAB_CLASSES];
 };
 
-void slab_init(struct slab *slab, uint64_t bytes_max);
+void slab_init(struct slab *slab, uint64_t bytes_max); /* at most SLAB_BYTES_MAX count */
 void slab_fini(struct slab *slab);
 
 /* Smallest class that holds `bytes` (at most SLAB_CELL_MAX). */

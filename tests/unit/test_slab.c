@@ -119,3 +119,17 @@ Test(slab, walk_meets_every_used_cell_once_a_round)
     slab_fini(&slab);
     slab_fini(&slab); /* twice is harmless */
 }
+
+/* Nothing of what is reserved is touched. */
+Test(slab, largest_memory_keeps_the_numbers_of_cells_apart)
+{
+    static const uint64_t sizes[] = {UINT64_C(256) << 30, UINT64_C(64) << 40, UINT64_MAX};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct slab slab;
+        slab_init(&slab, sizes[i]);
+        cr_assert_eq((uint64_t)slab.pages_max * PAGE, SLAB_BYTES_MAX);
+        cr_assert_lt(slab.reserved / SLAB_GRANULE, UINT32_MAX, "the last cell + 1 is a number");
+        cr_assert_gt(slab.reserved, SLAB_BYTES_MAX, "who insists gets more");
+        slab_fini(&slab);
+    }
+}
