@@ -7,6 +7,7 @@
  * began; whatever is newer than that is still in the cache, since only materialised entries leave
  * it, and only between two calls of this. So the cache is asked first.
  * @thread worker */
+#include "base/assert.h"
 #include "base/mutant.h"
 #include "runtime/worker.h"
 
@@ -43,6 +44,7 @@ static void delete_expired(struct worker *worker, const struct key_state *state)
 {
     static const struct key_value absent = {.kind = STRID_STATE_ABSENT};
     struct cache_key key = cache_key_from(state);
+    STRID_DASSERT(worker->run->worker_of[state->hash >> 24] == worker->index);
     struct cache_entry *entry = cache_find_sub(&worker->cache, &key);
     if (entry != NULL && !key_is_expired(entry->expiry_ms, worker->now_ms) &&
         !MUTANT(MUTANT_SWEEP_NEWER))
@@ -90,7 +92,8 @@ static bool find_range(struct worker *worker)
         if (run->worker_of[sweep->vshard] != worker->index)
             continue;
         if (cache_is_complete(&worker->cache, sweep->vshard << 24)) {
-            sweep->left_seen = true; /* perhaps: it was not looked at */
+            sweep->left_seen = true;    /* perhaps: it was not looked at */
+            buffer_clear(&sweep->from); /* loaded since the last step: that lies in it */
             continue;
         }
         for (; sweep->store <= UINT8_MAX; sweep->store++)

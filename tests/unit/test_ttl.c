@@ -326,6 +326,49 @@ Test(ttl, state_of_records_without_a_key_expires_too)
     runtime_case_fini(&at);
 }
 
+/* A key whose vshard is that; keys are counted up from `*number`. */
+static const char *key_of_vshard(struct runtime_case *at, uint32_t vshard, uint32_t *number,
+                                 char key[16])
+{
+    do
+        (void)snprintf(key, 16, "key-%u", (*number)++);
+    while (run_hash_key(at->run, strid_bytes_of_text(key)) >> 56 != vshard);
+    return key;
+}
+
+/* The cache takes in the vshard that a worker is in the middle of: it goes on with the next one of
+ * its own, and leaves those between to the worker that they belong to. */
+Test(ttl, vshard_that_was_loaded_meanwhile_ends_its_sweep)
+{
+    struct runtime_case at;
+    struct script script;
+    char first[16], own[16], other[16];
+    uint32_t number = 0;
+    begin(&at, &script);
+    at.definition->workers = 2;
+    at.options.vshards_used = 3; /* 0 and 2 are the first worker's, 1 is the second's */
+    runtime_case_start(&at);
+    push_many(&at, MANY);
+    runtime_case_start(&at);
+    struct worker_sweep *sweep = &at.run->workers[0].sweep;
+    sweep->next_ms = at.run->workers[1].sweep.next_ms = INT64_MAX;
+    pass_ms(&at, TTL_MS);
+    cr_assert_eq(handle(&at, &script, key_of_vshard(&at, 1, &number, other)), 0, "it expired");
+    turn(&at, 100);
+    (void)handle(&at, &script, key_of_vshard(&at, 2, &number, first)); /* its stores are known */
+    sweep->next_ms = 0;
+    turn(&at, 1);
+    cr_assert(sweep->vshard == 0 && sweep->from.len > 0, "in the middle of a vshard");
+    number = MANY; /* one that was never there, so that nothing of it is in the cache */
+    cr_assert_eq(handle(&at, &script, key_of_vshard(&at, 0, &number, own)), 0);
+    cr_assert(cache_is_complete(&at.run->workers[0].cache, 0), "which was loaded as a whole");
+    turn(&at, 1000);
+    cr_assert_not(sweep->running);
+    runtime_case_start(&at);
+    cr_assert_eq(handle(&at, &script, other), 1, "what was written anew is there");
+    runtime_case_fini(&at);
+}
+
 Test(ttl, sweeping_ends_and_rests)
 {
     struct runtime_case at;
