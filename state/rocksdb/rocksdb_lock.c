@@ -148,6 +148,20 @@ bool rocksdb_lock_await_readers(const char *path, int64_t until_ns)
     return true;
 }
 
+int rocksdb_lock_take(const char *path)
+{
+    char name[PATH_MAX];
+    struct flock range = whole_file(F_WRLCK);
+    if (snprintf(name, sizeof name, "%s/LOCK", path) >= (int)sizeof name)
+        return -1;
+    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0 && fcntl(fd, F_SETLK, &range) == 0)
+        return fd;
+    if (fd >= 0)
+        (void)close(fd);
+    return -1;
+}
+
 bool rocksdb_lock_explain(const char *text, const char *path, strid_error *err)
 {
     if (strstr(text, "lock hold by current process") != NULL) {

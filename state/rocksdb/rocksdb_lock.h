@@ -33,6 +33,10 @@ bool rocksdb_lock_await_readers(const char *path, int64_t until_ns);
 /* Whether another process that reads keeps writers out. */
 bool rocksdb_lock_has_readers(const char *path);
 
+/* Locks DIR/LOCK as who writes does: its descriptor, whose closing lets go of it; -1: somebody has
+ * it. Only while the directory is claimed, and nothing of it is open. */
+int rocksdb_lock_take(const char *path);
+
 /* Whether RocksDB's open failure `text` says that another process holds the lock; if so fills err
  * with STRID_EBUSY. Only while the directory is claimed: it opens and closes DIR/LOCK. */
 bool rocksdb_lock_explain(const char *text, const char *path, strid_error *err);

@@ -1,6 +1,7 @@
 #include "rocksdb_place.h"
 
 #include "base/error.h"
+#include "rocksdb_lock.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -129,4 +130,25 @@ strid_status rocksdb_place_prepare(const struct store_config *config, bool *made
     }
     *made = true;
     return sync_parent(config->path, err);
+}
+
+/* By ourselves: RocksDB's own way needs several file descriptors, and the want of these may be why
+ * we are here. Who comes while we hold the lock is refused; who comes behind its removal makes the
+ * directory anew, or keeps it. */
+void rocksdb_place_undo(const char *path)
+{
+    int lock = rocksdb_lock_take(path);
+    DIR *directory = lock < 0 ? NULL : opendir(path);
+    if (directory != NULL && faccessat(dirfd(directory), "CURRENT", F_OK, 0) != 0) {
+        const struct dirent *entry;
+        while ((entry = readdir(directory)) != NULL)
+            if (strcmp(entry->d_name, "LOCK") != 0)
+                (void)unlinkat(dirfd(directory), entry->d_name, 0);
+        (void)unlinkat(dirfd(directory), "LOCK", 0);
+        (void)rmdir(path);
+    }
+    if (directory != NULL)
+        (void)closedir(directory);
+    if (lock >= 0)
+        (void)close(lock);
 }

@@ -11,4 +11,8 @@
  * part of it is missing; STRID_ESTATE: somebody else keeps files there. */
 strid_status rocksdb_place_prepare(const struct store_config *config, bool *made, strid_error *err);
 
+/* Undoes the making of the directory, as far as nobody has made a database of it: another process
+ * may have come before us. Only while it is claimed, with nothing open: it takes DIR/LOCK. */
+void rocksdb_place_undo(const char *path);
+
 #endif

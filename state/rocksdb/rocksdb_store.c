@@ -127,20 +127,6 @@ static void store_close(struct store *store)
     memory_free(store);
 }
 
-/* Undoes the making of a directory. Only for one that this open made. By ourselves: RocksDB's own
- * way needs several file descriptors, and the want of these may be why we are here. */
-static void remove_directory(const char *path)
-{
-    DIR *directory = opendir(path);
-    if (directory == NULL)
-        return;
-    const struct dirent *entry;
-    while ((entry = readdir(directory)) != NULL)
-        (void)unlinkat(dirfd(directory), entry->d_name, 0);
-    (void)closedir(directory);
-    (void)rmdir(path);
-}
-
 static struct store *make_store(const struct store_config *config)
 {
     struct store *store = memory_alloc_zeroed(sizeof *store);
@@ -178,9 +164,9 @@ static strid_status store_open(const struct store_config *config, struct store *
     if (status == STRID_OK && !config->read_only)
         status = rocksdb_bulk_clean(config->path, err);
     if (status != STRID_OK) {
+        if (made && store->lock.held && store->db == NULL)
+            rocksdb_place_undo(config->path);
         store_close(store);
-        if (made)
-            remove_directory(config->path);
         return status;
     }
     store->bulk = (struct rocksdb_bulk){store->db, store->tuning.load_options, store->path, 1};

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -158,3 +159,53 @@ Test(store_lock, reader_is_waited_out_by_who_comes_to_write)
     expect_held(&writer);
     let_go(&writer);
 }
+
+static void (*meanwhile)(void); /* in the next fsync, once */
+
+int fsync(int fd)
+{
+    void (*between)(void) = meanwhile;
+    meanwhile = NULL;
+    if (between != NULL)
+        between();
+    return (int)syscall(SYS_fsync, fd);
+}
+
+static struct holder other;
+
+static void hold_by_another(void) { other = hold(false); }
+
+static void hold_here(void)
+{
+    strid_error err = STRID_ERROR_INIT;
+    STRID_CHECK_OK(try_open(at.path, true, false, &at.store, &err), err);
+}
+
+/* Two come to make the same directory. The one that made it syncs its name, and meanwhile the other
+ * makes the database in it: what it has is not taken away again. */
+static void check_made_by_two(void (*hold_it)(void))
+{
+    strid_error err = STRID_ERROR_INIT;
+    struct store *late = NULL;
+    close_store();
+    support_path(&at.directory, "by two", at.path);
+    meanwhile = hold_it;
+    const strid_status status = try_open(at.path, true, false, &late, &err);
+    check_busy(status, &err, hold_it == hold_here ? getpid() : other.pid);
+    if (hold_it == hold_here) {
+        store_case_put(&at, "k", "v");
+        store_case_sync(&at);
+        close_store();
+    } else {
+        let_go(&other);
+    }
+    STRID_CHECK_OK(try_open(at.path, false, false, &at.store, &err), err);
+    cr_assert_eq(store_case_has_text(&at, "k", "v"), hold_it == hold_here);
+}
+
+Test(store_lock, directory_that_another_process_uses_is_not_taken_away)
+{
+    check_made_by_two(hold_by_another);
+}
+
+Test(store_lock, directory_that_is_used_here_is_not_taken_away) { check_made_by_two(hold_here); }
