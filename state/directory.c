@@ -73,7 +73,8 @@ strid_status directory_open(const char *url, const struct store_ops *ops,
                                   .read_only = options->read_only,
                                   .write_buffer = options->write_buffer,
                                   .block_cache = options->block_cache,
-                                  .log = options->log};
+                                  .log = options->log,
+                                  .kept = options->kept};
     strid_status status = ops->open(&config, &directory->store, err);
     bool fresh = false;
     if (status == STRID_OK)

@@ -113,6 +113,7 @@ struct directory_options {
     uint64_t new_seed;                  /* hash seed of a directory that is made now */
     uint8_t new_id[DIRECTORY_ID_BYTES]; /* its id */
     const struct log *log;
+    struct store **kept; /* state/store.h: of a store in memory; may be NULL */
 };
 
 /* `ops` NULL: found by the URL's scheme. Failures: the store's, and STRID_ECORRUPT, STRID_EVERSION.

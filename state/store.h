@@ -38,6 +38,10 @@ struct store_config {
                               192 MiB */
     uint64_t block_cache;  /* bytes; 0: 64 MiB */
     const void *log;       /* const struct log * (engine/base/log.h); may be NULL */
+    /* Where a store that is not durable stays when it is closed, and is found when it is opened
+     * again; NULL: it is gone with its closing. What lies there is the owner's, who closes it once
+     * more to be rid of it. */
+    struct store **kept;
 };
 
 struct store_figures {

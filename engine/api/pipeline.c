@@ -166,6 +166,7 @@ void strid_pipeline_destroy(strid_pipeline *pipeline)
     pipeline_close(pipeline, true);
     memory_free(pipeline->sinks);
     definition_free_sink(&pipeline->dlq);
+    store_memory.close(pipeline->kept);
     definition_destroy(pipeline->definition);
     deferral_destroy(pipeline->deferrals);
     pthread_mutex_destroy(&pipeline->lock);

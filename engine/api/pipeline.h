@@ -15,7 +15,8 @@ struct strid_pipeline {
     struct sink_instance *sinks; /* one per definition->sinks, then the dead-letter queue's */
     uint32_t sink_count;         /* without the dead-letter queue */
     struct sink_definition dlq;
-    struct run *run; /* NULL: none */
+    struct run *run;    /* NULL: none */
+    struct store *kept; /* state in memory, between two runs; NULL: none, or a run has it */
     struct deferrals *deferrals;
     strid_pipeline_stats
         totals;            /* of runs that have ended within this call of strid_pipeline_run */

@@ -173,6 +173,7 @@ static strid_status run_until_end(strid_pipeline *pipeline, strid_error *err)
                                   .source = pipeline->source,
                                   .sinks = pipeline->sinks,
                                   .deferrals = pipeline->deferrals,
+                                  .kept = &pipeline->kept,
                                   .control = &pipeline->control};
     if (getrandom(&options.new_seed, sizeof options.new_seed, 0) < 0 ||
         getrandom(options.new_id, sizeof options.new_id, 0) < 0)

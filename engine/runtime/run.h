@@ -103,6 +103,7 @@ struct run_options {
     struct deferrals *deferrals; /* of the pipeline; NULL: the run makes its own */
     struct crash_slots_file
         *crash_memory;      /* tests: takes the place of the file, outlives the run */
+    struct store **kept;    /* where a store in memory stays between two runs; NULL: nowhere */
     struct parker *control; /* where the control thread sleeps while the run runs; NULL: nowhere */
 };
 

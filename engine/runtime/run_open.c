@@ -95,7 +95,8 @@ static strid_status open_directory(struct run *run, strid_error *err)
                                         .block_cache = run->options.block_cache,
                                         .now_ms = clock_wall_ms(run->clock),
                                         .new_seed = run->options.new_seed,
-                                        .log = run->log};
+                                        .log = run->log,
+                                        .kept = run->options.kept};
     memcpy(options.new_id, run->options.new_id, sizeof options.new_id);
     const char *url = run->definition->state_url;
     return directory_open(url == NULL ? "memory:" : url, run->options.store_ops, &options,

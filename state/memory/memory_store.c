@@ -1,6 +1,7 @@
-/* The store in memory (`memory:`): it lives as long as its handle. One lock over one ordered map:
- * simple, and right for tests and for pipelines without durable state. Callbacks of get_many and
- * scan run under the lock for reading, so they must not write to the same store.
+/* The store in memory (`memory:`): it lives as long as its handle, or as who keeps it. One lock
+ * over one ordered map: simple, and right for tests and for pipelines without durable state.
+ * Callbacks of get_many and scan run under the lock for reading, so they must not write to the same
+ * store.
  * @locks store->lock, which guards list */
 #include "state/store.h"
 
@@ -19,6 +20,7 @@ struct store {
     struct skip_list *list;
     atomic_bool failed; /* relaxed: after a failed load every write is refused, as by each store */
     bool read_only;
+    struct store **kept; /* it goes there when it is closed; NULL: nowhere */
 };
 
 static strid_status memory_open(const struct store_config *config, struct store **out,
@@ -28,10 +30,17 @@ static strid_status memory_open(const struct store_config *config, struct store 
     if (!config->create)
         return error_set(err, STRID_ENOTFOUND, COMPONENT,
                          "a store in memory is gone with the process that made it");
-    struct store *store = memory_alloc_zeroed(sizeof *store);
-    (void)pthread_rwlock_init(&store->lock, NULL);
-    store->list = skip_list_create();
+    struct store *store = config->kept == NULL ? NULL : *config->kept;
+    if (store != NULL) {
+        *config->kept = NULL;
+    } else {
+        store = memory_alloc_zeroed(sizeof *store);
+        (void)pthread_rwlock_init(&store->lock, NULL);
+        store->list = skip_list_create();
+    }
+    atomic_store_explicit(&store->failed, false, memory_order_relaxed);
     store->read_only = config->read_only;
+    store->kept = config->kept;
     *out = store;
     return STRID_OK;
 }
@@ -40,6 +49,11 @@ static void memory_close(struct store *store)
 {
     if (store == NULL)
         return;
+    if (store->kept != NULL) {
+        *store->kept = store;
+        store->kept = NULL;
+        return;
+    }
     skip_list_destroy(store->list);
     (void)pthread_rwlock_destroy(&store->lock);
     memory_free(store);

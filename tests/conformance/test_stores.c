@@ -405,3 +405,28 @@ Test(store, find_knows_the_schemes)
     cr_assert_null(store_find("", &path));
     cr_assert_null(store_find(NULL, &path));
 }
+
+/* A store that is not durable stays with who keeps it, and is gone when that closes it. */
+Test(store, store_in_memory_is_kept_by_who_wants_it)
+{
+    strid_error err = STRID_ERROR_INIT;
+    struct store *kept = NULL;
+    struct store_case at = {.ops = &store_memory};
+    struct store_config config = {.create = true, .kept = &kept};
+    struct store_op op = store_case_op("k", "v");
+    STRID_CHECK_OK(at.ops->open(&config, &at.store, &err), err);
+    cr_assert_null(kept, "it is open");
+    store_case_put(&at, "k", "v");
+    struct store_case_list backwards = {(struct store_op[]){store_case_op("s2", "v"), op}, 2, 0};
+    cr_assert_eq(at.ops->bulk_load(at.store, store_case_next, &backwards, &err), STRID_ESTORE);
+    for (int i = 0; i < 2; i++) {
+        at.ops->close(at.store);
+        cr_assert_eq(kept, at.store);
+        STRID_CHECK_OK(at.ops->open(&config, &at.store, &err), err);
+        cr_assert_null(kept);
+        cr_assert(store_case_has_text(&at, "k", "v"));
+        store_case_put(&at, "k", "v"); /* and it takes writes again */
+    }
+    at.ops->close(at.store);
+    at.ops->close(kept);
+}

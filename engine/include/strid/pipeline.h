@@ -62,7 +62,7 @@ typedef struct strid_pipeline_options {
     uint32_t struct_size;
     const char *name;      /* required; [A-Za-z0-9_-]{1,64} */
     const char *source;    /* URL, required */
-    const char *state;     /* URL; NULL: "memory:" */
+    const char *state;     /* URL; NULL: "memory:", which lives as long as the pipeline */
     const char *format;    /* NULL: the source's default */
     const char *key;       /* field that is the key; NULL: the record's own key */
     const char *type;      /* field that is the type; NULL: "type" */

@@ -2,11 +2,12 @@
  * queue; and that the next run, or the same one, completes exactly. */
 #include <criterion/criterion.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "engine_case.h"
 
-enum { RECORDS = 20000 };
+enum { RECORDS = 20000, KEYS = 500 };
 
 struct stopping {
     struct engine_case at;
@@ -34,7 +35,7 @@ static void init(struct stopping *stopping)
 {
     *stopping = (struct stopping){0};
     engine_case_init(&stopping->at);
-    engine_case_append(stopping->at.input, 0, RECORDS, 500);
+    engine_case_append(stopping->at.input, 0, RECORDS, KEYS);
 }
 
 Test(engine_stops, stop_drains_all_handled_is_durable)
@@ -85,6 +86,51 @@ Test(engine_stops, stop_before_the_run_ends_it_at_once)
     STRID_CHECK_OK(engine_case_run(&stopping.at), stopping.at.err);
     cr_assert_eq(engine_case_total(&stopping.at, NULL), RECORDS, "the stop was for one run");
     engine_case_fini(&stopping.at);
+}
+
+/* Counts in state that only the pipeline has, and keeps the highest count. */
+struct in_memory {
+    struct stopping stopping;
+    _Atomic int64_t highest;
+};
+
+static strid_outcome count_in_memory(strid_context *ctx, const strid_record *record, void *user)
+{
+    struct in_memory *in_memory = user;
+    int64_t count = strid_state_get_i64(ctx, in_memory->stopping.at.counts, 0) + 1;
+    int64_t highest = in_memory->highest;
+    while (highest < count && !atomic_compare_exchange_weak(&in_memory->highest, &highest, count))
+        ;
+    return count_and_stop(ctx, record, &in_memory->stopping);
+}
+
+/* The pipeline's next run goes on from it, as from a directory. */
+static void check_in_memory(int64_t stop_at, int64_t stop_again_at)
+{
+    struct in_memory in_memory = {.highest = 0};
+    struct stopping *stopping = &in_memory.stopping;
+    init(stopping);
+    (void)snprintf(stopping->at.state, sizeof stopping->at.state, "memory:");
+    stopping->stop_at = stop_at;
+    stopping->stop_again_at = stop_again_at;
+    engine_case_create(&stopping->at, "jsonl", 2);
+    engine_case_on(&stopping->at, count_in_memory, &in_memory);
+    strid_status status = engine_case_run(&stopping->at);
+    cr_assert(status == STRID_OK || status == STRID_ECANCELLED, "%s", stopping->at.err.message);
+    stopping->stop_at = stopping->stop_again_at = 0;
+    STRID_CHECK_OK(engine_case_run(&stopping->at), stopping->at.err);
+    cr_assert_eq(in_memory.highest, RECORDS / KEYS);
+    if (stop_again_at == 0)
+        cr_assert_eq(stopping->calls, RECORDS, "after a drain nothing is handled again");
+    STRID_CHECK_OK(engine_case_run(&stopping->at), stopping->at.err);
+    cr_assert_eq(in_memory.highest, RECORDS / KEYS, "nothing came since");
+    engine_case_fini(&stopping->at);
+}
+
+Test(engine_stops, state_in_memory_is_there_in_the_next_run)
+{
+    check_in_memory(3000, 0);
+    check_in_memory(3000, 3001);
 }
 
 static strid_outcome refuse(strid_context *ctx, const strid_record *record, void *user)
