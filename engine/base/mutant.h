@@ -61,10 +61,10 @@
     X(MUTANT_WAITING_UNKNOWN, "positions of what waits unknown to the next run")                   \
     X(MUTANT_POSITION_LEFT, "the position of what waited left in the store")                       \
     X(MUTANT_LETTER_EARLY, "acknowledged before the queue has its dead letter")                    \
-    X(MUTANT_TOLD_ONCE, "one acknowledgement for two deliveries of what waited")                   \
+    X(MUTANT_COPY_OWED, "delivery of a copy of what waits not released")                           \
     X(MUTANT_DECLINED_KEPT, "the position of a letter that was declined kept in the set")          \
     X(MUTANT_DECLINED_ACKED, "acknowledged though the queue declined its letter")                  \
-    X(MUTANT_DECLINED_OWED, "deliveries of a letter that was declined not released")               \
+    X(MUTANT_DECLINED_OWED, "delivery of a letter that was declined not released")                 \
     X(MUTANT_SHARED_WAITS, "told to a shared source while something before it waits")              \
     X(MUTANT_SHARED_EARLY, "told to a shared source before what was settled is synced")            \
     X(MUTANT_SUSPECT_FORGOTTEN, "a suspect that waits forgotten at the end of a run")              \

@@ -33,17 +33,15 @@ struct run;
 
 enum applied_state {
     APPLIED_SETTLED = 0,
-    APPLIED_WAITS,    /* not to be acknowledged yet */
-    APPLIED_RECALLED, /* the same, since an earlier run: the source was told that it is in hand */
+    APPLIED_WAITS, /* not to be acknowledged yet; in hand once, however often it was delivered */
     APPLIED_FREE = UINT8_MAX
 };
 
 struct applied_item {
     strid_position position;
-    uint32_t partition;  /* index in the run */
-    uint8_t vshard;      /* of the record's key: its owner looks the position up */
-    uint8_t state;       /* enum applied_state, in a set */
-    uint16_t deliveries; /* of one that waits: so often it will be acknowledged */
+    uint32_t partition; /* index in the run */
+    uint8_t vshard;     /* of the record's key: its owner looks the position up */
+    uint8_t state;      /* enum applied_state, in a set */
 };
 
 struct applied_batch {

@@ -65,10 +65,10 @@ static void count_recalled(const struct run *run, uint32_t partition)
         run->source_ops->recall(run->source, partition, 1);
 }
 
-static void count_released(const struct run *run, uint32_t partition, uint32_t count)
+static void count_released(const struct run *run, uint32_t partition)
 {
     if (run->source_ops->release != NULL)
-        run->source_ops->release(run->source, partition, count);
+        run->source_ops->release(run->source, partition, 1);
 }
 
 struct load {
@@ -176,27 +176,19 @@ static void collect(struct worker *worker, const struct applied_item *item)
         close_batch(worker);
 }
 
-/* Another delivery of one that waits. The first one of this run counts in place of the recall. */
-static void see_copy(const struct run *run, struct applied_item *known)
-{
-    if (known->state == APPLIED_RECALLED || known->deliveries == UINT16_MAX)
-        count_released(run, known->partition, 1);
-    else
-        known->deliveries++;
-    known->state = APPLIED_WAITS;
-}
-
 bool worker_applied_has(struct worker *worker, uint32_t partition, const struct chunk_slot *slot)
 {
     struct worker_applied *applied = &worker->applied;
     if (strid_position_compare(slot->record.position, applied->highest[partition]) > 0 ||
         MUTANT(MUTANT_NO_DEDUP))
         return false;
-    struct applied_item *known = applied_set_find(&applied->set, partition, slot->record.position);
+    const struct applied_item *known =
+        applied_set_find(&applied->set, partition, slot->record.position);
     if (known == NULL)
         return false;
-    if (known->state != APPLIED_SETTLED) {
-        see_copy(worker->run, known);
+    if (known->state != APPLIED_SETTLED) { /* one that waits is in hand once */
+        if (!MUTANT(MUTANT_COPY_OWED))
+            count_released(worker->run, partition);
         return true;
     }
     struct applied_item item = item_of(partition, slot);
@@ -210,10 +202,8 @@ void worker_applied_add(struct worker *worker, uint32_t partition, const struct 
     struct applied_item item = item_of(partition, slot);
     const bool is_kept = applied->is_kept;
     applied->is_kept = false;
-    if (is_kept) {
+    if (is_kept)
         item.state = APPLIED_WAITS;
-        item.deliveries = 1;
-    }
     raise_highest(applied, partition, item.position);
     applied_set_add(&applied->set, &item);
     if (!is_kept || MUTANT(MUTANT_ACK_WAITING))
@@ -232,8 +222,7 @@ void worker_applied_recall(struct worker *worker, const struct partition *partit
     struct applied_item item = {.position = position,
                                 .partition = partition->index,
                                 .vshard = (uint8_t)vshard,
-                                .state = APPLIED_RECALLED,
-                                .deliveries = 1};
+                                .state = APPLIED_WAITS};
     if (!is_acknowledged(worker, partition))
         return;
     count_recalled(worker->run, partition->index);
@@ -241,7 +230,6 @@ void worker_applied_recall(struct worker *worker, const struct partition *partit
     applied_set_add(&worker->applied.set, &item);
 }
 
-/* As often as it was delivered: the source counts deliveries that are not acknowledged. */
 void worker_applied_settle(struct worker *worker, const struct partition *partition,
                            strid_position position, uint32_t vshard)
 {
@@ -253,11 +241,10 @@ void worker_applied_settle(struct worker *worker, const struct partition *partit
         worker_applied_recall(worker, partition, position, vshard);
         known = applied_set_find(set, partition->index, position);
     }
-    STRID_ASSERT(known != NULL && known->deliveries > 0);
+    STRID_ASSERT(known != NULL);
     known->state = APPLIED_SETTLED;
     const struct applied_item item = *known;
-    for (uint32_t i = 0; i < (MUTANT(MUTANT_TOLD_ONCE) ? 1 : item.deliveries); i++)
-        collect(worker, &item);
+    collect(worker, &item);
 }
 
 /* A copy that a chunk holds is handled, too, and counts for itself. */
@@ -278,7 +265,7 @@ void worker_applied_release(struct worker *worker, const struct partition *parti
     if (!MUTANT(MUTANT_DECLINED_KEPT))
         applied_set_remove(set, &item);
     if (!MUTANT(MUTANT_DECLINED_OWED))
-        count_released(worker->run, partition->index, item.deliveries);
+        count_released(worker->run, partition->index);
 }
 
 void worker_applied_seal(struct worker *worker) { close_batch(worker); }

@@ -1,6 +1,5 @@
 #include "sim_others.h"
 
-#include "base/memory.h"
 #include "runtime/worker.h"
 
 #include "sim_world.h"
@@ -14,16 +13,7 @@ static struct sim_record *record_of(uint32_t p, uint32_t index)
     return &sim_world->input.partitions[p].records[index];
 }
 
-void sim_others_init(struct sim_others *others, uint32_t count)
-{
-    others->declined = memory_alloc_zeroed(count + 1);
-}
-
-void sim_others_fini(struct sim_others *others)
-{
-    buffer_fini(&others->entries);
-    memory_free(others->declined);
-}
+void sim_others_fini(struct sim_others *others) { buffer_fini(&others->entries); }
 
 static uint32_t count_of(const struct sim_others *others)
 {
@@ -75,13 +65,6 @@ void sim_others_leave(uint32_t p)
     }
 }
 
-void sim_others_begin(uint32_t p)
-{
-    struct sim_others *others = &unordered_of(p)->others;
-    memset(others->declined, 0, sim_world->input.partitions[p].count);
-    others->released = 0;
-}
-
 /* This node knows nothing of it any more once it has been told: where it comes again it is handled
  * from the first attempt on. */
 static void begin_anew(struct sim_record *record)
@@ -100,7 +83,6 @@ bool sim_others_decline(uint32_t p, uint32_t index)
         of->deliveries[index] = SIM_OF_OTHERS;
         buffer_put(&of->others.entries, &index, sizeof index);
     }
-    of->others.declined[index] = true;
     begin_anew(record_of(p, index));
     sim_world->figures.declined++;
     sim_world_note("decline", p, index, 0);
@@ -135,35 +117,4 @@ bool sim_others_step(uint32_t p, uint32_t *index)
     sim_world->figures.given_back++;
     sim_world_note("given_back", p, *index, 0);
     return true;
-}
-
-void sim_others_release(uint32_t p, uint32_t count)
-{
-    struct sim_unordered *of = unordered_of(p);
-    if (sim_world->crash.dead)
-        return;
-    SIM_CHECK("release_is_owed", count > 0 && count <= of->owed_all,
-              "partition %u: %u deliveries are released, and %u are not told of", p, count,
-              of->owed_all);
-    of->owed_all -= count;
-    of->others.released += count;
-    sim_world_note("release", p, count, of->owed_all);
-}
-
-void sim_others_check(uint32_t p)
-{
-    const struct sim_unordered *of = unordered_of(p);
-    int64_t owed = of->recalled, most = 0;
-    for (uint32_t i = 0; i < sim_world->input.partitions[p].count; i++) {
-        owed += of->others.declined[i] ? of->owed[i] : 0;
-        if (of->deliveries[i] == SIM_TO_COME)
-            most++; /* left by an earlier run, it may wait */
-        else if (of->others.declined[i] && of->deliveries[i] == SIM_DELIVERED)
-            most += of->owed[i]; /* it came again, and waits here or in no chunk yet */
-    }
-    SIM_CHECK("delivery_is_released",
-              of->others.released <= owed && owed <= of->others.released + most,
-              "partition %u: %lld of an earlier run, or that the queue declined, are not told of, "
-              "%u were released, and %lld may wait",
-              p, (long long)owed, of->others.released, (long long)most);
 }

@@ -11,24 +11,15 @@
 
 struct sim_others {
     struct buffer entries; /* uint32_t: indexes of records that it has */
-    bool *declined;        /* per record: one of its letters was, in this run */
-    uint32_t released;     /* that the engine took back, in this run */
 };
 
-void sim_others_init(struct sim_others *others, uint32_t count);
 void sim_others_fini(struct sim_others *others); /* safe on a zeroed struct */
 
 /* A run begins, or a node is lost: some of its entries are settled by now, others come to us. */
 void sim_others_leave(uint32_t partition);
-void sim_others_begin(uint32_t partition);
 /* The queue gets a letter: whether its entry is, by now, the other consumer's. */
 bool sim_others_decline(uint32_t partition, uint32_t index);
 /* Goes on with one entry. true: it left that one, which comes to us next. */
 bool sim_others_step(uint32_t partition, uint32_t *index);
-/* strid_source_ops.release */
-void sim_others_release(uint32_t partition, uint32_t count);
-/* A run came to its end: what was declined is released, as often as it was delivered, and what an
- * earlier run has left is told of, or released, or waits. */
-void sim_others_check(uint32_t partition);
 
 #endif

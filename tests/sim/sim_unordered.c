@@ -56,15 +56,10 @@ static strid_status unordered_assign(strid_source *self, uint32_t p, const strid
     if (of->order == NULL) {
         of->order = memory_alloc((count_of(p) + 1) * sizeof *of->order);
         of->deliveries = memory_alloc_zeroed(count_of(p) + 1);
-        of->owed = memory_alloc((count_of(p) + 1) * sizeof *of->owed);
-        sim_others_init(&of->others, count_of(p));
     }
     sim_unordered_leave(p);
-    memset(of->owed, 0, count_of(p) * sizeof *of->owed);
-    of->owed_all = 0;
-    of->recalled = 0;
+    of->in_hand = 0;
     of->is_over = false;
-    sim_others_begin(p);
     draw_order(of, count_of(p));
     sim_world->source.partitions[p].cursor = 0;
     sim_world->source.partitions[p].assigned = true;
@@ -76,10 +71,7 @@ static strid_status unordered_assign(strid_source *self, uint32_t p, const strid
 static strid_status deliver(struct sim_unordered *of, uint32_t p, uint32_t index, strid_intake *out)
 {
     strid_status status = sim_source_add(p, index, out);
-    if (status == STRID_OK) {
-        of->owed[index]++;
-        of->owed_all++;
-    }
+    of->in_hand += status == STRID_OK;
     if (status == STRID_OK && of->deliveries[index] == SIM_TO_COME)
         of->deliveries[index] = SIM_DELIVERED;
     return status;
@@ -112,13 +104,13 @@ static strid_status unordered_poll(strid_source *self, uint32_t p, strid_intake 
         return STRID_AGAIN;
     uint32_t wanted = sim_random_between(&sim_world->random, 1, records_max);
     uint32_t bound = sim_world->knobs.unacknowledged, left;
-    if (sim_others_step(p, &left) && (bound == 0 || of->owed_all < bound)) {
+    if (sim_others_step(p, &left) && (bound == 0 || of->in_hand < bound)) {
         if (deliver(of, p, left, out) != STRID_OK)
             return STRID_AGAIN;
         taken++;
     }
     for (; taken < wanted && *cursor < count_of(p); taken++) {
-        if (bound > 0 && of->owed_all >= bound)
+        if (bound > 0 && of->in_hand >= bound)
             return STRID_AGAIN;
         bool again = *cursor > 0 && sim_random_chance(&sim_world->random, AGAIN_RATE);
         uint32_t at = again ? sim_random_below(&sim_world->random, *cursor) : *cursor;
@@ -139,21 +131,20 @@ static strid_status unordered_poll(strid_source *self, uint32_t p, strid_intake 
 static void unordered_recall(strid_source *self, uint32_t p, uint32_t count)
 {
     (void)self;
-    unordered_of(p)->recalled += count;
-    unordered_of(p)->owed_all += count;
+    unordered_of(p)->in_hand += count;
 }
 
-/* One less that nobody was told of: a delivery, or what an earlier run has left. */
-static void take_off(uint32_t p, uint32_t index)
+static void unordered_release(strid_source *self, uint32_t p, uint32_t count)
 {
     struct sim_unordered *of = unordered_of(p);
-    SIM_CHECK("acks_are_counted", of->owed_all > 0,
-              "partition %u: record %u is told of, and nothing is in hand", p, index);
-    if (of->owed[index] > 0)
-        of->owed[index]--;
-    else
-        of->recalled--;
-    of->owed_all--;
+    (void)self;
+    if (sim_world->crash.dead)
+        return;
+    SIM_CHECK("release_is_owed", count > 0 && count <= of->in_hand,
+              "partition %u: %u deliveries are released, and %u are in hand", p, count,
+              of->in_hand);
+    of->in_hand -= count;
+    sim_world_note("release", p, count, of->in_hand);
 }
 
 static void unordered_ack_many(strid_source *self, uint32_t p, const strid_position *positions,
@@ -171,7 +162,9 @@ static void unordered_ack_many(strid_source *self, uint32_t p, const strid_posit
         SIM_CHECK("declined_is_not_told", of->deliveries[index] != SIM_OF_OTHERS,
                   "partition %u: record %u is another consumer's, and acknowledged", p, index);
         sim_settled_check(p, index);
-        take_off(p, index);
+        SIM_CHECK("acks_are_counted", of->in_hand > 0,
+                  "partition %u: record %u is told of, and nothing is in hand", p, index);
+        of->in_hand--;
         buffer_put(&of->told, &index, sizeof index);
         if (!is_gone(of, index))
             of->deliveries[index] = SIM_TOLD;
@@ -244,23 +237,32 @@ enum sim_moved sim_unordered_move(uint32_t p, uint32_t index)
     return SIM_MOVED;
 }
 
+/* What was delivered and nobody was told of waits, and is in hand once, however often it came. What
+ * an earlier run has left, and has not come, may wait. */
+static void check_in_hand(uint32_t p, bool may_be_more)
+{
+    const struct sim_unordered *of = unordered_of(p);
+    uint32_t waiting = 0, left = 0;
+    for (uint32_t i = 0; i < count_of(p); i++) {
+        waiting += of->deliveries[i] == SIM_DELIVERED;
+        left += of->deliveries[i] == SIM_TO_COME;
+    }
+    SIM_CHECK("in_hand_is_exact",
+              waiting <= of->in_hand && (may_be_more || of->in_hand <= waiting + left),
+              "partition %u: %u are in hand, %u wait, and %u of an earlier run may wait", p,
+              of->in_hand, waiting, left);
+}
+
 void sim_unordered_check_told(void)
 {
     struct run *run = sim_world->run;
     for (uint32_t i = 0; i < run->partition_count && run_stop(run) != RUN_HALT; i++) {
         const struct partition *partition = &run->partitions[i];
         uint32_t p = partition->origin.partition;
-        struct sim_unordered *of = unordered_of(p);
         if (atomic_load_explicit(&partition->epoch, memory_order_relaxed) != 0)
             continue; /* what was read of it may have been dropped */
-        for (uint32_t index = 0; index < count_of(p); index++)
-            SIM_CHECK("delivery_is_told",
-                      of->deliveries[index] < SIM_TOLD || of->others.declined[index] ||
-                          of->owed[index] == 0,
-                      "partition %u: record %u is acknowledged, and %u deliveries of it are not", p,
-                      index, of->owed[index]);
-        sim_others_check(p);
-        of->is_over = true;
+        check_in_hand(p, false);
+        unordered_of(p)->is_over = true;
     }
 }
 
@@ -278,17 +280,10 @@ void sim_unordered_check_kept(void)
     }
 }
 
-static void unordered_release(strid_source *self, uint32_t p, uint32_t count)
-{
-    (void)self;
-    sim_others_release(p, count);
-}
-
 void sim_unordered_fini(struct sim_unordered *of)
 {
     memory_free(of->order);
     memory_free(of->deliveries);
-    memory_free(of->owed);
     buffer_fini(&of->told);
     sim_others_fini(&of->others);
 }

@@ -29,12 +29,12 @@ enum sim_moved {
 struct sim_unordered {
     uint32_t *order;     /* in which records come, drawn at each assign */
     uint8_t *deliveries; /* enum sim_delivery, per record */
-    uint32_t *owed;      /* per record: deliveries since assign that nobody was told of */
-    uint32_t owed_all;   /* all of them, and of what an earlier run has left: what is in hand */
-    int64_t recalled;    /* what that run has left, less what was told of without a delivery */
-    struct buffer told;  /* record indexes, since assign */
-    uint32_t taken_in;   /* of these, the first */
-    bool is_over;        /* the run came to its end, and all that was read of it is handled */
+    /* Deliveries since assign, and of what an earlier run has left, of which nobody was told and
+     * that were not released. */
+    uint32_t in_hand;
+    struct buffer told; /* record indexes, since assign */
+    uint32_t taken_in;  /* of these, the first */
+    bool is_over;       /* the run came to its end, and all that was read of it is handled */
     struct sim_others others;
 };
 
@@ -42,7 +42,7 @@ extern const strid_source_ops sim_unordered_ops;
 
 /* Whether every acknowledgement of a partition has been taken in. */
 bool sim_unordered_is_done(uint32_t partition);
-/* A run came to its end: of what is settled every delivery has been told, or released. */
+/* A run came to its end: what is in hand is what waits. */
 void sim_unordered_check_told(void);
 /* Behind that, when it is known what waits (`parked`): whatever was delivered and not told does. */
 void sim_unordered_check_kept(void);

@@ -316,14 +316,14 @@ typedef struct strid_source_ops {
      * letter that was not delivered yet. NULL: no. */
     bool (*is_shared)(strid_source *self);
 
-    /** UNORDERED sources: so many records that were delivered since assign are another node's by
-     * now (strid_sink_ops.declined): ack_many is not told of them, and they may come again. Thread:
-     * any. May block: no. NULL: the source does not count what is not acknowledged. */
+    /** UNORDERED sources: of so many deliveries since assign ack_many will not tell. They are of
+     * records that are in hand already, and of which it will tell once, or that are another node's
+     * by now (strid_sink_ops.declined) and may come again. Thread: any. May block: no. NULL: the
+     * source does not count what is not acknowledged. */
     void (*release)(strid_source *self, uint32_t partition, uint32_t count);
 
     /** UNORDERED sources: so many records that an earlier run had left are in hand since assign, as
-     * if they had been delivered: ack_many or release tells of each. release also does where one of
-     * them is delivered again, since that delivery counts for itself. Thread: any. May block: no.
+     * if they had been delivered: ack_many or release tells of each. Thread: any. May block: no.
      * NULL: as release. */
     void (*recall)(strid_source *self, uint32_t partition, uint32_t count);
 } strid_source_ops;
