@@ -154,7 +154,8 @@ strid_outcome sim_handler_chain(strid_context *ctx, const strid_record *record, 
     struct sim_record *of = sim_outcome_record(record, &payload);
     sim_crash_enter(of, payload.partition, strid_attempt(ctx));
     strid_outcome outcome = chain(ctx, record, &payload, of);
-    sim_crash_leave(false, strid_attempt(ctx));
+    /* done: the next handler is called, and the record is still in hand */
+    sim_crash_leave(outcome != STRID_DONE, strid_attempt(ctx));
     return outcome;
 }
 
