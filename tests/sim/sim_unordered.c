@@ -1,6 +1,8 @@
 #include "sim_unordered.h"
 
 #include "base/memory.h"
+#include "runtime/acknowledger.h"
+#include "runtime/worker.h"
 
 #include "sim_settled.h"
 #include "sim_step.h"
@@ -237,6 +239,17 @@ enum sim_moved sim_unordered_move(uint32_t p, uint32_t index)
     return SIM_MOVED;
 }
 
+/* What an earlier run has left, and a worker that came to its first step at the end of this one has
+ * found: the source was told that it is in hand, and not yet that it is settled. */
+static bool is_on_its_way(const struct run *run)
+{
+    for (uint32_t w = 0; w < run->worker_count; w++)
+        if (run->workers[w].applied.ready != NULL ||
+            ring_size(acknowledger_from_worker(run->acknowledger, w)) > 0)
+            return true;
+    return false;
+}
+
 /* What was delivered and nobody was told of waits, and is in hand once, however often it came. What
  * an earlier run has left, and has not come, may wait. */
 static void check_in_hand(uint32_t p, bool may_be_more)
@@ -256,12 +269,13 @@ static void check_in_hand(uint32_t p, bool may_be_more)
 void sim_unordered_check_told(void)
 {
     struct run *run = sim_world->run;
+    const bool may_be_more = is_on_its_way(run);
     for (uint32_t i = 0; i < run->partition_count && run_stop(run) != RUN_HALT; i++) {
         const struct partition *partition = &run->partitions[i];
         uint32_t p = partition->origin.partition;
         if (atomic_load_explicit(&partition->epoch, memory_order_relaxed) != 0)
             continue; /* what was read of it may have been dropped */
-        check_in_hand(p, false);
+        check_in_hand(p, may_be_more);
         unordered_of(p)->is_over = true;
     }
 }
