@@ -56,11 +56,14 @@ static struct stored next_stored(struct cursor *at, strid_position *last)
     return item;
 }
 
-void applied_encode(const struct run *run, const struct applied_batch *batch, struct buffer *out)
+void applied_encode(const struct run *run, const struct applied_batch *batch, uint32_t from,
+                    struct buffer *out)
 {
     const struct applied_item *items = applied_batch_items(batch);
     strid_position last = {0, 0};
     for (uint32_t i = 0; i < applied_batch_count(batch); i++) {
+        if (items[i].partition < from)
+            continue;
         struct stored item = {.number = run->partitions[items[i].partition].stored->number,
                               .vshard = (uint8_t)items[i].vshard,
                               .position = items[i].position};
@@ -74,14 +77,13 @@ bool applied_decode(const struct run *run, strid_bytes value, struct applied_bat
     strid_position last = {0, 0};
     while (at.at < at.end && !at.failed) {
         struct stored stored = next_stored(&at, &last);
-        struct applied_item item = {.position = stored.position, .vshard = stored.vshard};
-        for (uint32_t p = 0; p < run->partition_count && !at.failed; p++) {
-            if (run->partitions[p].stored->number != stored.number)
-                continue;
-            item.partition = p;
-            buffer_put(&batch->items, &item, sizeof item);
-            break;
-        }
+        const struct partition *partition =
+            stored.number > UINT32_MAX ? NULL : run_partition(run, (uint32_t)stored.number);
+        if (at.failed || partition == NULL)
+            return false;
+        const struct applied_item item = {
+            .position = stored.position, .partition = partition->index, .vshard = stored.vshard};
+        buffer_put(&batch->items, &item, sizeof item);
     }
     return !at.failed;
 }

@@ -14,7 +14,10 @@
  *
  * A record that waits, is parked, deferred, or has a dead letter on its way is not settled: its
  * position is in the set, so that a copy of it is known, and comes into a batch when it is. Until
- * then the store of waiting positions (runtime/worker_applied_waiting.h) or the outbox says it. */
+ * then the store of waiting positions (runtime/worker_applied_waiting.h) or the outbox says it.
+ *
+ * Of a partition that the source does not have in this run nobody is told. Its positions stay in
+ * the stored batches until a run has it again. */
 #ifndef RUNTIME_APPLIED_H
 #define RUNTIME_APPLIED_H
 
@@ -39,7 +42,7 @@ enum applied_state {
 
 struct applied_item {
     strid_position position;
-    uint32_t partition; /* index in the run */
+    uint32_t partition; /* index in the run, also of one that its source no longer has */
     uint8_t vshard;     /* of the record's key: its owner looks the position up */
     uint8_t state;      /* enum applied_state, in a set */
 };
@@ -67,10 +70,11 @@ static inline const struct applied_item *applied_batch_items(const struct applie
     return (const struct applied_item *)(const void *)batch->items.data;
 }
 
-/* The value of a batch's entry. Partitions stand in it by their numbers in the directory. */
-void applied_encode(const struct run *run, const struct applied_batch *batch, struct buffer *out);
-/* Adds the items of an entry; those of a partition that the run does not have are passed over.
- * false: the entry is damaged. */
+/* The value of a batch's entry, of its partitions from the index `from` on. They stand in it by
+ * their numbers in the directory. */
+void applied_encode(const struct run *run, const struct applied_batch *batch, uint32_t from,
+                    struct buffer *out);
+/* Adds the items of an entry. false: the entry is damaged. */
 bool applied_decode(const struct run *run, strid_bytes value, struct applied_batch *batch);
 /* The value of an entry without the positions of a partition, by its number in the directory, from
  * `from` on: what is left goes to `out`, how many went is added to `gone`. false: as above. */

@@ -124,6 +124,15 @@ static struct worker_store_key place_of(const struct partition *partition,
     return key;
 }
 
+/* Of a partition that the source does not have now the identity is known; what waited since it had
+ * it knows its topic. */
+static strid_bytes topic_of(const struct worker *worker, const struct partition *partition)
+{
+    if (partition->index >= worker->run->partition_count && worker->retry.key != NULL)
+        return worker->retry.topic;
+    return strid_bytes_of_text(partition->origin.topic);
+}
+
 void outbox_add(struct worker *worker, uint32_t index, const strid_record *record, uint32_t hash,
                 const struct outbox_failure *failure)
 {
@@ -137,7 +146,7 @@ void outbox_add(struct worker *worker, uint32_t index, const strid_record *recor
                                               .attempt = failure->attempts,
                                               .first_ms = failure->first_ms,
                                               .last_ms = failure->last_ms,
-                                              .topic = strid_bytes_of_text(partition->origin.topic),
+                                              .topic = topic_of(worker, partition),
                                               .reason = failure->reason}};
     buffer_clear(&outbox->value);
     outbox_record_put(&outbox->value, &letter);

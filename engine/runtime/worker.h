@@ -159,6 +159,7 @@ struct worker_retry {
     struct decoder *decoder; /* of the fields of waiting records; NULL: not yet needed */
     struct buffer bytes, headers, fault;
     struct chunk_slot slot; /* the record in hand */
+    strid_bytes topic;      /* its own, as its copy says; valid as long as the record */
     /* Release, for the committer: what waits, and the block with the newest change of it. */
     _Atomic uint64_t open_keys, open_records, open_bytes, sequence;
     _Atomic bool known; /* release, after the figures: they are those of the store */

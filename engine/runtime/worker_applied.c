@@ -57,6 +57,22 @@ static void raise_highest(struct worker_applied *applied, uint32_t partition,
         applied->highest[partition] = position;
 }
 
+/* Of a partition that the source does not have now, as of a stream that was taken out of the URL:
+ * nobody can be told of it, and it is kept for a run whose source has that partition again. */
+static bool is_away(const struct run *run, uint32_t partition)
+{
+    return partition >= run->partition_count;
+}
+
+static uint32_t count_away(const struct run *run, const struct applied_batch *batch)
+{
+    const struct applied_item *items = applied_batch_items(batch);
+    uint32_t away = 0;
+    for (uint32_t i = 0; i < applied_batch_count(batch); i++)
+        away += is_away(run, items[i].partition);
+    return away;
+}
+
 /* The source counts what it delivers until it is told of it. What an earlier run has left, and what
  * this one tells of without a delivery, counts like one. */
 static void count_recalled(const struct run *run, uint32_t partition)
@@ -88,16 +104,21 @@ static bool take_stored(void *user, strid_bytes encoded_key, strid_bytes encoded
                     key.key.len != sizeof batch->key || !applied_decode(run, value.bytes, batch);
     const struct applied_item *items = applied_batch_items(batch);
     for (uint32_t i = 0; !load->damaged && i < applied_batch_count(batch); i++) {
+        if (is_away(run, items[i].partition))
+            continue;
         raise_highest(&worker->applied, items[i].partition, items[i].position);
         if (run->worker_of[items[i].vshard] == worker->index)
             applied_set_add(&worker->applied.set, &items[i]);
     }
-    if (load->damaged || run->worker_of[key.hash >> 24] != worker->index) {
+    const uint32_t away = load->damaged ? 0 : count_away(run, batch);
+    const bool stays = away > 0 && away == applied_batch_count(batch);
+    if (load->damaged || stays || run->worker_of[key.hash >> 24] != worker->index) {
         applied_batch_destroy(batch);
         return !load->damaged;
     }
     for (uint32_t i = 0; i < applied_batch_count(batch); i++)
-        count_recalled(run, items[i].partition);
+        if (!is_away(run, items[i].partition))
+            count_recalled(run, items[i].partition);
     batch->hash = key.hash;
     memcpy(batch->key, key.key.data, sizeof batch->key);
     make_ready(&worker->applied, batch); /* block 0: it is durable */
@@ -151,7 +172,7 @@ static void close_batch(struct worker *worker)
     if (batch == NULL)
         return;
     buffer_clear(&applied->value);
-    applied_encode(worker->run, batch, &applied->value);
+    applied_encode(worker->run, batch, 0, &applied->value);
     struct worker_store_key name = name_of(batch);
     worker_store_put(
         worker, &name,
@@ -210,10 +231,9 @@ void worker_applied_add(struct worker *worker, uint32_t partition, const struct 
         collect(worker, &item);
 }
 
-/* One that the source no longer has cannot come again, and nobody is told of it. */
 static bool is_acknowledged(const struct worker *worker, const struct partition *partition)
 {
-    return worker->run->acknowledger != NULL && partition->index < worker->run->partition_count;
+    return worker->run->acknowledger != NULL && !is_away(worker->run, partition->index);
 }
 
 void worker_applied_recall(struct worker *worker, const struct partition *partition,
@@ -234,8 +254,14 @@ void worker_applied_settle(struct worker *worker, const struct partition *partit
                            strid_position position, uint32_t vshard)
 {
     struct applied_set *set = &worker->applied.set;
-    if (!is_acknowledged(worker, partition))
+    if (worker->run->acknowledger == NULL)
         return;
+    if (is_away(worker->run, partition->index)) {
+        collect(worker, &(struct applied_item){.position = position,
+                                               .partition = partition->index,
+                                               .vshard = (uint8_t)vshard});
+        return;
+    }
     struct applied_item *known = applied_set_find(set, partition->index, position);
     if (known == NULL || known->state == APPLIED_SETTLED) { /* an older version has not kept it */
         worker_applied_recall(worker, partition, position, vshard);
@@ -270,6 +296,23 @@ void worker_applied_release(struct worker *worker, const struct partition *parti
 
 void worker_applied_seal(struct worker *worker) { close_batch(worker); }
 
+/* What is away stays in its entry. */
+static void shrink_entry(struct worker *worker, const struct applied_batch *batch)
+{
+    struct buffer *value = &worker->applied.value;
+    const struct worker_store_key name = name_of(batch);
+    const uint32_t away = count_away(worker->run, batch);
+    if (away == 0) {
+        worker_store_delete(worker, &name);
+    } else if (away < applied_batch_count(batch)) {
+        buffer_clear(value);
+        applied_encode(worker->run, batch, worker->run->partition_count, value);
+        worker_store_put(
+            worker, &name,
+            &(struct key_value){.kind = STRID_STATE_BYTES, .bytes = buffer_bytes(value)});
+    }
+}
+
 static void forget(struct worker *worker, struct applied_batch *batch)
 {
     const struct applied_item *items = applied_batch_items(batch);
@@ -279,8 +322,7 @@ static void forget(struct worker *worker, struct applied_batch *batch)
         applied_set_prefetch(&worker->applied.set, ahead->partition, ahead->position);
         applied_set_remove(&worker->applied.set, &items[i]);
     }
-    struct worker_store_key name = name_of(batch);
-    worker_store_delete(worker, &name);
+    shrink_entry(worker, batch);
     applied_batch_destroy(batch);
 }
 

@@ -406,6 +406,7 @@ static bool handle_first(struct worker *worker, struct waiting_key *key, int64_t
         return true;
     }
     worker->context.partition = partition;
+    retry->topic = record.topic;
     struct suspect *suspect = NULL;
     if (deferral == NULL && suspect_any(&worker->run->suspects))
         suspect = suspect_find(worker->run, record.partition, record.record.position);

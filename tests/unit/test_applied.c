@@ -287,7 +287,7 @@ Test(applied, batch_reads_back_and_damage_is_seen)
                        .position = positions[i], .partition = i % 2, .vshard = (uint8_t)(i * 51)},
                    sizeof(struct applied_item));
     struct buffer value = {0};
-    applied_encode(at.run, batch, &value);
+    applied_encode(at.run, batch, 0, &value);
     cr_assert(applied_decode(at.run, buffer_bytes(&value), again));
     cr_assert_eq(applied_batch_count(again), 6u);
     for (uint32_t i = 0; i < 6; i++) {
@@ -322,7 +322,7 @@ Test(applied, positions_from_a_place_on_are_left_out)
                    sizeof(struct applied_item));
     struct buffer value = {0}, left = {0}, nothing = {0};
     uint32_t gone = 1, number = at.run->partitions[1].stored->number;
-    applied_encode(at.run, batch, &value);
+    applied_encode(at.run, batch, 0, &value);
     cr_assert(applied_leave_out(buffer_bytes(&value), number, id(5, 0), &left, &gone));
     cr_assert_eq(gone, 3u, "it is added to");
     cr_assert(applied_decode(at.run, buffer_bytes(&left), again));

@@ -11,8 +11,7 @@ static struct unordered_partition *of(strid_source *self, uint32_t partition)
 
 static uint32_t partition_count(strid_source *self)
 {
-    (void)self;
-    return UNORDERED_PARTITIONS;
+    return UNORDERED_PARTITIONS - ((struct unordered_source *)(void *)self)->away;
 }
 
 static void describe(strid_source *self, uint32_t partition, strid_partition_info *info)

@@ -27,6 +27,7 @@ struct unordered_partition {
 
 struct unordered_source {
     struct unordered_partition partitions[UNORDERED_PARTITIONS];
+    uint32_t away; /* partitions, the last ones: runs that begin now do not have them */
 };
 
 extern const strid_source_ops unordered_source_ops;
