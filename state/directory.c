@@ -195,9 +195,7 @@ void directory_set_expires(struct directory *directory, uint8_t store)
     directory->store_stored[store] = false; /* the next run writes it anew */
 }
 
-/* Progress that lies in blocks becomes part of the tables: each number counts for the vshards its
- * worker owned. */
-static strid_status raise_tables(struct directory *directory, strid_error *err)
+strid_status directory_raise_tables(struct directory *directory, strid_error *err)
 {
     for (uint32_t i = 0; i < fold_progress_count(directory->fold); i++) {
         const struct fold_progress *progress = fold_progress_at(directory->fold, i);
@@ -350,7 +348,7 @@ strid_status directory_begin_run(struct directory *directory, uint32_t workers,
     STRID_ASSERT(directory->fold != NULL && workers > 0);
     if (MUTANT(MUTANT_RUN_MAP) && directory->run_count > 0)
         memcpy(directory->runs[0].worker_of, worker_of, KEY_VSHARDS);
-    strid_status status = raise_tables(directory, err);
+    strid_status status = directory_raise_tables(directory, err);
     if (status == STRID_OK)
         status = materialise_rest(directory, err);
     if (status != STRID_OK)

@@ -137,6 +137,10 @@ strid_status directory_set_ordered(struct directory *directory, uint8_t store, b
 void directory_set_expires(struct directory *directory, uint8_t store);
 uint8_t directory_find_store(const struct directory *directory, const char *name); /* 0: unknown */
 
+/* Progress that lies in blocks becomes part of the tables, in memory alone: each number counts for
+ * the vshards its worker owned. begin_run does it, too. */
+strid_status directory_raise_tables(struct directory *directory, strid_error *err);
+
 /* See above. After an error the directory can only be closed. */
 strid_status directory_begin_run(struct directory *directory, uint32_t workers,
                                  const uint8_t worker_of[KEY_VSHARDS], strid_error *err);

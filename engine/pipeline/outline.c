@@ -65,6 +65,16 @@ static void describe_key(strid_bytes line, struct buffer *out)
     buffer_put_u8(out, '\0');
 }
 
+bool outline_has_other_key(const char *before, const char *now)
+{
+    return !strid_bytes_equal(next_line(&before), next_line(&now));
+}
+
+void outline_put_key(const char *outline, struct buffer *out)
+{
+    describe_key(next_line(&outline), out);
+}
+
 static void tell_key(const struct log *log, const char *state, strid_bytes before, strid_bytes now)
 {
     struct buffer old = {0}, new = {0};

@@ -16,7 +16,8 @@ enum {
     /* The records of a chunk, the first ones of a run above all, must not wait until all of a large
      * state is loaded. */
     LOAD_BYTES = 8 << 20,
-    OUTBOX_ENTRIES_MAX = 1000000 /* of all workers; docs/dlq.md says so */
+    OUTBOX_ENTRIES_MAX = 1000000, /* of all workers; docs/dlq.md says so */
+    KEY_SHOWN_MAX = 200           /* of a message */
 };
 static const uint64_t outbox_bytes_max = UINT64_C(1) << 30; /* the same, on disk */
 static const int64_t ttl_left_ms = 8 * 3600000; /* swept by it where no store has a shorter one */
@@ -196,14 +197,56 @@ static bool is_fresh(const struct directory *directory)
     return directory->redo_blocks == 0;
 }
 
-/* Keys and handlers may change from run to run, and state does not follow: that is told, once. */
-static void compare_outlines(struct run *run)
+/* Behind the place where reading goes on a record was applied or not, which only its key tells. */
+static bool is_known_by_key(const struct directory_partition *stored)
 {
+    const struct directory_table *table = stored->table;
+    bool is_behind = false, is_uniform = true;
+    for (uint32_t v = 0; table != NULL && v < KEY_VSHARDS; v++) {
+        const bool is_known = (table->known[v / 8] >> (v & 7) & 1) != 0;
+        is_behind |= is_known && (!stored->has_low ||
+                                  strid_position_compare(table->applied[v], stored->low) >= 0);
+        is_uniform &= is_known && strid_position_compare(table->applied[v], table->applied[0]) == 0;
+    }
+    return is_behind && !is_uniform;
+}
+
+/* A run that was not drained is made good by the next one, which has to know records as it did. */
+static strid_status check_key(struct run *run, const char *now, strid_error *err)
+{
+    struct directory *directory = run->directory;
+    bool is_needed = false;
+    if (!outline_has_other_key(directory->outline, now))
+        return STRID_OK;
+    STRID_TRY(directory_raise_tables(directory, err));
+    for (uint32_t i = 0; i < directory->partition_count; i++)
+        is_needed |= is_known_by_key(directory->partitions[i]);
+    if (!is_needed)
+        return STRID_OK;
+    struct buffer key = {0};
+    outline_put_key(directory->outline, &key);
+    strid_status status =
+        error_set(err, STRID_ESTATE, "state",
+                  "%s: the last run was not drained, and which records it had applied can only be "
+                  "told by the key that it had, %.*s: run with that until it ends, or stop it with "
+                  "SIGINT, and change \"key\" then",
+                  directory->url, KEY_SHOWN_MAX, (const char *)key.data);
+    buffer_fini(&key);
+    return status;
+}
+
+/* Keys and handlers may change from run to run, and state does not follow: that is told, once. */
+static strid_status compare_outlines(struct run *run, strid_error *err)
+{
+    strid_status status = STRID_OK;
     struct directory *directory = run->directory;
     struct buffer now = {0};
     outline_write(run->definition, &now);
     const char *text = (const char *)now.data;
-    if (directory->outline == NULL || strcmp(directory->outline, text) != 0) {
+    if (directory->outline != NULL)
+        status = check_key(run, text, err);
+    if (status == STRID_OK &&
+        (directory->outline == NULL || strcmp(directory->outline, text) != 0)) {
         if (directory->outline != NULL && !is_fresh(directory))
             outline_tell(run->log, directory->url, directory->outline, text);
         memory_free(directory->outline);
@@ -211,6 +254,7 @@ static void compare_outlines(struct run *run)
         directory->outline_stored = false;
     }
     buffer_fini(&now);
+    return status;
 }
 
 static strid_resume resume_of(const struct partition *partition, bool fresh)
@@ -319,7 +363,7 @@ strid_status run_open(struct run *run, strid_error *err)
     }
     if (status == STRID_OK) {
         set_ttls(run);
-        compare_outlines(run);
+        status = compare_outlines(run, err);
     }
     for (uint32_t v = 0; v < KEY_VSHARDS; v++)
         run->worker_of[v] = (uint8_t)(v % run->worker_count);

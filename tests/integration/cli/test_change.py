@@ -1,6 +1,10 @@
 #!/usr/bin/env python3
 """A pipeline file that was changed between two runs on the same state: what a user is told."""
-from command_case import TOTALS, CommandCase, main
+import os
+import signal
+import subprocess
+
+from command_case import DEADLINE_S, TOTALS, CommandCase, main
 
 ORDER = '{"customer": "a", "client": "b", "kind": "order", "amount": 5}\n'
 OTHER_KEY = TOTALS.replace("key: customer", "key: client")
@@ -27,6 +31,26 @@ class Change(CommandCase):
         self.assertIn(IS_NOW, lines[0])
         self.assertEqual(self.scan("orders"), {"a": 1, "b": 1})
         self.assertEqual(self.told(OTHER_KEY), [])
+
+    def test_another_key_behind_a_kill_is_refused_until_the_run_was_made_good(self):
+        """Each worker says how far it is: by another key a record would be another worker's."""
+        count = 40
+        workers = "workers: 4\n"
+        self.write("orders.jsonl", "".join(ORDER.replace('"a"', f'"c{n}"').replace('"b"', f'"d{n}"')
+                                           for n in range(count)))
+        self.write("totals.yaml", TOTALS + workers)
+        done = subprocess.run([os.environ["STRID_TEST_COMMAND"], "run", "totals.yaml"],
+                              cwd=self.folder, check=False, capture_output=True, timeout=DEADLINE_S,
+                              env=dict(os.environ, STRID_CRASH_POINT="storage_after_sync:1"))
+        self.assertEqual(done.returncode, -signal.SIGKILL, done.stderr)
+        self.write("totals.yaml", OTHER_KEY + workers)
+        err = self.strid("run", "totals.yaml", code=1).err
+        self.assertIn('can only be told by the key that it had, field "customer"', err)
+        self.assertEqual(self.told(TOTALS + workers), [])
+        self.assertEqual(self.scan("orders"), {f"c{n}": 1 for n in range(count)})
+        self.write("orders.jsonl", ORDER, "a")
+        self.assertEqual(len(self.told(OTHER_KEY + workers)), 1)
+        self.assertEqual(self.scan("orders")["b"], 1)
 
     def test_other_handlers_are_told_once(self):
         self.told(TOTALS)
