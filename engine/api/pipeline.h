@@ -9,9 +9,10 @@
 struct strid_pipeline {
     struct definition *definition;
     struct log log;
-    pthread_mutex_t
-        lock; /* guards opening of source and sinks, `run` and `totals`; not on the data path */
-    strid_source *source;        /* NULL: not open */
+    pthread_mutex_t lock; /* guards opening of source and sinks, `run`, `runs` and `totals`; not on
+                             the data path */
+    bool runs;            /* strid_pipeline_run() has not returned */
+    strid_source *source; /* NULL: not open */
     struct sink_instance *sinks; /* one per definition->sinks, then the dead-letter queue's */
     uint32_t sink_count;         /* without the dead-letter queue */
     struct sink_definition dlq;

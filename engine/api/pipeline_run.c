@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/units.h"
+#include "runtime/worker.h"
 
 static const int64_t look_ns = 10000000, rest_ns = 100000000, restart_min_ns = 100000000,
                      restart_max_ns = 10000000000;
@@ -51,6 +52,22 @@ static int64_t rest_of(const struct definition *definition, bool drains)
     return is_exact ? look_ns : rest_ns;
 }
 
+static strid_status tell_halt(struct run *run, bool late, strid_error *err)
+{
+    uint32_t open = 0;
+    for (uint32_t w = 0; w < run->worker_count; w++)
+        open += atomic_load_explicit(&run->workers[w].deferred.open_shown, memory_order_acquire);
+    if (open == 0)
+        return error_set(err, STRID_ECANCELLED, "pipeline",
+                         "%s; what was not durable yet is read again by the next run",
+                         late ? "not drained within drain_timeout" : "stopped at once");
+    return error_set(
+        err, STRID_ECANCELLED, "pipeline",
+        "%s while the outcome of %" PRIu32 " record%s was deferred and never said: the "
+        "next run handles what is open again, and what was not durable yet",
+        late ? "not drained within drain_timeout" : "stopped at once", open, units_plural(open));
+}
+
 /* Watches one run until it has finished, failed or is to be stopped at once. */
 static strid_status watch(strid_pipeline *pipeline, struct run *run, strid_error *err)
 {
@@ -71,9 +88,7 @@ static strid_status watch(strid_pipeline *pipeline, struct run *run, strid_error
             drain_since_ns != 0 && drain_timeout_ns > 0 && now - drain_since_ns >= drain_timeout_ns;
         if (stops(pipeline) >= 2 || late) {
             tell_stop(run, RUN_HALT);
-            status = error_set(err, STRID_ECANCELLED, "pipeline",
-                               "%s; what was not durable yet is read again by the next run",
-                               late ? "not drained within drain_timeout" : "stopped at once");
+            status = tell_halt(run, late, err);
             break;
         }
         if (stops(pipeline) == 1 || source_changed(pipeline))
@@ -211,15 +226,29 @@ static strid_status run_until_end(strid_pipeline *pipeline, strid_error *err)
     }
 }
 
+/* A host may get it wrong: by another thread, or from a handler. */
+static strid_status begin(strid_pipeline *pipeline, strid_error *err)
+{
+    pthread_mutex_lock(&pipeline->lock);
+    const bool runs = pipeline->runs;
+    pipeline->runs = true;
+    pthread_mutex_unlock(&pipeline->lock);
+    if (runs)
+        return error_set(err, STRID_EINVAL, "pipeline",
+                         "\"%s\" runs already; strid_pipeline_stop() ends that run, and the next "
+                         "can begin when strid_pipeline_run() has returned",
+                         pipeline->definition->name);
+    return STRID_OK;
+}
+
 strid_status strid_pipeline_run(strid_pipeline *pipeline, strid_error *err)
 {
-    strid_status status = definition_check(pipeline->definition, err);
-    if (status != STRID_OK)
-        return status;
+    STRID_TRY(definition_check(pipeline->definition, err));
+    STRID_TRY(begin(pipeline, err));
     pthread_mutex_lock(&pipeline->lock);
     STRID_ASSERT(pipeline->run == NULL);
     pipeline->totals = (strid_pipeline_stats){.struct_size = sizeof pipeline->totals};
-    status = pipeline_open_source(pipeline, err);
+    strid_status status = pipeline_open_source(pipeline, err);
     if (status == STRID_OK)
         status = pipeline_open_sinks(pipeline, err);
     pthread_mutex_unlock(&pipeline->lock);
@@ -227,7 +256,8 @@ strid_status strid_pipeline_run(strid_pipeline *pipeline, strid_error *err)
         status = run_until_end(pipeline, err);
     pthread_mutex_lock(&pipeline->lock);
     pipeline_close(pipeline, false);
-    pthread_mutex_unlock(&pipeline->lock);
     atomic_store_explicit(&pipeline->stop, 0, memory_order_release);
+    pipeline->runs = false;
+    pthread_mutex_unlock(&pipeline->lock);
     return status;
 }

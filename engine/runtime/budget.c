@@ -81,7 +81,7 @@ void budget_divide(uint64_t memory, uint32_t workers, uint32_t readers, struct b
     out->redo_bytes = out->redo / BUDGET_REDO_PARTS;
     out->block_bytes = most(out->redo_bytes / 100 * IN_FLIGHT_PERCENT / blocks, block_bytes_min);
     out->output_bytes = out->outputs / blocks / GROWTH;
-    out->outbox_refs = out->outbox / workers / GROWTH;
+    out->outbox_refs = most(out->outbox / workers / GROWTH, 1); /* at 0 it would always be full */
     out->write_buffer = PAIR * out->redo_bytes;
     out->cache_bytes = out->caches / workers;
 }

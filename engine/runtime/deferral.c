@@ -1,12 +1,10 @@
 #include "runtime/deferral.h"
 
-#include <sched.h>
-
 #include "base/assert.h"
 #include "base/memory.h"
 #include "base/mutant.h"
 
-enum { STATE_MASK = 15, OUTCOME_SHIFT = 4, RING_ELEMENTS = 2 * DEFERRAL_PLACES };
+enum { STATE_MASK = 15, OUTCOME_SHIFT = 4 };
 
 struct deferrals *deferral_create(void)
 {
@@ -99,7 +97,7 @@ static struct ring *ring_to(struct strid_completer *completer, uint32_t worker)
 {
     struct ring *ring = atomic_load_explicit(&completer->rings[worker], memory_order_relaxed);
     if (ring == NULL) {
-        ring = ring_create(RING_ELEMENTS);
+        ring = ring_create(DEFERRAL_PLACES);
         atomic_store_explicit(&completer->rings[worker], ring, memory_order_release);
     }
     return ring;
@@ -130,13 +128,10 @@ strid_status deferral_complete(struct strid_completer *completer, strid_token to
     if (!atomic_compare_exchange_strong_explicit(&place->word, &open, completed,
                                                  memory_order_acq_rel, memory_order_relaxed))
         return STRID_ESTALE;
-    struct ring *ring = ring_to(completer, token.worker);
-    /* Full only while the worker does not come to look; what ended meanwhile needs no look. */
-    while (!ring_push(ring, place)) {
-        wake(deferrals, token.worker);
-        if (atomic_load_explicit(&place->word, memory_order_relaxed) != completed)
-            return STRID_OK;
-        (void)sched_yield();
+    /* acquire and release, as in deferral_next(): who clears it sees this outcome */
+    if (!atomic_exchange_explicit(&place->queued, true, memory_order_acq_rel)) {
+        bool pushed = ring_push(ring_to(completer, token.worker), place);
+        STRID_ASSERT(pushed);
     }
     wake(deferrals, token.worker);
     return STRID_OK;
@@ -185,16 +180,18 @@ bool deferral_end(struct deferrals *deferrals, uint32_t worker, uint32_t place,
 
 uint32_t deferral_next(struct deferrals *deferrals, uint32_t worker)
 {
-    const struct deferral_place *first = place_of(deferrals, worker, 0);
+    struct deferral_place *first = place_of(deferrals, worker, 0);
     for (uint32_t i = 0; i < DEFERRAL_COMPLETERS; i++) {
         struct strid_completer *completer =
             atomic_load_explicit(&deferrals->completers[i], memory_order_acquire);
         if (completer == NULL)
             break;
         struct ring *ring = atomic_load_explicit(&completer->rings[worker], memory_order_acquire);
-        const struct deferral_place *place = ring == NULL ? NULL : ring_pop(ring);
-        if (place != NULL)
-            return (uint32_t)(place - first);
+        struct deferral_place *place = ring == NULL ? NULL : ring_pop(ring);
+        if (place == NULL)
+            continue;
+        (void)atomic_exchange_explicit(&place->queued, false, memory_order_acq_rel);
+        return (uint32_t)(place - first);
     }
     return UINT32_MAX;
 }

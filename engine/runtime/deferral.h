@@ -8,7 +8,9 @@
  *   worker             timed out, withdrawn, run ended:  OPEN or COMPLETED ──> FREE, generation + 1
  *
  * A place's generation, state and outcome are one word. A completer has a ring to each worker; what
- * it pushes is a place to look at, no more, so that one too many does no harm. */
+ * it pushes is a place to look at, no more, so that one too many does no harm. A place is in one
+ * ring at a time, and in that once: no ring is ever full, also where a handler completes by itself
+ * and the worker does not come to look. */
 #ifndef RUNTIME_DEFERRAL_H
 #define RUNTIME_DEFERRAL_H
 
@@ -33,6 +35,7 @@ enum {
 
 struct deferral_place {
     _Atomic uint64_t word; /* release and acquire: what was done before counts for who sees it */
+    atomic_bool queued;    /* it is in a ring, or about to be */
 };
 
 /* The places of a worker, made when its first handler defers, freed with the pipeline. */

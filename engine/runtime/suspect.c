@@ -41,7 +41,7 @@ static void tell(const struct run *run, const struct partition *partition,
         (void)snprintf(history, sizeof history, "it %s, and is dead-lettered", suspect_fault);
     else if (crashes > 0)
         (void)snprintf(history, sizeof history,
-                       "alone it ended the process %" PRIu32 " times of %d", crashes,
+                       "alone it ended the process %" PRIu32 " of %d times", crashes,
                        CRASH_SLOTS_CRASHES_MAX);
     log_warn(
         run->log, "suspect",

@@ -52,6 +52,8 @@ Test(budget, shares_add_up_to_the_memory)
         budget_divide(6 * MIB, workers, readers, &budget); /* of a host program */
         cr_assert_eq(sum_of(&budget), 6 * MIB);
         cr_assert_gt(budget.cache_bytes, 0);
+        budget_divide(1, workers, readers, &budget);
+        cr_assert_gt(budget.outbox_refs, 0, "or nothing would ever be read");
         for (uint64_t memory = 32 * MIB; memory <= (UINT64_C(1) << 46); memory *= 2)
             if (memory >= least)
                 check(memory, workers, readers);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/pipeline.h"
 #include "runtime/deferral.h"
 #include "runtime/worker.h"
 #include "runtime_case.h"
@@ -141,6 +142,59 @@ Test(deferral, may_be_completed_before_the_handler_returns)
     cr_assert_eq(stats_of(&deferral).done, 500);
     cr_assert_eq(outputs(&deferral, 0, NULL), 500);
     fini(&deferral);
+}
+
+static strid_outcome defer_and_stop(strid_context *ctx, const strid_record *record, void *user)
+{
+    (void)record;
+    (void)strid_defer(ctx);
+    strid_pipeline **pipeline = user;
+    if (*pipeline != NULL)
+        strid_pipeline_stop(*pipeline);
+    *pipeline = NULL; /* a second stop would end the run at once */
+    return STRID_DEFERRED;
+}
+
+Test(deferral, a_drain_that_waited_in_vain_says_for_what, .timeout = 20)
+{
+    strid_error err = STRID_ERROR_INIT;
+    strid_pipeline_options options = {STRID_PIPELINE_OPTIONS_INIT, .name = "late", .workers = 1,
+                                      .source = "generator:?records=1", .format = "raw"};
+    strid_pipeline *pipeline = strid_pipeline_create(&options, &err), *to_stop = pipeline;
+    cr_assert_not_null(pipeline, "%s", err.message);
+    pipeline->definition->drain_timeout_ms = 20;
+    cr_assert_eq(strid_pipeline_on(pipeline, "*", defer_and_stop, &to_stop, &err), STRID_OK);
+    cr_assert_eq(strid_pipeline_run(pipeline, &err), STRID_ECANCELLED);
+    cr_assert_not_null(strstr(err.message, "drain_timeout while the outcome of 1 record was "
+                                           "deferred and never said"),
+                       "%s", err.message);
+    strid_pipeline_destroy(pipeline);
+}
+
+/* A handler that completes its own token and then returns something else leaves places to look at,
+ * and its worker does not look while nothing is open. */
+Test(deferral, completions_that_are_withdrawn_fill_no_ring, .timeout = 20)
+{
+    struct deferrals *deferrals = deferral_create();
+    struct strid_completer *completer = deferral_take_completer(deferrals);
+    strid_outcome outcome = STRID_DONE;
+    for (int i = 0; i < 100000; i++) {
+        strid_token token = deferral_open(deferrals, 0, (uint32_t)i % DEFERRAL_PLACES);
+        cr_assert_eq(deferral_complete(completer, token, STRID_DONE), STRID_OK);
+        cr_assert(deferral_end(deferrals, 0, token.place, false));
+    }
+    strid_token token = deferral_open(deferrals, 0, 7); /* which stands in the ring already */
+    cr_assert_eq(deferral_complete(completer, token, STRID_SKIP), STRID_OK);
+    uint32_t seen = 0, completed = 0;
+    for (uint32_t place; (place = deferral_next(deferrals, 0)) != UINT32_MAX; seen++)
+        if (deferral_outcome(deferrals, 0, place, &outcome))
+            completed += place == 7 && outcome == STRID_SKIP ? 1 : 2;
+    cr_assert(seen == DEFERRAL_PLACES && completed == 1, "%u %u", seen, completed);
+    (void)deferral_end(deferrals, 0, 7, false);
+    token = deferral_open(deferrals, 0, 7); /* which was taken out of the ring */
+    cr_assert_eq(deferral_complete(completer, token, STRID_SKIP), STRID_OK);
+    cr_assert_eq(deferral_next(deferrals, 0), 7);
+    deferral_destroy(deferrals);
 }
 
 Test(deferral, retry_is_a_failed_attempt_and_the_last_one_a_dead_letter)

@@ -18,7 +18,7 @@ Test(suspect, runs_alone_once_and_is_cleared)
     suspect_case_start(&suspects, 40, 2);
     cr_assert_not_null(strstr(suspects.at.store.last_log,
                               "position 0-40 was in hand when the process ended: alone it ended "
-                              "the process 2 times of 3"),
+                              "the process 2 of 3 times"),
                        "%s", suspects.at.store.last_log);
     cr_assert(runtime_case_finish(&suspects.at), "%s", suspects.at.run->error.message);
     cr_assert_eq(suspects.alone_at, 40);

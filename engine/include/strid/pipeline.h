@@ -179,7 +179,7 @@ STRID_API void strid_pipeline_set_retry_hook(strid_pipeline *pipeline, strid_ret
  * strid_pipeline_stop() is called or something fails for good. Called again it goes on where the
  * last run ended.
  * @retval STRID_OK ended or drained; all that was handled is durable. @retval STRID_ECANCELLED
- * stopped at once.
+ * stopped at once. @retval STRID_EINVAL it runs already.
  */
 STRID_API STRID_NODISCARD strid_status strid_pipeline_run(strid_pipeline *pipeline,
                                                           strid_error *err);

@@ -142,3 +142,38 @@ Test(engine_options, what_no_handler_wants_goes_where_they_say)
         strid_pipeline_destroy(pipeline);
     }
 }
+
+/* However little a host program gives, a run goes on. */
+Test(engine_options, least_memory_of_all_is_enough)
+{
+    struct told told = {.timeout = true};
+    strid_pipeline_options options = plain;
+    options.memory_bytes = 1;
+    options.workers = 2;
+    strid_pipeline *pipeline = strid_pipeline_create(&options, NULL);
+    cr_assert_eq(run(pipeline, "*", wait_once, &told).done, 1);
+    strid_pipeline_destroy(pipeline);
+}
+
+struct twice {
+    strid_pipeline *pipeline;
+    strid_error err;
+};
+
+static strid_outcome run_again(strid_context *ctx, const strid_record *record, void *user)
+{
+    struct twice *twice = user;
+    (void)ctx;
+    (void)record;
+    return strid_pipeline_run(twice->pipeline, &twice->err) == STRID_OK ? STRID_SKIP : STRID_DONE;
+}
+
+Test(engine_options, one_that_runs_is_not_run_a_second_time)
+{
+    struct twice twice = {.pipeline = strid_pipeline_create(&plain, NULL)};
+    cr_assert_eq(run(twice.pipeline, "*", run_again, &twice).done, 1);
+    cr_assert_eq(twice.err.status, STRID_EINVAL);
+    cr_assert_not_null(strstr(twice.err.message, "runs already"), "%s", twice.err.message);
+    cr_assert_eq(strid_pipeline_run(twice.pipeline, &twice.err), STRID_OK, "it has ended");
+    strid_pipeline_destroy(twice.pipeline);
+}
