@@ -2,6 +2,7 @@
 
 #include "api/dlq_forget.h"
 #include "api/dlq_marks.h"
+#include "api/dlq_own.h"
 #include "api/letter_ids.h"
 #include "base/error.h"
 
@@ -39,6 +40,7 @@ strid_status dlq_refuse(const strid_pipeline *pipeline, const struct sink_defini
 
 struct listing {
     struct letter_ids ids;
+    struct dlq_own own;
     struct dlq_marks *marks; /* NULL: none, or not known */
     strid_dead_letter_fn fn;
     void *user;
@@ -49,6 +51,8 @@ static bool list_letter(void *user, const strid_output *letter)
     struct listing *listing = user;
     if (letter->id.len > 0 && !letter_ids_add(&listing->ids, letter->id))
         return true; /* the same letter once more */
+    if (!dlq_own_is(&listing->own, letter))
+        return true;
     return dlq_marks_show(listing->marks, letter, listing->fn, listing->user);
 }
 
@@ -59,9 +63,11 @@ strid_status strid_dlq_list(strid_pipeline *pipeline, strid_dead_letter_fn fn, v
     STRID_TRY(dlq_find(pipeline, &dlq, err));
     if (dlq.definition == NULL || dlq.definition->ops->browse == NULL)
         return dlq_refuse(pipeline, dlq.definition, "listed", err);
-    struct listing listing = {.marks = dlq_marks_open(pipeline), .fn = fn, .user = user};
+    struct listing listing = {
+        .own = dlq_own_of(pipeline), .marks = dlq_marks_open(pipeline), .fn = fn, .user = user};
     strid_status status = dlq.definition->ops->browse(&dlq.args, list_letter, &listing, err);
     letter_ids_fini(&listing.ids);
+    dlq_own_end(&listing.own, &pipeline->log);
     dlq_marks_close(listing.marks);
     return status;
 }
@@ -74,9 +80,11 @@ strid_status strid_dlq_purge(strid_pipeline *pipeline, strid_dead_letter_fn fn, 
     STRID_TRY(dlq_find(pipeline, &dlq, err));
     if (dlq.definition == NULL || dlq.definition->ops->purge == NULL)
         return dlq_refuse(pipeline, dlq.definition, "purged", err);
-    struct dlq_forget forget = {.marks = dlq_marks_open(pipeline), .fn = fn, .user = user};
+    struct dlq_forget forget = {
+        .own = dlq_own_of(pipeline), .marks = dlq_marks_open(pipeline), .fn = fn, .user = user};
     strid_status status =
         dlq.definition->ops->purge(&dlq.args, dlq_forget_take, &forget, &purged, err);
+    dlq_own_end(&forget.own, &pipeline->log);
     dlq_marks_close(forget.marks); /* the state is opened anew, to be written to */
     if (status == STRID_OK)
         dlq_forget_marks(&forget, pipeline);

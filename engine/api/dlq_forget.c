@@ -35,6 +35,8 @@ bool dlq_forget_take(void *user, const strid_output *letter)
     struct dlq_forget *forget = user;
     strid_bytes base;
     uint32_t number;
+    if (!dlq_own_is(&forget->own, letter))
+        return false;
     bool goes = dlq_marks_show(forget->marks, letter, forget->fn, forget->user);
     if (letter->dead_letter == NULL || !dlq_marks_split(letter->id, &base, &number) ||
         base.len > KEY_RECORD_KEY_MAX)

@@ -1,16 +1,18 @@
 /* The marks of letters that are purged go with them, where the node is stopped. A mark stays while
  * the queue or the outbox has another letter of the same record: that may be a repeat of one that
- * is gone, and goes with its mark when it is purged. One thread; a zeroed struct but for `fn` and
- * `user`, and perhaps `marks`, is ready. */
+ * is gone, and goes with its mark when it is purged. One thread; a zeroed struct but for `own`,
+ * `fn` and `user`, and perhaps `marks`, is ready. */
 #ifndef API_DLQ_FORGET_H
 #define API_DLQ_FORGET_H
 
 #include <strid/inspect.h>
 
+#include "api/dlq_own.h"
 #include "api/letter_ids.h"
 #include "api/pipeline.h"
 
 struct dlq_forget {
+    struct dlq_own own;      /* the caller's; letters of other pipelines stay */
     struct dlq_marks *marks; /* the caller's; NULL: none, or not known */
     strid_dead_letter_fn fn; /* which letters go */
     void *user;

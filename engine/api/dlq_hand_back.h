@@ -5,8 +5,8 @@
 
 #include "api/dlq.h"
 
-strid_status dlq_hand_back(strid_pipeline *pipeline, const struct sink_instance *dlq, bool again,
-                           strid_dead_letter_fn fn, void *user, strid_dlq_replayed *result,
-                           strid_error *err);
+strid_status dlq_hand_back(strid_pipeline *pipeline, const struct sink_instance *dlq,
+                           uint32_t flags, strid_dead_letter_fn fn, void *user,
+                           strid_dlq_replayed *result, strid_error *err);
 
 #endif

@@ -10,17 +10,20 @@
 #define XXH_INLINE_ALL
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <xxhash.h>
 
 #include "api/dlq.h"
+#include "api/dlq_anew.h"
 #include "api/dlq_directory.h"
 #include "api/dlq_hand_back.h"
 #include "api/dlq_marks.h"
+#include "api/dlq_own.h"
+#include "api/dlq_preview.h"
 #include "api/letter_ids.h"
 #include "base/crash_point.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "pipeline/decoder.h"
 #include "runtime/worker_retry.h"
 #include "runtime/worker_retry_mark.h"
 #include "state/batch.h"
@@ -36,12 +39,12 @@ enum {
 struct replay {
     strid_pipeline *pipeline;
     struct directory *directory;
-    strid_source *source;
     strid_dead_letter_fn fn;
     void *user;
     bool again;
     struct letter_ids ids;
-    struct decoder *decoder;
+    struct dlq_own own;
+    struct dlq_anew anew;
     struct cache written; /* heads and marks; nothing leaves it */
     struct batch batch;
     struct buffer blocks; /* of the batch, one behind the other */
@@ -130,21 +133,13 @@ static bool get_mark(struct replay *replay, strid_bytes base, int64_t *mark)
 }
 
 /* The partition that the record was read from, which may have another number now. */
-static bool find_partition(struct replay *replay, strid_bytes topic, uint32_t *number)
+static bool find_partition(const struct replay *replay, const char *identity, uint32_t *number)
 {
-    const strid_source_ops *ops = replay->pipeline->definition->source.ops;
-    uint32_t count = ops->partition_count(replay->source);
-    for (uint32_t p = 0; p < count; p++) {
-        strid_partition_info info = {0};
-        ops->describe(replay->source, p, &info);
-        if (!strid_bytes_equal(strid_bytes_of_text(info.topic), topic))
-            continue;
-        for (uint32_t i = 0; i < replay->directory->partition_count; i++)
-            if (strcmp(replay->directory->partitions[i]->identity, info.identity) == 0) {
-                *number = replay->directory->partitions[i]->number;
-                return true;
-            }
-    }
+    for (uint32_t i = 0; i < replay->directory->partition_count; i++)
+        if (strcmp(replay->directory->partitions[i]->identity, identity) == 0) {
+            *number = replay->directory->partitions[i]->number;
+            return true;
+        }
     return false;
 }
 
@@ -318,32 +313,20 @@ static bool write_out(struct replay *replay)
 
 /* The record anew: the pipeline may be another one than when it failed. */
 static bool hand_back(struct replay *replay, const strid_output *letter, strid_bytes base,
-                      int64_t mark)
+                      int64_t mark, uint32_t partition)
 {
     const strid_dead_letter *origin = letter->dead_letter;
-    strid_raw raw = {.value = letter->value};
-    struct decoded decoded = {.key = letter->key, .type = origin->type};
-    uint32_t partition;
+    const struct decoded *decoded = &replay->anew.decoded;
     char count[24];
-    if (!find_partition(replay, origin->topic, &partition)) {
-        replay->result.orphaned++;
-        return true;
-    }
-    if (replay->decoder != NULL)
-        decoder_decode(replay->decoder, &raw, &decoded);
-    if (decoded.fault != NULL || decoded.skip) {
-        replay->result.unreadable++;
-        return true;
-    }
     (void)snprintf(count, sizeof count, "%" PRId64, mark);
-    struct place place = place_of(replay, partition, decoded.key);
+    struct place place = place_of(replay, partition, decoded->key);
     if ((place.flags & RETRY_HEAD_KEYLESS) != 0)
         place.hash = hash_of(replay, strid_bytes_of(place.partition_key, COMPONENT_KEY_BYTES));
     else
         place.hash = hash_of(replay, place.key);
-    struct retry_record record = {.record = {.key = decoded.key,
+    struct retry_record record = {.record = {.key = decoded->key,
                                              .value = letter->value,
-                                             .type = decoded.type,
+                                             .type = decoded->type,
                                              .position = origin->position,
                                              .timestamp_ms = letter->timestamp_ms},
                                   .partition = partition,
@@ -357,9 +340,10 @@ static bool take_letter(void *user, const strid_output *letter)
 {
     struct replay *replay = user;
     strid_bytes base;
-    uint32_t number;
+    uint32_t number, partition = 0;
     int64_t mark;
-    if (letter->dead_letter == NULL || !letter_ids_add(&replay->ids, letter->id))
+    if (letter->dead_letter == NULL || !letter_ids_add(&replay->ids, letter->id) ||
+        !dlq_own_is(&replay->own, letter))
         return true;
     if (!dlq_marks_split(letter->id, &base, &number) || base.len > KEY_RECORD_KEY_MAX)
         return true; /* somebody else's */
@@ -368,13 +352,14 @@ static bool take_letter(void *user, const strid_output *letter)
     bool marked = mark > (int64_t)number;
     if (marked && !replay->again)
         return true;
-    if (!replay->fn(replay->user, letter))
+    enum dlq_fate fate = dlq_anew_read(&replay->anew, letter);
+    if (fate == DLQ_GOES && !find_partition(replay, replay->anew.identity, &partition))
+        fate = DLQ_ORPHANED;
+    if (fate == DLQ_GOES && cache_used_bytes(&replay->written) >= KEPT_BYTES)
+        fate = DLQ_LEFT;
+    if (!dlq_anew_ask(fate, letter, replay->fn, replay->user, &replay->result))
         return true;
-    if (cache_used_bytes(&replay->written) >= KEPT_BYTES) {
-        replay->result.left++;
-        return true;
-    }
-    return hand_back(replay, letter, base, (marked ? mark : (int64_t)number) + 1);
+    return hand_back(replay, letter, base, (marked ? mark : (int64_t)number) + 1, partition);
 }
 
 static bool see_head(void *user, strid_bytes encoded_key, strid_bytes encoded_value)
@@ -408,8 +393,9 @@ static void end(struct replay *replay)
 {
     directory_close(replay->directory);
     cache_fini(&replay->written);
-    decoder_destroy(replay->decoder);
+    dlq_anew_close(&replay->anew);
     letter_ids_fini(&replay->ids);
+    dlq_own_end(&replay->own, &replay->pipeline->log);
     batch_fini(&replay->batch);
     buffer_fini(&replay->blocks);
     buffer_fini(&replay->places);
@@ -430,7 +416,7 @@ static strid_status check(strid_pipeline *pipeline, const struct sink_instance *
                          "dead letters of a %s: source cannot be handed back yet: produce the "
                          "values that `strid dlq show --json` gives",
                          definition->source.ops->name);
-    if (definition->state_url == NULL)
+    if (definition->state_url == NULL || strncmp(definition->state_url, "memory:", 7) == 0)
         return error_set(err, STRID_EUNSUPPORTED, "dlq",
                          "%s keeps no state on disk, and dead letters are handed back through it: "
                          "give the pipeline a state directory",
@@ -438,27 +424,28 @@ static strid_status check(strid_pipeline *pipeline, const struct sink_instance *
     return STRID_OK;
 }
 
-strid_status strid_dlq_replay(strid_pipeline *pipeline, bool again, strid_dead_letter_fn fn,
+strid_status strid_dlq_replay(strid_pipeline *pipeline, uint32_t flags, strid_dead_letter_fn fn,
                               void *user, strid_dlq_replayed *result, strid_error *err)
 {
     struct sink_instance dlq;
+    bool again = (flags & STRID_REPLAY_AGAIN) != 0, dry = (flags & STRID_REPLAY_DRY) != 0;
     struct replay replay = {.pipeline = pipeline,
                             .fn = fn,
                             .user = user,
                             .again = again,
+                            .own = dlq_own_of(pipeline),
                             .now_ms = clock_wall_ms(&clock_system),
                             .err = err};
+    *result = (strid_dlq_replayed){0};
     STRID_TRY(dlq_find(pipeline, &dlq, err));
     if (pipeline->definition->source.ops->hand_back != NULL)
-        return dlq_hand_back(pipeline, &dlq, again, fn, user, result, err);
+        return dlq_hand_back(pipeline, &dlq, flags, fn, user, result, err);
     STRID_TRY(check(pipeline, &dlq, err));
+    if (dry)
+        return dlq_preview(pipeline, &dlq, again, fn, user, result, err);
     cache_init(&replay.written, KEPT_BYTES, false);
-    strid_status status =
-        decoder_create(&pipeline->definition->decode, false, &replay.decoder, err);
     pthread_mutex_lock(&pipeline->lock);
-    if (status == STRID_OK)
-        status = pipeline_open_source(pipeline, err);
-    replay.source = pipeline->source;
+    strid_status status = dlq_anew_open(&replay.anew, pipeline, err);
     if (status == STRID_OK)
         status = begin(&replay);
     if (status == STRID_OK)

@@ -79,7 +79,7 @@ static const strid_option help_flags[] = {
         SWITCH("replayed", replayed, "Only those that were handed back."),                         \
     {                                                                                              \
         "limit", STRID_OPTION_INT, NULL, 1, INT64_MAX, NULL, MEMBER(limit), 0,                     \
-            "At most so many, the oldest first.", NULL                                             \
+            "At most so many, in the order of the queue.", NULL                                    \
     }
 
 static const strid_option dlq_flags[] = {DLQ_FILTERS, {0}};

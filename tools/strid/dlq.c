@@ -197,6 +197,8 @@ enum command_exit dlq_show(const struct command_call *call)
         talk_error("no dead letter of %s has the id or position '%s': 'strid dlq list %s' lists "
                    "them",
                    call->arguments[0], listing.wanted, call->arguments[0]);
+    else if (!dlq_filter_is_any(call))
+        talk_error("%s has no dead letters", call->arguments[0]);
     else
         talk_error("no dead letter of %s is like that: 'strid dlq list %s' lists them",
                    call->arguments[0], call->arguments[0]);
@@ -245,23 +247,28 @@ enum command_exit dlq_purge(const struct command_call *call)
     return code;
 }
 
-/* What a dry run lists, and what is told with --json: those that go. */
+/* What a dry run lists, and what is told with --json: those that go. What stays takes nothing of
+ * --limit, so that those behind it have their turn. */
 static bool replay_letter(void *user, const strid_output *letter)
 {
     struct listing *listing = user;
-    bool passed =
-        letter->dead_letter != NULL && letter->dead_letter->replayed && !listing->call->again;
-    uint64_t before = listing->found;
-    if (!passed)
-        (void)take_letter(user, letter);
-    return listing->call->dry_run ? listing->filter.left > 0 : listing->found > before;
+    uint64_t left = listing->filter.left;
+    if (letter->dead_letter != NULL && letter->dead_letter->stays) {
+        bool chosen = dlq_filter_take(&listing->filter, letter);
+        listing->filter.left = left;
+        return chosen;
+    }
+    (void)take_letter(user, letter);
+    return listing->filter.left < left;
 }
 
 static strid_status replay(strid_pipeline *pipeline, strid_dead_letter_fn fn, void *user,
                            strid_error *err)
 {
     struct listing *listing = user;
-    return strid_dlq_replay(pipeline, listing->call->again, fn, user, &listing->replayed, err);
+    uint32_t flags = (listing->call->again ? STRID_REPLAY_AGAIN : 0) |
+                     (listing->call->dry_run ? STRID_REPLAY_DRY : 0);
+    return strid_dlq_replay(pipeline, flags, fn, user, &listing->replayed, err);
 }
 
 enum command_exit dlq_replay(const struct command_call *call)
@@ -269,19 +276,16 @@ enum command_exit dlq_replay(const struct command_call *call)
     struct listing listing = {.call = call, .quiet = !call->dry_run && !call->json};
     if (!is_meant(call, "hands dead letters back, which are then handled again"))
         return COMMAND_USAGE;
-    enum command_exit code =
-        go_through(&listing, call->dry_run ? strid_dlq_list : replay, replay_letter);
+    enum command_exit code = go_through(&listing, replay, replay_letter);
     const strid_dlq_replayed *replayed = &listing.replayed;
-    if (call->dry_run && code == COMMAND_FINE)
-        talk_say("%" PRIu64 " dead letter%s would be handed back", listing.found,
-                 units_plural(listing.found));
-    if (call->dry_run || (code != COMMAND_FINE && replayed->replayed == 0))
+    if (code != COMMAND_FINE && (call->dry_run || replayed->replayed == 0))
         return code;
-    talk_say("%" PRIu64 " dead letter%s handed back, to be handled again", replayed->replayed,
-             units_plural(replayed->replayed));
+    talk_say("%" PRIu64 " dead letter%s %s", replayed->replayed, units_plural(replayed->replayed),
+             call->dry_run ? "would be handed back" : "handed back, to be handled again");
     if (replayed->unreadable > 0)
-        talk_error("%" PRIu64 " dead letter%s still unreadable for this pipeline: left",
-                   replayed->unreadable, replayed->unreadable == 1 ? " is" : "s are");
+        talk_error("%" PRIu64 " dead letter%s still unreadable for this pipeline, or %s: left",
+                   replayed->unreadable, replayed->unreadable == 1 ? " is" : "s are",
+                   replayed->unreadable == 1 ? "a piece of a line" : "pieces of lines");
     if (replayed->orphaned > 0)
         talk_error("%" PRIu64 " dead letter%s read from what the source does not have any more: "
                    "left",

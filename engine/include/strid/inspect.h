@@ -109,8 +109,9 @@ STRID_API STRID_NODISCARD strid_status strid_state_reader_stats(strid_state_read
 typedef bool (*strid_dead_letter_fn)(void *user, const strid_output *letter);
 
 /**
- * @brief Lists the dead letters of a pipeline, oldest first, repeats (same id) dropped. The node
- * may be running.
+ * @brief Lists the dead letters of a pipeline in the order of its queue, repeats (same id) dropped.
+ * The node may be running. Letters of other pipelines in the same queue are passed over, here and
+ * below, and their number is logged; those that name no pipeline are not.
  * @retval STRID_EUNSUPPORTED its dead-letter queue cannot be listed.
  */
 STRID_API STRID_NODISCARD strid_status strid_dlq_list(strid_pipeline *pipeline,
@@ -120,24 +121,29 @@ STRID_API STRID_NODISCARD strid_status strid_dlq_list(strid_pipeline *pipeline,
 /* What became of the letters that strid_dlq_replay() was to hand back. */
 typedef struct strid_dlq_replayed {
     uint64_t replayed;
-    uint64_t unreadable; /* left: the pipeline's format still cannot read them */
+    uint64_t unreadable; /* left: still not read by the pipeline's format, or a piece of a line */
     uint64_t orphaned;   /* left: the source no longer has what they were read from */
     uint64_t left;       /* for another call, which is needed where they are very many */
 } strid_dlq_replayed;
 
+#define STRID_REPLAY_AGAIN 1u /* also letters that were handed back before */
+#define STRID_REPLAY_DRY 2u   /* nothing is handed back: it is asked and counted what would be */
+
 /**
  * @brief Hands dead letters back to the node, which must not be running: those for which `fn`
- * returns true, of those that were not handed back before (`again`: of all). The next run handles
- * their original bytes as if they had never been tried, and the letters are marked, in one atomic
- * write each; neither the source nor the queue is written to. Streams of Redis: each letter goes
- * back to its stream and out of the queue in one step at the server, `again` is of no use, and
- * nodes may run. Topics of Kafka: it goes back behind the other records of its partition, in one
- * transaction with its mark in the queue, and nodes may run.
+ * returns true, of those that were not handed back before (STRID_REPLAY_AGAIN: of all). Letters
+ * that stay where they are, whatever `fn` says, are told to it as such (`stays`) and counted if it
+ * returns true. The next run handles the original bytes as if they had never been tried, and the
+ * letters are marked, in one atomic write each; neither the source nor the queue is written to.
+ * Streams of Redis: each letter goes back to its stream and out of the queue in one step at the
+ * server, STRID_REPLAY_AGAIN is of no use, and nodes may run. Topics of Kafka: it goes back behind
+ * the other records of its partition, in one transaction with its mark in the queue, and nodes may
+ * run.
  * @param[out] result also after an error: what was handed back until then.
  * @retval STRID_EBUSY the node is running. @retval STRID_ENOTFOUND it has no state.
  * @retval STRID_EUNSUPPORTED not for this source yet, or no state on disk, or no queue to be read.
  */
-STRID_API STRID_NODISCARD strid_status strid_dlq_replay(strid_pipeline *pipeline, bool again,
+STRID_API STRID_NODISCARD strid_status strid_dlq_replay(strid_pipeline *pipeline, uint32_t flags,
                                                         strid_dead_letter_fn fn, void *user,
                                                         strid_dlq_replayed *result,
                                                         strid_error *err);

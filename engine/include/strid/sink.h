@@ -34,6 +34,7 @@ typedef struct strid_dead_letter {
     const char *node;
     bool replayed;           /* it was handed back (strid_dlq_list() of a node that does not run) */
     strid_bytes fingerprint; /* of its partition, as the source gave it; may be empty */
+    bool stays; /* strid_dlq_replay(): it cannot be handed back, also where it is chosen */
 } strid_dead_letter;
 
 /* One output. Everything lives until write returns. */

@@ -106,14 +106,15 @@ class CommandCase(unittest.TestCase):
         return os.path.join(self.folder, name)
 
     def strid(self, *words, code=0, given=b"", **environment):
-        """Runs the command to its end and expects its exit code. `given` is its input."""
+        """Runs the command on `given` to its end and expects its exit code, if not None."""
         done = subprocess.run([STRID, *words], cwd=self.folder, capture_output=True, check=False,
                               input=given if isinstance(given, bytes) else given.encode(),
                               timeout=DEADLINE_S, env=dict(os.environ, **environment))
         done.out = done.stdout.decode("utf-8", "replace")
         done.err = done.stderr.decode("utf-8", "replace")
-        self.assertEqual(done.returncode, code,
-                         f"strid {' '.join(words)}\n{done.out}\n{done.err}")
+        if code is not None:
+            self.assertEqual(done.returncode, code,
+                             f"strid {' '.join(words)}\n{done.out}\n{done.err}")
         return done
 
     def terminal(self, *words, **environment):

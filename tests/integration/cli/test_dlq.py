@@ -188,6 +188,8 @@ class Dlq(CommandCase):
 
     def test_purge_of_nothing(self):
         os.remove(self.path(self.file))
+        self.assertIn("totals.yaml has no dead letters",
+                      self.strid("dlq", "show", "totals.yaml", code=1).err)
         self.assertIn("0 dead letters", self.strid("dlq", "purge", "totals.yaml", "--all",
                                                    "--yes").err)
 

@@ -141,6 +141,22 @@ class DlqReplay(ReplayCase):
         self.run_once(TOTALS)
         self.assertEqual(self.sums(), {"a": 5, "b": 5})
 
+    def test_letters_of_another_pipeline_are_not_handed_to_this_one(self):
+        """It could handle four of the five, and would count them twice."""
+        self.write("other.yaml", TOTALS.replace("name: totals", "name: other")
+                   .replace("./state", "./other"))
+        self.strid("run", "other.yaml")
+        words = ("dlq", "replay", "other.yaml", "--reason", "rejected")
+        self.assertIn("0 dead letters would be handed back",
+                      self.strid(*words, "--dry-run").err)
+        done = self.strid(*words, "--yes")
+        self.assertIn("0 dead letters handed back", done.err)
+        self.assertIn('5 dead letters of other pipelines in the same queue, such as "totals"',
+                      done.err)
+        self.write("totals.yaml", TOTALS)
+        self.assertIn("4 dead letters handed back",
+                      self.replay("--reason", "rejected", "--yes").err)
+
     def test_filters_limit_and_dry_run(self):
         self.write("totals.yaml", TOTALS)
         done = self.replay("--key", "b", "--dry-run")
@@ -154,6 +170,44 @@ class DlqReplay(ReplayCase):
         self.assertEqual(len(self.json_lines(done.out)), 1, "the other one is left")
         self.run_once(TOTALS)
         self.assertEqual(self.sums(), {"b": 1}, "the first in order")
+
+    def test_dry_run_lists_what_goes_and_refuses_what_is_refused(self):
+        self.write("totals.yaml", TOTALS)
+        state = self.state_files()
+        done = self.replay("--all", "--dry-run", code=1)
+        self.assertEqual(len(done.out.splitlines()), 4, "and not the one that is no JSON")
+        self.assertIn("4 dead letters would be handed back", done.err)
+        self.assertIn("1 dead letter is still unreadable", done.err)
+        self.assertEqual((self.replayed(), self.state_files()), ([], state))
+        with open(self.path("state/LOCK"), "r+b") as lock:
+            fcntl.lockf(lock, fcntl.LOCK_EX)  # as a running node does
+            self.assertIn("in use", self.replay("--all", "--dry-run", code=1).err)
+
+    def state_files(self):
+        return sorted((name, os.stat(self.path("state/" + name)).st_mtime_ns)
+                      for name in os.listdir(self.path("state")) if name.endswith((".sst", ".log")))
+
+    def test_what_stays_takes_nothing_of_the_limit(self):
+        self.write("totals.yaml", TOTALS)
+        for _ in range(4):
+            done = self.replay("--all", "--limit", "1", "--json", "--yes", code=None)
+            self.assertEqual(len(self.json_lines(done.out)), 1)
+        self.run_once(TOTALS)
+        self.assertEqual(self.sums(), {"a": 5, "b": 5, "c": 2})
+
+    def test_pieces_of_a_long_line_are_no_records(self):
+        text = ('name: raw\nsource: { url: "file:lines.txt?max_line=100", format: raw }\n'
+                'state: { url: "rocksdb:./lines" }\n'
+                'handlers: [ { on: "*", count: { store: n } } ]\n')
+        self.write("raw.yaml", text)
+        self.write("lines.txt", "short\n" + 250 * "x" + "\nlast")
+        self.strid("run", "raw.yaml")
+        self.write("lines.txt", " and more\n", "a")
+        self.strid("run", "raw.yaml")
+        done = self.strid("dlq", "replay", "raw.yaml", "--all", "--yes", code=1)
+        self.assertIn("0 dead letters handed back", done.err)
+        self.assertIn("4 dead letters are still unreadable for this pipeline, or pieces of lines",
+                      done.err)
 
     def test_which_and_that_it_is_meant_has_to_be_said(self):
         for words, said in (((), "give a filter"), (("--all",), "add --yes"),
@@ -233,6 +287,11 @@ class DlqReplay(ReplayCase):
                    'handlers: [ { on: "*", count: { store: n } } ]\n')
         done = self.strid("dlq", "replay", "generated.yaml", "--all", "--yes", code=1)
         self.assertIn("cannot be handed back yet", done.err)
+        self.assertEqual(done.err, self.strid("dlq", "replay", "generated.yaml", "--all",
+                                              "--dry-run", code=1).err)
+        self.write("totals.yaml", TOTALS.replace("rocksdb:./state", "memory:"))
+        for word in ("--yes", "--dry-run"):
+            self.assertIn("totals keeps no state on disk", self.replay("--all", word, code=1).err)
         self.write("totals.yaml", TOTALS.replace("name: totals", "name: another"))
         self.assertIn("of pipeline \"totals\"", self.replay("--all", "--yes", code=1).err)
         self.write("totals.yaml", TOTALS)

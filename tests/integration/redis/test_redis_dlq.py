@@ -124,6 +124,14 @@ class RedisDlq(CommandCase):
         self.assertEqual(self.entries("clicks"), ['["n","1"]'])
         self.assertEqual(self.redis("XLEN", "clicks-dlq"), "1")
 
+    def test_letters_of_another_pipeline_stay(self):
+        self.letter("value", '{"n":"1"}', letter_id="i1")
+        self.letter("value", '{"n":"2"}', "pipeline", "another", letter_id="i2")
+        self.assertIn("1 dead letter handed back", self.replay())
+        self.assertEqual(self.entries("clicks"), ['["n","1"]'])
+        self.strid("dlq", "purge", "clicks.yaml", "--all", "--yes")
+        self.assertEqual(self.redis("XLEN", "clicks-dlq"), "1")
+
     def test_right_that_is_missing_changes_nothing(self):  # D18
         for right in ("xdel", "xadd", "eval"):
             self.letter("value", '{"n":"1"}')
