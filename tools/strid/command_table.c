@@ -118,7 +118,7 @@ static const strid_option reset_flags[] = {
 static const strid_option produce_flags[] = {
     {"input", STRID_OPTION_ENUM, "lines", 0, 0, inputs, MEMBER(input), 0,
      "What a line of standard input is: a value, or a JSON object with `value` (or `payload`), "
-     "`key`, `headers`, `timestamp`, as `consume --json` writes them.",
+     "`key`, `headers`, `timestamp`, as `consume --json` and `dlq show --json` write them.",
      NULL},
     {"key-delimiter", STRID_OPTION_STRING, NULL, 0, 0, NULL, MEMBER(key_delimiter), 0,
      "Lines: what stands between key and value. A line without it has no key.", NULL},

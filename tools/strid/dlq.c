@@ -10,6 +10,7 @@
 #include "base/units.h"
 
 #include "dlq_filter.h"
+#include "format.h"
 #include "output.h"
 #include "run.h"
 #include "talk.h"
@@ -41,8 +42,16 @@ static void put_json(const strid_output *letter)
         output_bytes("type", origin->type);
     if (letter->key.data != NULL)
         output_bytes("key", letter->key);
-    if (letter->value.data != NULL)
+    if (letter->value.data != NULL) {
         output_bytes("value", letter->value);
+    } else {
+        output_name("value");
+        buffer_printf(&output_buffer, "null");
+    }
+    if (letter->header_count > 0) {
+        output_name("headers");
+        format_put_headers(&output_buffer, letter->headers, letter->header_count);
+    }
     output_number("attempts", origin->attempts);
     if (letter->timestamp_ms != STRID_TIMESTAMP_NONE) {
         output_name("timestamp_ms");
@@ -106,6 +115,18 @@ static void put_moment(const char *name, int64_t moment_ms)
     put_part(name, strid_bytes_of_text(text));
 }
 
+static void put_headers(const strid_output *letter)
+{
+    for (uint32_t i = 0; i < letter->header_count; i++) {
+        buffer_printf(&output_buffer, "%-14s ", "header");
+        output_plain(letter->headers[i].name);
+        if (letter->headers[i].value.data != NULL)
+            buffer_printf(&output_buffer, ": ");
+        output_plain(letter->headers[i].value);
+        output_line();
+    }
+}
+
 static void put_long(const strid_output *letter)
 {
     const strid_dead_letter *origin = letter->dead_letter;
@@ -123,8 +144,15 @@ static void put_long(const strid_output *letter)
     output_line();
     put_moment("first failure", origin->first_failure_ms);
     put_moment("last failure", origin->last_failure_ms);
+    if (origin->pipeline != NULL && origin->pipeline[0] != '\0')
+        put_part("pipeline", strid_bytes_of_text(origin->pipeline));
+    if (origin->node != NULL && origin->node[0] != '\0')
+        put_part("node", strid_bytes_of_text(origin->node));
     if (origin->replayed)
         put_part("replayed", strid_bytes_of_text("yes"));
+    if (letter->timestamp_ms != STRID_TIMESTAMP_NONE)
+        put_moment("timestamp", letter->timestamp_ms);
+    put_headers(letter);
     if (letter->key.data != NULL)
         put_part("key", letter->key);
     put_part("value", letter->value);

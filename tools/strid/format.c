@@ -223,15 +223,15 @@ static void put_element(struct buffer *out, strid_bytes value)
     }
 }
 
-static void put_json_headers(struct buffer *out, const strid_record *record)
+void format_put_headers(struct buffer *out, const strid_header *headers, uint32_t count)
 {
-    buffer_printf(out, ",\"headers\":[");
-    for (uint32_t i = 0; i < record->header_count; i++) {
+    buffer_put_u8(out, '[');
+    for (uint32_t i = 0; i < count; i++) {
         if (i > 0)
             buffer_put_u8(out, ',');
-        put_element(out, record->headers[i].name);
+        put_element(out, headers[i].name);
         buffer_put_u8(out, ',');
-        put_element(out, record->headers[i].value);
+        put_element(out, headers[i].value);
     }
     buffer_put_u8(out, ']');
 }
@@ -255,8 +255,10 @@ void format_put_json(struct buffer *out, const struct format_record *what)
     put_json_place(out, what);
     if (what->broker >= 0)
         buffer_printf(out, ",\"broker\":%" PRId32, what->broker);
-    if (what->record->header_count > 0)
-        put_json_headers(out, what->record);
+    if (what->record->header_count > 0) {
+        buffer_printf(out, ",\"headers\":");
+        format_put_headers(out, what->record->headers, what->record->header_count);
+    }
     if (what->attempts > 0)
         buffer_printf(out, ",\"attempts\":%" PRIu32, what->attempts);
     if (what->error.data != NULL) {

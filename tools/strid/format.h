@@ -47,6 +47,8 @@ void format_put(const struct format *format, struct buffer *out, const struct fo
 /* Appends the envelope {topic, partition, offset, tstype, ts, broker, headers, key, payload}. What
  * is no UTF-8 stands as NAME_base64; a tombstone is null. No newline. */
 void format_put_json(struct buffer *out, const struct format_record *what);
+/* Appends them as an array of names and values in turn. */
+void format_put_headers(struct buffer *out, const strid_header *headers, uint32_t count);
 /* Appends N, or HIGH-LOW. */
 void format_put_position(struct buffer *out, strid_position position, bool pair);
 

@@ -21,13 +21,14 @@ enum member {
     PAYLOAD_BASE64,
     HEADERS,
     TIMESTAMP,
+    TIMESTAMP_MS, /* as `dlq show --json` writes it */
     TS,
     MEMBER_COUNT
 };
 
 static const char *const member_names[MEMBER_COUNT] = {
-    "key",     "key_base64", "value", "value_base64", "payload", "payload_base64",
-    "headers", "timestamp",  "ts"};
+    "key",       "key_base64",   "value", "value_base64", "payload", "payload_base64", "headers",
+    "timestamp", "timestamp_ms", "ts"};
 
 void produce_record_init(struct produce_record *record, enum produce_input input)
 {
@@ -205,7 +206,9 @@ static strid_status parse_json(struct produce_record *record, strid_bytes line, 
     STRID_TRY(take_bytes(&value[0], &value[1], &record->value,
                          member_names[is_payload ? PAYLOAD_BASE64 : VALUE_BASE64], &output->value,
                          err));
-    const strid_field *at = &fields[fields[TIMESTAMP].kind == STRID_FIELD_ABSENT ? TS : TIMESTAMP];
+    const strid_field *at = &fields[TIMESTAMP];
+    while (at < &fields[TS] && at->kind == STRID_FIELD_ABSENT)
+        at++;
     if (at->kind == STRID_FIELD_INT && at->integer >= 0)
         output->timestamp_ms = at->integer;
     else if (at->kind != STRID_FIELD_ABSENT && at->kind != STRID_FIELD_NULL &&

@@ -222,6 +222,10 @@ class DlqReplay(ReplayCase):
         self.assertEqual([name.rsplit("/", 1)[1] for name in ids], ["dlq0", "dlq1"])
         self.assertEqual([bool(item.get("replayed")) for item in self.letters("--key", "c")],
                          [True, False])
+        self.assertEqual([item.get("headers") for item in self.letters("--key", "c")],
+                         [None, ["strid-replays", "1"]])
+        self.assertRegex(self.strid("dlq", "show", "totals.yaml", ids[1]).out,
+                         r"pipeline +totals\n(.*\n)*header +strid-replays: 1\n")
         self.replay("--key", "c", "--yes")
         self.run_once(TOTALS)
         self.assertEqual(self.sums(), {"c": 2})

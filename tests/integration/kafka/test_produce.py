@@ -60,7 +60,7 @@ class Produce(OnTheBroker):
         self.tool("create", "rich", 1)
         rows = [{"key": "k", "value": {"n": 1}, "timestamp": 1000,
                  "headers": {"trace": "t1", "none": None}},
-                {"key": "k", "value": None}]
+                {"key": "k", "value": None, "timestamp_ms": 2000}]
         self.produce("rich", "--input", "json",
                      given="".join(json.dumps(row) + "\n" for row in rows))
         text = self.broker.tool(
@@ -70,7 +70,7 @@ class Produce(OnTheBroker):
             "--property", "print.timestamp=true", "--property", "null.literal=NULL")
         lines = [line.split("\t") for line in text.splitlines() if "Time:" in line]
         self.assertEqual(lines[0], ["CreateTime:1000", "trace:t1,none:NULL", "k", '{"n": 1}'])
-        self.assertEqual(lines[1][1:], ["NO_HEADERS", "k", "NULL"])
+        self.assertEqual(lines[1], ["CreateTime:2000", "NO_HEADERS", "k", "NULL"])
 
     def test_refused_records_are_told_with_their_lines_and_the_others_sent(self):
         self.tool("create", "narrow", 1)

@@ -98,6 +98,10 @@ class RedisDlq(CommandCase):
     def test_value_and_key_go_back_to_their_fields(self):
         self.pipeline(", field: body, key_field: who")
         self.letter("key", "ada", "value", "no json", "header:trace", "t")
+        shown = self.strid("dlq", "show", "clicks.yaml", "--json").out
+        self.strid("produce", f"redis:///copies?socket={self.socket}", "--input", "json",
+                   given=shown)
+        self.assertEqual(self.entries("copies"), ['["_key","ada","value","no json","trace","t"]'])
         self.assertIn("1 dead letter handed back", self.replay())
         self.assertEqual(self.entries("clicks"), ['["trace","t","who","ada","body","no json"]'])
 
