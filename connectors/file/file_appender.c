@@ -76,8 +76,8 @@ static strid_status finish_cut(struct file_appender *appender, uint64_t size, st
         return STRID_OK;
     if (size > appender->attempted_bytes)
         return error_set(err, STRID_ECORRUPT, COMPONENT,
-                         "%s has %" PRIu64 " bytes, which another program appended after a write "
-                         "of ours had failed: look at its end and move it away",
+                         "%s has %" PRIu64 " bytes, as another program appended to it while a "
+                         "write of ours failed: look at its end and move it away",
                          appender->path, size);
     if (size > appender->flushed_bytes &&
         ftruncate(appender->fd, (off_t)appender->flushed_bytes) != 0)
@@ -188,8 +188,10 @@ void file_appender_rollback(struct file_appender *appender)
     bool is_longer = appender->attempted_bytes > appender->flushed_bytes;
     struct stat info;
     if (appender->fd >= 0 && is_longer && !appender->cut_pending) {
-        /* A file that somebody else made shorter must not be made longer. */
+        /* A file that somebody else made shorter must not be made longer, and one that another
+         * program appended to not be cut. */
         appender->cut_pending = fstat(appender->fd, &info) != 0 ||
+                                (uint64_t)info.st_size > appender->attempted_bytes ||
                                 ((uint64_t)info.st_size > appender->flushed_bytes &&
                                  ftruncate(appender->fd, (off_t)appender->flushed_bytes) != 0);
         if (!appender->cut_pending)

@@ -29,7 +29,7 @@ struct purge {
     void *user;
     struct json_parser *parser;
     struct file_letter letter;
-    const char *path;
+    char *path;
     char *copy_path;
     FILE *from, *to;
     uint64_t dropped;
@@ -66,8 +66,10 @@ static strid_status make_copy(struct purge *purge, const struct stat *info, stri
 {
     int fd = open(purge->copy_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     purge->to = fd < 0 ? NULL : fdopen(fd, "w");
-    if (purge->to == NULL || fchmod(fd, info->st_mode & 07777) != 0 ||
-        (info->st_uid != geteuid() && fchown(fd, info->st_uid, info->st_gid) != 0))
+    struct stat made;
+    if (purge->to == NULL || fchmod(fd, info->st_mode & 07777) != 0 || fstat(fd, &made) != 0 ||
+        ((made.st_uid != info->st_uid || made.st_gid != info->st_gid) &&
+         fchown(fd, info->st_uid, info->st_gid) != 0))
         return error_set_errno(err, errno, COMPONENT, "%s cannot be made", purge->copy_path);
     return STRID_OK;
 }
@@ -107,19 +109,52 @@ static strid_status replace(struct purge *purge, strid_error *err)
     return file_appender_sync_directory(purge->path, err);
 }
 
+/* Opens the file itself: a link stays, and what it leads to is replaced; also for writing, so that
+ * one who may not is told. `from` NULL: none is there. */
+static strid_status open_file(struct purge *purge, const char *path, strid_error *err)
+{
+    purge->from = NULL;
+    purge->path = realpath(path, NULL);
+    if (purge->path != NULL)
+        purge->from = fopen(purge->path, "r+e");
+    if (purge->from == NULL && errno != ENOENT)
+        return error_set_errno(err, errno, COMPONENT, "%s cannot be opened for writing", path);
+    return STRID_OK;
+}
+
+static void close_file(struct purge *purge)
+{
+    if (purge->from != NULL)
+        (void)fclose(purge->from);
+    purge->from = NULL;
+    free(purge->path); /* realpath's own */
+    purge->path = NULL;
+}
+
+/* Of several files none is purged where one is in use. */
+static strid_status check_file(void *user, const char *path, strid_error *err)
+{
+    struct purge *purge = user;
+    struct stat info;
+    strid_status status = open_file(purge, path, err);
+    if (purge->from != NULL)
+        status = lock_file(purge, &info, err);
+    close_file(purge);
+    return status;
+}
+
 static strid_status purge_file(void *user, const char *path, strid_error *err)
 {
     struct purge *purge = user;
     struct stat info;
-    purge->path = path;
     purge->dropped = 0;
-    purge->from = fopen(path, "r+e"); /* also to write, so that one who may not is told */
-    if (purge->from == NULL)
-        return errno == ENOENT ? STRID_OK
-                               : error_set_errno(err, errno, COMPONENT,
-                                                 "%s cannot be opened for writing", path);
-    purge->copy_path = make_copy_path(path);
-    strid_status status = lock_file(purge, &info, err);
+    strid_status status = open_file(purge, path, err);
+    if (purge->from == NULL) {
+        close_file(purge);
+        return status;
+    }
+    purge->copy_path = make_copy_path(purge->path);
+    status = lock_file(purge, &info, err);
     bool locked = status == STRID_OK;
     if (locked)
         status = make_copy(purge, &info, err);
@@ -133,7 +168,7 @@ static strid_status purge_file(void *user, const char *path, strid_error *err)
     if (purge->to != NULL)
         (void)fclose(purge->to);
     purge->to = NULL;
-    (void)fclose(purge->from);
+    close_file(purge);
     memory_free(purge->copy_path);
     return status;
 }
@@ -144,7 +179,9 @@ strid_status file_purge(const strid_connector_args *args,
 {
     (void)result; /* nothing is kept */
     struct purge purge = {.fn = fn, .user = user, .parser = json_parser_create()};
-    strid_status status = file_browse_paths(args, purge_file, &purge, err);
+    strid_status status = file_browse_paths(args, check_file, &purge, err);
+    if (status == STRID_OK)
+        status = file_browse_paths(args, purge_file, &purge, err);
     json_parser_destroy(purge.parser);
     file_letter_fini(&purge.letter);
     return status;

@@ -166,6 +166,23 @@ Test(file_sink, what_others_appended_is_never_cut_off)
     expect_file("1\n2\nforeign\n");
 }
 
+Test(file_sink, what_others_appended_before_a_write_failed_is_not_cut_off_either)
+{
+    STRID_CHECK_OK(open_with("?format=value"), err);
+    deliver("1");
+    support_write_file(path, "1\nforeign\n", 10);
+    fail_syncs = 1;
+    STRID_CHECK_OK(write_value("2"), err);
+    cr_assert_eq(flush(), STRID_EIO);
+    expect_file("1\nforeign\n2\n");
+    STRID_CHECK_OK(write_value("2"), err);
+    cr_assert_eq(flush(), STRID_ECORRUPT);
+    cr_assert(strstr(err.message, "another program") != NULL, "%s", err.message);
+    cr_assert_eq(unlink(path), 0); /* as it was told to */
+    deliver("2");
+    expect_file("2\n");
+}
+
 Test(file_sink, large_outputs_are_written_before_the_flush_and_cut_off_too)
 {
     enum { LEN = 700000 };

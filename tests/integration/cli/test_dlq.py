@@ -186,6 +186,49 @@ class Dlq(CommandCase):
         self.assertIn("is being written by a node", done.err)
         self.assertEqual(self.lines(), before)
 
+    def test_purge_of_a_link_leaves_the_link_and_empties_what_it_leads_to(self):
+        os.mkdir(self.path("large"))
+        os.rename(self.path(self.file), self.path("large/letters"))
+        group = 65534 if os.getuid() == 0 else os.getgid()
+        os.chown(self.path("large/letters"), os.getuid(), group)
+        os.symlink("large/letters", self.path(self.file))
+        self.strid("dlq", "purge", "totals.yaml", "--reason", "rejected", "--yes")
+        self.assertEqual(os.readlink(self.path(self.file)), "large/letters")
+        self.assertEqual(self.found(), ["not_json", "key_missing"])
+        self.assertEqual(os.stat(self.path("large/letters")).st_gid, group)
+        self.assertEqual(os.listdir(self.path("large")), ["letters"])
+
+    def test_letters_of_another_pipeline_in_the_same_file_are_its_own(self):
+        self.write("other.yaml", TOTALS.replace("name: totals", "name: other")
+                   .replace("./state", "./other") + "workers: 1\n")
+        self.strid("run", "other.yaml")
+        self.assertEqual(len(self.lines()), 8)
+        listed = self.strid("dlq", "list", "totals.yaml", "--json")
+        self.assertEqual({letter["pipeline"] for letter in self.json_lines(listed.out)}, {"totals"})
+        self.assertIn('4 dead letters of other pipelines in the same queue, such as "other"',
+                      listed.err)
+        unnamed = json.loads(self.lines()[0])
+        del unnamed["pipeline"]
+        self.write(self.file, json.dumps(dict(unnamed, id="somebody's")) + "\n", "a")
+        self.assertIn("somebody's", [letter["id"] for letter in self.letters()])
+        done = self.strid("dlq", "purge", "totals.yaml", "--all", "--yes")
+        self.assertIn("5 dead letters deleted", done.err)
+        self.assertEqual([json.loads(line)["pipeline"] for line in self.lines()], ["other"] * 4)
+
+    def test_purge_of_several_files_takes_none_while_one_is_written(self):
+        os.mkdir(self.path("all"))
+        for name in ("a", "b"):
+            self.write(f"all/{name}", "oops\n")
+        self.write("totals.yaml", TOTALS.replace("orders.jsonl", "all").replace("./state", "./new"))
+        self.strid("run", "totals.yaml")
+        with open(self.path("all/b.dlq"), "ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            done = self.strid("dlq", "purge", "totals.yaml", "--all", "--yes", code=1)
+        self.assertIn("all/b.dlq is being written", done.err)
+        self.assertEqual(len(self.letters()), 2)
+        self.strid("dlq", "purge", "totals.yaml", "--all", "--yes")
+        self.assertEqual(self.letters(), [])
+
     def test_purge_of_nothing(self):
         os.remove(self.path(self.file))
         self.assertIn("totals.yaml has no dead letters",
