@@ -188,17 +188,35 @@ static bool set_word(const strid_option *flag, const char *value, int32_t *to)
     return false;
 }
 
+static uint64_t bit_of(const struct command *command, const strid_option *flag)
+{
+    uint32_t n = 0;
+    for (const strid_option *own = command->flags; own->name != NULL; own++, n++)
+        if (own == flag)
+            return UINT64_C(1) << n;
+    return UINT64_C(1) << (n + (uint32_t)(flag - command_common_flags));
+}
+
 static bool set_flag(const strid_option *flag, const char *value, struct command_call *call)
 {
     char *member = (char *)call + flag->offset;
+    const uint64_t bit = bit_of(call->command, flag);
+    const bool has_two = (flag->flags & COMMAND_TWICE) != 0;
+    const char *second = NULL;
+    if (has_two)
+        memcpy(&second, member + sizeof value, sizeof second);
+    if (has_two ? second != NULL : (call->given & bit) != 0) {
+        talk_error("--%s is given %s: see 'strid help %s'", flag->name,
+                   has_two ? "three times" : "twice", call->command->name);
+        return false;
+    }
+    if (has_two && (call->given & bit) != 0)
+        member += sizeof value;
+    call->given |= bit;
     if (flag->type == STRID_OPTION_INT)
         return set_int(flag, value, (int64_t *)(void *)member);
     if (flag->type == STRID_OPTION_ENUM)
         return set_word(flag, value, (int32_t *)(void *)member);
-    const char *before = NULL;
-    memcpy(&before, member, sizeof before);
-    if ((flag->flags & COMMAND_TWICE) != 0 && before != NULL)
-        member += sizeof value;
     memcpy(member, &value, sizeof value);
     return true;
 }

@@ -22,6 +22,7 @@ struct command_call {
     const struct command *command;
     const char *arguments[COMMAND_ARGUMENTS_MAX]; /* not flags; NULL behind the last */
     int argument_count;
+    uint64_t given; /* bit n: flag n of the command's, then of the common ones, has its value */
     bool json;
     bool help;
     bool all, yes, dry_run, again, replayed;

@@ -70,7 +70,7 @@ static const strid_option help_flags[] = {
 #define DLQ_FILTERS                                                                                \
     FILTER("since", since,                                                                         \
            "Only what failed last at this time or later: 2026-11-21, 2026-11-21T14:30:00 (UTC), "  \
-           "an age such as 2h, or milliseconds since 1970."),                                      \
+           "2026-11-21T14:30:00+02:00, an age such as 2h, or milliseconds since 1970."),           \
         FILTER("until", until, "Only what failed last before this time."),                         \
         FILTER("reason", reason, "Only this reason; rejected means each \"rejected: why\", too."), \
         FILTER("type", type, "Only records of this type."),                                        \

@@ -6,6 +6,7 @@
 
 #include "moment.h"
 #include "output.h"
+#include "talk.h"
 
 bool dlq_filter_init(struct dlq_filter *filter, const struct command_call *call, int64_t now_ms)
 {
@@ -15,7 +16,16 @@ bool dlq_filter_init(struct dlq_filter *filter, const struct command_call *call,
                                   .left = call->limit == 0 ? UINT64_MAX : (uint64_t)call->limit};
     if (call->since != NULL && !moment_parse("since", call->since, now_ms, &filter->since_ms))
         return false;
-    return call->until == NULL || moment_parse("until", call->until, now_ms, &filter->until_ms);
+    if (call->until != NULL && !moment_parse("until", call->until, now_ms, &filter->until_ms))
+        return false;
+    if (filter->since_ms < filter->until_ms)
+        return true;
+    char since[MOMENT_TEXT_MAX], until[MOMENT_TEXT_MAX];
+    talk_error("nothing lies between --since %s (%s) and --until %s (%s): the first has to be the "
+               "earlier one",
+               call->since == NULL ? "" : call->since, moment_text(filter->since_ms, since),
+               call->until == NULL ? "" : call->until, moment_text(filter->until_ms, until));
+    return false;
 }
 
 bool dlq_filter_is_any(const struct command_call *call)

@@ -1,4 +1,5 @@
-/* A moment as flags take it: a date in UTC, an age, or milliseconds since 1970. @thread any */
+/* A moment as flags take it: a date in UTC or with its offset, an age, or milliseconds since 1970.
+ * @thread any */
 #ifndef MOMENT_H
 #define MOMENT_H
 
@@ -7,5 +8,10 @@
 
 /* false: it is none, which was said about --`flag`. */
 bool moment_parse(const char *flag, const char *text, int64_t now_ms, int64_t *out_ms);
+
+enum { MOMENT_TEXT_MAX = 40 };
+
+/* In UTC, to the millisecond; in digits where no calendar has it. */
+const char *moment_text(int64_t moment_ms, char out[MOMENT_TEXT_MAX]);
 
 #endif

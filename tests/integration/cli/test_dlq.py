@@ -73,6 +73,9 @@ class Dlq(CommandCase):
                                 (("--until", "2020-02-29T12:10:01"), names[:2]),
                                 (("--since", "2020-02-29", "--until", "2020-03-01"), names),
                                 (("--since", "2020-03-01"), []), (("--since", "1h"), []),
+                                (("--since", "2020-02-29T14:10:01+02:00"), names[2:]),
+                                (("--until", "2020-02-29T06:40:01-05:30"), names[:2]),
+                                (("--since", "2020-02-29 12:30:00 UTC"), names[3:]),
                                 (("--until", "1h"), names),
                                 (("--since", str(noon_ms + 1), "--until", "2020-02-29T12:30Z"),
                                  names[1:3])):
@@ -82,6 +85,20 @@ class Dlq(CommandCase):
                          r"last failure +2020-02-29 12:30:00 UTC\n")
         self.strid("dlq", "purge", "totals.yaml", "--until", "2020-02-29T12:20", "--yes")
         self.assertEqual(self.found(), names[2:])
+
+    def test_a_range_without_a_moment_in_it_is_refused(self):
+        for since, until, shown in (
+                ("2020-03-01", "2020-02-29T12:00+02:00",
+                 "--since 2020-03-01 (2020-03-01T00:00:00.000Z) and --until "
+                 "2020-02-29T12:00+02:00 (2020-02-29T10:00:00.000Z)"),
+                ("1001", "1001", "1001 (1970-01-01T00:00:01.001Z)"),
+                ("0", "40000d", "--until 40000d (-"), ("2h", "3h", "--until 3h (2")):
+            for command in (("list",), ("show",), ("purge", "--yes"), ("replay", "--dry-run")):
+                done = self.strid("dlq", *command, "totals.yaml", "--since", since, "--until",
+                                  until, code=2)
+                self.assertIn("nothing lies between", done.err)
+                self.assertIn(shown, done.err)
+        self.assertEqual(len(self.found("--since", "3h")), 4)
 
     def test_filters_by_time(self):
         failed = [letter["last_failure_ms"] for letter in self.letters()]
@@ -93,8 +110,11 @@ class Dlq(CommandCase):
         self.assertEqual(self.found("--until", "1h"), [])
         self.assertEqual(len(self.found("--since", "2020-02-29")), 4)
         self.assertEqual(self.found("--until", "2020-02-29T23:59:59Z"), [])
-        done = self.strid("dlq", "list", "totals.yaml", "--since", "yesterday", code=2)
-        self.assertIn("--since needs a time in UTC such as", done.err)
+        for wrong in ("yesterday", "2026-02-29", "2026-11-31T10:00", "2020-02-29T12:00+2",
+                      "2020-02-29T12:00 CET", "2020-02-29T", "-1", ""):
+            done = self.strid("dlq", "list", "totals.yaml", "--since", wrong, code=2)
+            self.assertIn("--since needs a time in UTC such as", done.err)
+            self.assertIn(f"not '{wrong}'", done.err)
 
     def test_a_letter_that_was_delivered_twice_is_listed_once(self):
         before = self.letters()

@@ -44,6 +44,14 @@ class Usage(CommandCase):
         self.assertIn("needs a value", self.refused("run", "x.yaml", "--workers"))
         self.assertIn("takes no value", self.refused("version", "--json=yes"))
 
+    def test_flag_that_is_given_twice(self):
+        for words in (("--type", "a", "--type", "b"), ("--limit", "1", "--limit=1"),
+                      ("--log-level", "warn", "--log-level", "warn")):
+            err = self.refused("dlq", "list", "x.yaml", *words)
+            self.assertIn(f"{words[0]} is given twice: see 'strid help dlq list'", err)
+        err = self.refused("consume", "file:x", "-o", "1", "--offset", "e@5", "-o", "2")
+        self.assertIn("--offset is given three times", err)
+
     def test_missing_and_surplus_arguments(self):
         self.assertIn("needs FILE", self.refused("run"))
         self.assertIn("too much", self.refused("run", "a.yaml", "b.yaml"))
