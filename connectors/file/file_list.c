@@ -152,3 +152,30 @@ strid_status file_list_init(struct file_list *list, const char *path, const char
         file_list_fini(list);
     return status;
 }
+
+static bool is_same_directory(const char *one, const char *other)
+{
+    struct stat info_one, info_other;
+    return stat(one, &info_one) == 0 && stat(other, &info_other) == 0 &&
+           info_one.st_dev == info_other.st_dev && info_one.st_ino == info_other.st_ino;
+}
+
+bool file_list_covers(const struct file_list *list, const char *directory, const char *match,
+                      const char *path)
+{
+    char *identity = realpath(path, NULL);
+    bool covered = false;
+    for (uint32_t i = 0; identity != NULL && i < list->count; i++)
+        covered = covered || strcmp(list->entries[i].identity, identity) == 0;
+    free(identity); /* realpath's own */
+    const char *slash = strrchr(path, '/');
+    const char *name = slash == NULL ? path : slash + 1;
+    if (covered || !list->is_directory || *name == '\0' || !is_wanted(name, match))
+        return covered;
+    char *parent = memory_copy_text(slash == NULL ? "." : path);
+    if (slash != NULL)
+        parent[slash == path ? 1 : slash - path] = '\0';
+    covered = is_same_directory(parent, directory);
+    memory_free(parent);
+    return covered;
+}

@@ -27,4 +27,9 @@ strid_status file_list_init(struct file_list *list, const char *path, const char
                             strid_error *err);
 void file_list_fini(struct file_list *list);
 
+/* Whether a file of this path is in the list, or would be once it is there: `directory` and `match`
+ * are those that the list was made of. */
+bool file_list_covers(const struct file_list *list, const char *directory, const char *match,
+                      const char *path);
+
 #endif

@@ -18,6 +18,7 @@ struct file_source {
     struct file_list list;
     struct file_reader *readers; /* one an entry of the list */
     const char *target;
+    const char *match;
 };
 
 static struct file_source *of(strid_source *self) { return (struct file_source *)self; }
@@ -34,6 +35,7 @@ static strid_status source_open(strid_source *self, const strid_connector_args *
     struct file_source *source = of(self);
     const struct file_source_options *options = args->options;
     source->target = args->target;
+    source->match = options->match;
     strid_status status = file_list_init(&source->list, args->target, options->match, err);
     if (status != STRID_OK)
         return status;
@@ -106,6 +108,12 @@ static strid_status source_locate(strid_source *self, const strid_place *to,
     return STRID_OK;
 }
 
+static bool source_reads(strid_source *self, const char *path)
+{
+    const struct file_source *source = of(self);
+    return file_list_covers(&source->list, source->target, source->match, path);
+}
+
 const strid_source_ops file_source_ops = {
     .abi_version = STRID_SOURCE_ABI_VERSION,
     .flags =
@@ -124,4 +132,5 @@ const strid_source_ops file_source_ops = {
     .close = source_close,
     .dlq_url = source_dlq_url,
     .locate = source_locate,
+    .reads = source_reads,
 };

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "pipeline/places.h"
 #include "runtime/budget.h"
 
 enum { TIMEOUT_MAX_MS = 24 * 60 * 60 * 1000 };
@@ -325,6 +326,8 @@ strid_status pipeline_open_sinks(strid_pipeline *pipeline, strid_error *err)
                          "sinks have to be added before the first run, push or take");
     struct sink_instance *dlq = &pipeline->sinks[definition->sink_count];
     strid_status status = pipeline_prepare_dlq(pipeline, dlq, err);
+    if (status == STRID_OK && pipeline->source != NULL)
+        status = places_check_open(definition, pipeline->source, dlq->definition, err);
     /* One that was asked for has to work from the start; the source's default may stand in a place
      * where nothing can be written, and is opened with its first letter. */
     if (status == STRID_OK && definition->dlq_url != NULL)

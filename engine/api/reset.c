@@ -91,6 +91,9 @@ static strid_status check_owner(const struct reset *reset, strid_error *err)
         if (find_stored(directory, info.identity) != NULL)
             return STRID_OK;
     }
+    for (uint32_t i = 0; reset->ops->reads != NULL && i < directory->partition_count; i++)
+        if (reset->ops->reads(reset->source, directory->partitions[i]->identity))
+            return STRID_OK; /* gone, but from a place where this source reads */
     if (directory->partition_count == 0)
         return STRID_OK;
     return error_set(err, STRID_ESTATE, COMPONENT,

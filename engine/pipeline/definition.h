@@ -149,6 +149,9 @@ strid_status definition_make_sink(const char *name, const char *url, struct sink
                                   strid_error *err);
 void definition_free_sink(struct sink_definition *sink);
 
+/* State belongs to its key's worker: only one worker has all keys of a partition. STRID_ECONFIG */
+strid_status definition_check_ordering(const struct definition *definition, strid_error *err);
+
 /* Checks what can only be seen when all is there (names resolve, pattern compiles, key given where
  * needed). */
 strid_status definition_check(const struct definition *definition, strid_error *err);

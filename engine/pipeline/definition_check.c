@@ -1,8 +1,6 @@
 /* How a definition's values are decoded, and what can only be checked when all of it is there. */
 #include "definition.h"
 
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -11,6 +9,7 @@
 #include "state/store.h"
 
 #include "pattern.h"
+#include "places.h"
 
 enum { WORKERS_MAX = 64 };
 
@@ -122,69 +121,19 @@ static strid_status check_decode(const struct decode_definition *decode, strid_e
                      name);
 }
 
-static char *parent_of(const char *path, const char *slash)
+strid_status definition_check_ordering(const struct definition *definition, strid_error *err)
 {
-    char *parent = memory_copy_text(slash == NULL ? "." : slash == path ? "/" : path);
-    if (slash != NULL && slash != path)
-        parent[slash - path] = '\0';
-    return parent;
-}
-
-/* Whether two paths lead to one file. One that is not there yet is found through its directory. */
-static bool is_same_path(const char *one, const char *other)
-{
-    char real_one[PATH_MAX], real_other[PATH_MAX];
-    bool has_one = realpath(one, real_one) != NULL, has_other = realpath(other, real_other) != NULL;
-    if (has_one || has_other)
-        return has_one && has_other && strcmp(real_one, real_other) == 0;
-    const char *name_one = strrchr(one, '/'), *name_other = strrchr(other, '/');
-    if (strcmp(name_one == NULL ? one : name_one + 1,
-               name_other == NULL ? other : name_other + 1) != 0)
-        return false;
-    char *parent_one = parent_of(one, name_one), *parent_other = parent_of(other, name_other);
-    bool same = realpath(parent_one, real_one) != NULL &&
-                realpath(parent_other, real_other) != NULL && strcmp(real_one, real_other) == 0;
-    memory_free(parent_one);
-    memory_free(parent_other);
-    return same;
-}
-
-/* Records that are read again as they are written never end; two writers of one file mix lines. */
-static strid_status check_place(const struct definition *definition,
-                                const struct sink_definition *sink,
-                                const struct sink_definition *dlq, strid_error *err)
-{
-    if ((sink->ops->flags & STRID_SINK_PATH) == 0)
+    if (definition->retry.ordering != STRID_ORDERING_PARTITION || definition->workers <= 1)
         return STRID_OK;
-    if (strcmp(sink->ops->name, definition->source.ops->name) == 0 &&
-        is_same_path(sink->target, definition->source.target))
-        return error_set(err, STRID_ECONFIG, "config",
-                         "sink \"%s\" writes to %s, which the source reads; give it another place",
-                         sink->name, sink->url);
-    if (dlq != NULL && dlq->ops == sink->ops && is_same_path(sink->target, dlq->target))
-        return error_set(err, STRID_ECONFIG, "config",
-                         "sink \"%s\" and the dead-letter queue both write to %s; give each a "
-                         "place of its own",
-                         sink->name, sink->url);
-    return STRID_OK;
-}
-
-static strid_status check_places(const struct definition *definition, strid_error *err)
-{
-    struct sink_definition dlq = {0};
-    bool has_dlq = definition->dlq_url != NULL;
-    if (has_dlq)
-        STRID_TRY(definition_make_sink("dlq", definition->dlq_url, &dlq, err));
-    strid_status status = has_dlq ? check_place(definition, &dlq, NULL, err) : STRID_OK;
-    for (uint32_t i = 0; status == STRID_OK && i < definition->sink_count; i++)
-        status = check_place(definition, &definition->sinks[i], has_dlq ? &dlq : NULL, err);
-    if (has_dlq)
-        definition_free_sink(&dlq);
-    return status;
+    return error_set(err, STRID_ECONFIG, "config",
+                     "\"ordering: partition\" keeps all records of a partition in order, which "
+                     "takes one worker, not %u; set \"workers: 1\", or use \"ordering: key\"",
+                     definition->workers);
 }
 
 strid_status definition_check(const struct definition *definition, strid_error *err)
 {
+    const char *at = NULL;
     if (definition->source.ops == NULL)
         return error_set(err, STRID_ECONFIG, "config", "the pipeline has no source");
     if (definition->workers > WORKERS_MAX)
@@ -194,12 +143,7 @@ strid_status definition_check(const struct definition *definition, strid_error *
     if (definition->max_attempts == 0)
         return error_set(err, STRID_ECONFIG, "config",
                          "\"max_attempts\": 0 is out of bounds, expected at least 1");
-    /* State belongs to its key's worker: only one worker has all keys of a partition. */
-    if (definition->retry.ordering == STRID_ORDERING_PARTITION && definition->workers > 1)
-        return error_set(err, STRID_ECONFIG, "config",
-                         "\"ordering: partition\" keeps all records of a partition in order, which "
-                         "takes one worker, not %u; set \"workers: 1\", or use \"ordering: key\"",
-                         definition->workers);
-    STRID_TRY(check_places(definition, err));
+    STRID_TRY(definition_check_ordering(definition, err));
+    STRID_TRY(places_check(definition, &at, err));
     return check_decode(&definition->decode, err);
 }

@@ -10,6 +10,7 @@
 
 #include "builtin.h"
 #include "endpoint.h"
+#include "places.h"
 #include "section.h"
 
 enum { WORKERS_MAX = 64 };
@@ -333,6 +334,21 @@ static strid_status load_handlers(const struct load *load, const struct yaml_nod
     return STRID_OK;
 }
 
+/* What only shows when all is there, with the place of the part that is at fault. */
+static strid_status check_whole(const struct load *load)
+{
+    const struct yaml_node *root = &load->file->root;
+    const char *at = NULL;
+    STRID_TRY(place(load, yaml_find(root, "ordering"),
+                    definition_check_ordering(load->definition, load->err)));
+    strid_status status = places_check(load->definition, &at, load->err);
+    if (status != STRID_OK) {
+        const struct yaml_node *parent = strcmp(at, "dlq") == 0 ? root : yaml_find(root, "sink");
+        return place(load, yaml_find(parent, at), status);
+    }
+    return place(load, yaml_find(root, "source"), definition_check(load->definition, load->err));
+}
+
 static strid_status load_all(struct load *load, struct options *options)
 {
     const struct yaml_node *root = &load->file->root;
@@ -352,7 +368,7 @@ static strid_status load_all(struct load *load, struct options *options)
     STRID_TRY(load_dlq(load, yaml_find(root, "dlq")));
     STRID_TRY(
         definition_load_retry(load->definition, load->file, yaml_find(root, "retry"), load->err));
-    return place(load, source, definition_check(load->definition, load->err));
+    return check_whole(load);
 }
 
 strid_status definition_load(const char *path, struct definition **out, strid_error *err)

@@ -119,10 +119,13 @@ static strid_status check_known(struct run *run, strid_error *err)
             "state directory of its own",
             directory->url, directory->pipeline, name);
     const char *known = NULL;
+    const strid_source_ops *ops = run->source_ops;
     for (uint32_t i = 0; i < directory->partition_count; i++) {
         if (!directory->partitions[i]->stored)
             continue;
         known = directory->partitions[i]->identity;
+        if (ops->reads != NULL && ops->reads(run->source, known))
+            return STRID_OK; /* gone, but from a place where this source reads */
         for (uint32_t p = 0; p < run->partition_count; p++)
             if (run->partitions[p].stored == directory->partitions[i])
                 return STRID_OK;

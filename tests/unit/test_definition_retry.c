@@ -78,7 +78,7 @@ Test(definition_retry, bad_retries_are_refused)
         {WHOLE "ordering: kye\n", "4:11: \"ordering\": expected one of key, partition, none, got "
                                   "\"kye\"; did you mean \"key\"?"},
         {WHOLE "ordering: partition\nworkers: 2\n",
-         "2:9: \"ordering: partition\" keeps all records of a partition in order, which takes one "
+         "4:11: \"ordering: partition\" keeps all records of a partition in order, which takes one "
          "worker, not 2; set \"workers: 1\", or use \"ordering: key\""},
         {WHOLE "retry: { backoff: 5s }\n",
          "4:19: \"backoff\": expected a map, or a list of durations, got the string \"5s\""},

@@ -326,6 +326,12 @@ typedef struct strid_source_ops {
      * if they had been delivered: ack_many or release tells of each. Thread: any. May block: no.
      * NULL: as release. */
     void (*recall)(strid_source *self, uint32_t partition, uint32_t count);
+
+    /** Whether a file of this path, which need not be there, is read in this run or would be if it
+     * were there: no sink may write to it, and state that knows it, by its identity, is state of
+     * this source. Thread: control, after open. May block: no longer than a look at a file. NULL:
+     * the source reads no files. */
+    bool (*reads)(strid_source *self, const char *path);
 } strid_source_ops;
 
 #endif

@@ -230,6 +230,36 @@ class Refused(CommandCase):
                      'dlq: { url: "file:out.jsonl" }\n',
                      'sink "all" and the dead-letter queue both write to')
 
+    def test_two_sinks_of_one_file(self):
+        self.refused(TOTALS + 'sink: { one: { url: "file:out" }, two: "file:./out" }\n',
+                     'sink "one" and sink "two" both write to file:out')
+
+    def test_sink_that_is_the_default_dead_letter_queue(self):
+        self.write("orders.jsonl", ORDERS)
+        self.write("totals.yaml", TOTALS + 'sink: { all: { url: "file:orders.jsonl.dlq" } }\n')
+        self.assertIn('sink "all" and the dead-letter queue both write to',
+                      self.strid("run", "totals.yaml", code=2).err)
+
+    def test_sink_among_the_files_that_the_source_reads(self):
+        os.mkdir(self.path("in"))
+        os.mkdir(self.path("in/below"))
+        os.symlink("in", self.path("link"))
+        os.symlink("../elsewhere", self.path("in/led-away"))
+        self.write("in/orders.jsonl", ORDERS)
+        self.write("elsewhere", ORDERS)
+        text = TOTALS.replace("file:orders.jsonl", "file:in")
+        for place in ("in/out", "./in/out.jsonl", "link/out.jsonl", "in/orders.jsonl", "elsewhere"):
+            for section in ('sink: {{ out: "file:{}" }}\n', 'dlq: "file:{}"\n'):
+                self.write("totals.yaml", text + section.format(place))
+                said = self.strid("run", "totals.yaml", code=2).err
+                self.assertIn(f"writes to file:{place}, which the source file:in reads", said)
+        for place in ("in/out.dlq", "in/.out", "in/below/out.jsonl", "out.jsonl"):
+            self.write("totals.yaml", text + f'sink: {{ out: "file:{place}" }}\n')
+            self.strid("run", "totals.yaml")
+        self.write("totals.yaml", text.replace("file:in", "file:in?match=*.jsonl")
+                   + 'sink: { out: "file:in/out.txt" }\n')
+        self.strid("run", "totals.yaml")
+
     def test_no_yaml(self):
         self.refused("name: [\n", "totals.yaml:")
 
