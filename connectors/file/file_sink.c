@@ -96,13 +96,19 @@ static void sink_close(strid_sink *self)
     sink->parser = NULL;
 }
 
+static strid_status sink_check(const strid_connector_args *args, strid_error *err)
+{
+    if (args->target[0] != '\0')
+        return STRID_OK;
+    return error_set(err, STRID_ECONFIG, COMPONENT, "the sink's URL names no file: file:PATH");
+}
+
 static strid_status sink_open(strid_sink *self, const strid_connector_args *args, strid_error *err)
 {
     struct file_sink *sink = of(self);
     sink->options = args->options;
     sink->target = args->target;
-    if (args->target[0] == '\0')
-        return error_set(err, STRID_ECONFIG, COMPONENT, "the sink's URL names no file: file:PATH");
+    STRID_TRY(sink_check(args, err));
     sink->parser = json_parser_create();
     strid_status status = check_path(sink, err);
     if (status != STRID_OK)
@@ -183,4 +189,5 @@ const strid_sink_ops file_sink_ops = {
     .close = sink_close,
     .browse = file_browse,
     .purge = file_purge,
+    .check = sink_check,
 };

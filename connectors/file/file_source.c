@@ -29,11 +29,20 @@ static struct file_reader *reader_of(strid_source *self, uint32_t partition)
     return &of(self)->readers[partition];
 }
 
+static strid_status source_check(const strid_connector_args *args, strid_error *err)
+{
+    if (args->target[0] != '\0')
+        return STRID_OK;
+    return error_set(err, STRID_ECONFIG, "file",
+                     "the source's URL names no file or directory: file:PATH");
+}
+
 static strid_status source_open(strid_source *self, const strid_connector_args *args,
                                 strid_error *err)
 {
     struct file_source *source = of(self);
     const struct file_source_options *options = args->options;
+    STRID_TRY(source_check(args, err));
     source->target = args->target;
     source->match = options->match;
     strid_status status = file_list_init(&source->list, args->target, options->match, err);
@@ -133,4 +142,5 @@ const strid_source_ops file_source_ops = {
     .dlq_url = source_dlq_url,
     .locate = source_locate,
     .reads = source_reads,
+    .check = source_check,
 };

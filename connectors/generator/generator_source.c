@@ -56,6 +56,12 @@ static void partition_init(struct partition *partition, const struct generator_m
     (void)snprintf(partition->identity, sizeof partition->identity, "partition-%" PRIu32, number);
 }
 
+static strid_status source_check(const strid_connector_args *args, strid_error *err)
+{
+    struct generator_model model;
+    return generator_model_init(&model, args->options, err);
+}
+
 static strid_status source_open(strid_source *self, const strid_connector_args *args,
                                 strid_error *err)
 {
@@ -211,6 +217,7 @@ const strid_source_ops generator_source_ops = {
     .options_size = sizeof(struct generator_options),
     .instance_size = sizeof(struct generator_source),
     .open = source_open,
+    .check = source_check,
     .partition_count = source_partition_count,
     .describe = source_describe,
     .assign = source_assign,

@@ -137,6 +137,14 @@ static void sink_close(strid_sink *self)
     kafka_target_fini(&of(self)->target);
 }
 
+static strid_status sink_check(const strid_connector_args *args, strid_error *err)
+{
+    struct kafka_target target;
+    strid_status status = kafka_target_parse(args->target, &target, err);
+    kafka_target_fini(&target);
+    return status;
+}
+
 static strid_status sink_open(strid_sink *self, const strid_connector_args *args, strid_error *err)
 {
     struct kafka_sink *sink = of(self);
@@ -290,6 +298,7 @@ const strid_sink_ops kafka_sink_ops = {
     .options_size = sizeof(struct kafka_sink_options),
     .instance_size = sizeof(struct kafka_sink),
     .open = sink_open,
+    .check = sink_check,
     .write = sink_write,
     .flush = sink_flush,
     .close = sink_close,

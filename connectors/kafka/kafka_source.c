@@ -84,6 +84,24 @@ static strid_status begin(struct kafka_source *source, const char *client, strid
     return status;
 }
 
+static strid_status check_options(const struct kafka_source_options *options,
+                                  struct kafka_start *start, strid_error *err)
+{
+    STRID_TRY(kafka_source_config_check(options, err));
+    return kafka_source_config_start(options, start, err);
+}
+
+static strid_status source_check(const strid_connector_args *args, strid_error *err)
+{
+    struct kafka_start start;
+    struct kafka_target target;
+    STRID_TRY(check_options(args->options, &start, err));
+    STRID_TRY(kafka_target_parse(args->target, &target, err));
+    strid_status status = kafka_topics_check(target.topic, err);
+    kafka_target_fini(&target);
+    return status;
+}
+
 static strid_status source_open(strid_source *self, const strid_connector_args *args,
                                 strid_error *err)
 {
@@ -91,18 +109,18 @@ static strid_status source_open(strid_source *self, const strid_connector_args *
     char client[CLIENT_MAX];
     source->args = *args;
     source->options = args->options;
-    STRID_TRY(kafka_source_config_check(source->options, err));
+    struct kafka_start start;
+    STRID_TRY(check_options(source->options, &start, err));
     STRID_TRY(kafka_target_parse(args->target, &source->target, err));
     source->place = (struct kafka_place){.brokers = source->target.brokers,
                                          .log = args->log,
                                          .options = source->options,
+                                         .start = start,
                                          .prefetch = &source->prefetch,
                                          .keeps_state = args->keeps_state,
                                          .takes_fingerprints = true};
     (void)snprintf(client, sizeof client, "strid-%s", args->pipeline);
-    strid_status status = kafka_source_config_start(source->options, &source->place.start, err);
-    if (status == STRID_OK)
-        status = open_session(source, client, err);
+    strid_status status = open_session(source, client, err);
     if (status == STRID_OK)
         status = begin(source, client, err);
     if (status != STRID_OK)
@@ -418,4 +436,5 @@ const strid_source_ops kafka_source_ops = {
     .locate = source_locate,
     .move_group = source_move_group,
     .hand_back = source_hand_back,
+    .check = source_check,
 };

@@ -136,6 +136,22 @@ static bool matches(const char *pattern, const char *name)
     return found;
 }
 
+strid_status kafka_topics_check(const char *wanted, strid_error *err)
+{
+    char *list = memory_copy_text(wanted), *rest = list;
+    strid_status status = STRID_OK;
+    for (char *name; status == STRID_OK && (name = strsep(&rest, ",")) != NULL;) {
+        regex_t regex;
+        if (*name != '^')
+            continue;
+        status = compile(name, &regex, err);
+        if (status == STRID_OK)
+            regfree(&regex);
+    }
+    memory_free(list);
+    return status;
+}
+
 bool kafka_topics_want(const char *wanted, const char *name)
 {
     char *list = memory_copy_text(wanted), *rest = list;

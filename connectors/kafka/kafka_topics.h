@@ -35,6 +35,8 @@ enum kafka_topics_use { KAFKA_TOPICS_TO_HANDLE, KAFKA_TOPICS_TO_SHOW };
 strid_status kafka_topics_resolve(rd_kafka_t *client, const char *brokers, const char *wanted,
                                   enum kafka_topics_use for_what, struct kafka_topics *out,
                                   strid_error *err);
+/* What of `wanted` is wrong whatever the brokers have. STRID_ECONFIG */
+strid_status kafka_topics_check(const char *wanted, strid_error *err);
 /* Whether a topic of this name is among those wanted. */
 bool kafka_topics_want(const char *wanted, const char *name);
 /* Makes the handles. */

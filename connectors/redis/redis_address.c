@@ -101,8 +101,8 @@ static strid_status take_host(struct redis_address *address, const char *begin, 
     address->port = *host_end == ':' ? decode(host_end + 1, end) : NULL;
     if (address->port == NULL || !is_port(address->port))
         return error_set(err, STRID_ECONFIG, COMPONENT,
-                         "behind the URL's host comes a port from 1 to 65535: %s",
-                         form_of(address));
+                         "behind the URL's host comes a port from 1 to 65535: %s:%s",
+                         address->scheme, form_of(address));
     return STRID_OK;
 }
 
@@ -192,8 +192,8 @@ static strid_status take_master(struct redis_address *address, const char **path
     const char *end = strchrnul(*path, '/');
     if (end == *path || *end == '\0' || end[1] == '\0')
         return error_set(err, STRID_ECONFIG, COMPONENT,
-                         "behind the sentinels the URL names a master and a stream: %s",
-                         form_sentinels);
+                         "behind the sentinels the URL names a master and a stream: %s:%s",
+                         address->scheme, form_sentinels);
     address->master = decode(*path, end);
     *path = end + 1;
     return address->master == NULL ? refuse_encoding("master", err) : STRID_OK;
@@ -208,8 +208,8 @@ static strid_status take_target(struct redis_address *address, const char *targe
     const char *begin = target + 2;
     const char *end = strchrnul(begin, '/');
     if (*end == '\0' || end[1] == '\0')
-        return error_set(err, STRID_ECONFIG, COMPONENT, "the URL names no stream: %s",
-                         form_of(address));
+        return error_set(err, STRID_ECONFIG, COMPONENT, "the URL names no stream: %s:%s",
+                         address->scheme, form_of(address));
     const char *path = end + 1;
     const char *at = memrchr(begin, '@', (size_t)(end - begin));
     if (at != NULL) {

@@ -75,19 +75,33 @@ static strid_status check_options(const struct redis_sink_options *options, stri
     return STRID_OK;
 }
 
+static strid_status parse(const strid_connector_args *args, struct redis_address *address,
+                          strid_error *err)
+{
+    const struct redis_sink_options *options = args->options;
+    STRID_TRY(check_options(options, err));
+    STRID_TRY(redis_address_parse(address, args->scheme, args->target, &options->server, err));
+    if (address->stream_count == 1)
+        return STRID_OK;
+    redis_address_fini(address);
+    return error_set(err, STRID_ECONFIG, COMPONENT,
+                     "a sink writes to one stream: write %%2C for a comma in its name");
+}
+
+static strid_status sink_check(const strid_connector_args *args, strid_error *err)
+{
+    struct redis_address address = {.config = NULL};
+    strid_status status = parse(args, &address, err);
+    redis_address_fini(&address);
+    return status;
+}
+
 static strid_status sink_open(strid_sink *self, const strid_connector_args *args, strid_error *err)
 {
     struct redis_sink *sink = of(self);
     sink->options = args->options;
     sink->log = args->log;
-    STRID_TRY(check_options(sink->options, err));
-    STRID_TRY(redis_address_parse(&sink->address, args->scheme, args->target,
-                                  &sink->options->server, err));
-    if (sink->address.stream_count > 1) {
-        redis_address_fini(&sink->address);
-        return error_set(err, STRID_ECONFIG, COMPONENT,
-                         "a sink writes to one stream: write %%2C for a comma in its name");
-    }
+    STRID_TRY(parse(args, &sink->address, err));
     redis_connection_init(&sink->connection, &sink->address, args->pipeline);
     strid_status status = redis_connection_open(&sink->connection, err);
     if (status != STRID_OK)
@@ -225,7 +239,7 @@ static const uint32_t *sink_declined(strid_sink *self, uint32_t *count)
         .options = redis_sink_config, .options_size = sizeof(struct redis_sink_options),           \
         .instance_size = sizeof(struct redis_sink), .open = sink_open, .write = sink_write,        \
         .flush = sink_flush, .close = sink_close, .browse = redis_browse, .purge = redis_purge,    \
-        .produce = &redis_produce_ops, .declined = sink_declined                                   \
+        .produce = &redis_produce_ops, .declined = sink_declined, .check = sink_check              \
     }
 
 const strid_sink_ops redis_sink_ops = REDIS_SINK_OPS("redis", "");

@@ -114,15 +114,29 @@ static struct redis_stream_share share_of(const struct redis_source *source, uin
                                            each / UNACKNOWLEDGED_PARTS / ENTRY_KEPT_BYTES + 1};
 }
 
+static strid_status parse(const strid_connector_args *args, struct redis_address *address,
+                          strid_error *err)
+{
+    const struct redis_source_options *options = args->options;
+    STRID_TRY(check_options(options, err));
+    return redis_address_parse(address, args->scheme, args->target, &options->server, err);
+}
+
+static strid_status source_check(const strid_connector_args *args, strid_error *err)
+{
+    struct redis_address address = {.config = NULL};
+    strid_status status = parse(args, &address, err);
+    redis_address_fini(&address);
+    return status;
+}
+
 static strid_status source_open(strid_source *self, const strid_connector_args *args,
                                 strid_error *err)
 {
     struct redis_source *source = of(self);
     source->options = args->options;
-    STRID_TRY(check_options(source->options, err));
     STRID_TRY(make_consumer(source, err));
-    STRID_TRY(redis_address_parse(&source->address, args->scheme, args->target,
-                                  &source->options->server, err));
+    STRID_TRY(parse(args, &source->address, err));
     uint32_t count = source->address.stream_count;
     const struct redis_stream_share share = share_of(source, args->memory_bytes);
     source->streams = memory_alloc_zeroed(count * sizeof *source->streams);
@@ -324,7 +338,7 @@ static strid_status source_dlq_url(strid_source *self, char *out, size_t size)
         .close = source_close, .dlq_url = source_dlq_url, .ack_many = source_ack_many,             \
         .acked = source_acked, .pump = source_pump, .hand_back = source_hand_back,                 \
         .inspect = &redis_inspect_ops, .locate = source_locate, .move_group = source_move_group,   \
-        .release = source_release, .recall = source_recall                                         \
+        .release = source_release, .recall = source_recall, .check = source_check                  \
     }
 
 const strid_source_ops redis_source_ops = REDIS_SOURCE_OPS("redis", "");

@@ -108,6 +108,7 @@ strid_status definition_take_source(struct definition *definition, struct endpoi
                                     strid_error *err)
 {
     struct source_definition source = {.ops = endpoint->source};
+    STRID_TRY(endpoint_check(endpoint, err));
     STRID_TRY(endpoint_finish(endpoint, &source.url, &source.target, &source.options, err));
     free_source(&definition->source);
     definition->source = source;
@@ -163,6 +164,7 @@ strid_status definition_take_sink(struct definition *definition, const char *nam
 {
     struct sink_definition sink;
     STRID_TRY(check_new_sink(definition, name, err));
+    STRID_TRY(endpoint_check(endpoint, err));
     STRID_TRY(finish_sink(name, endpoint, &sink, err));
     uint32_t count = definition->sink_count;
     definition->sinks = memory_resize(definition->sinks, (count + 1) * sizeof sink);

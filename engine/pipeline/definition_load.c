@@ -259,10 +259,10 @@ static strid_status load_dlq(const struct load *load, const struct yaml_node *no
     STRID_TRY(place(load, url, endpoint_open_sink(&endpoint, url->text, load->err)));
     strid_status status = fill(load, node, &layout_dlq, NULL, &endpoint.options);
     if (status == STRID_OK)
-        status = place(load, node, options_finish(&endpoint.options, load->err));
-    endpoint_fini(&endpoint);
+        status = place(load, node, endpoint_check(&endpoint, load->err));
     if (status == STRID_OK)
         load->definition->dlq_url = dlq_url(node, url);
+    endpoint_fini(&endpoint);
     return status;
 }
 

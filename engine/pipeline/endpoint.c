@@ -84,6 +84,26 @@ void endpoint_fini(struct endpoint *endpoint)
     *endpoint = (struct endpoint){.source = NULL};
 }
 
+strid_status endpoint_check(struct endpoint *endpoint, strid_error *err)
+{
+    const bool is_source = endpoint->source != NULL;
+    strid_status (*check)(const strid_connector_args *args, strid_error *err) =
+        is_source ? endpoint->source->check : endpoint->sink->check;
+    STRID_TRY(options_finish(&endpoint->options, err));
+    if (check == NULL)
+        return STRID_OK;
+    char *url = url_display(&endpoint->url, endpoint->options.table);
+    strid_connector_args args = {.struct_size = sizeof args,
+                                 .scheme =
+                                     is_source ? endpoint->source->name : endpoint->sink->name,
+                                 .url = url,
+                                 .target = endpoint->url.target,
+                                 .options = endpoint->options.values};
+    strid_status status = check(&args, err);
+    memory_free(url);
+    return status;
+}
+
 strid_status endpoint_finish(struct endpoint *endpoint, char **url, char **target, void **options,
                              strid_error *err)
 {

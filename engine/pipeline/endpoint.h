@@ -22,6 +22,10 @@ strid_status endpoint_open_source(struct endpoint *endpoint, const char *url, st
 strid_status endpoint_open_sink(struct endpoint *endpoint, const char *url, strid_error *err);
 void endpoint_fini(struct endpoint *endpoint);
 
+/* Sets fallbacks and asks the connector whether it could work like that; opens nothing.
+ * STRID_ECONFIG */
+strid_status endpoint_check(struct endpoint *endpoint, strid_error *err);
+
 /* Sets fallbacks and hands everything over; the endpoint is empty then. */
 strid_status endpoint_finish(struct endpoint *endpoint, char **url, char **target, void **options,
                              strid_error *err);

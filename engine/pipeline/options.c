@@ -288,6 +288,7 @@ strid_status options_finish(struct options *options, strid_error *err)
             continue;
         strid_status status = put_value(&table[i], table[i].fallback, member, err);
         STRID_ASSERT(status == STRID_OK); /* a table's own fallback */
+        options->given |= UINT64_C(1) << i;
     }
     return STRID_OK;
 }

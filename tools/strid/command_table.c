@@ -180,7 +180,7 @@ const struct command command_table[] = {
      "with --json the summary is one object on standard output.",
      "strid run totals.yaml", run_pipeline},
     {"check", "FILE", 1, 1, no_flags, "Check a pipeline file without running it.",
-     "Finds what `run` would refuse. Nothing is opened, started or made.",
+     "Finds what `run` would refuse, as far as the file tells. Nothing is opened, started or made.",
      "strid check totals.yaml", run_check},
     {"produce", "URL", 1, 1, produce_flags, "Send records from standard input.",
      "URL is one of a sink: redis://HOST/STREAM, kafka://BROKER/TOPIC, file:PATH. ${NAME} and "

@@ -125,6 +125,9 @@ typedef struct strid_sink_ops {
      * the next write. Such a record is not acknowledged, and is a new one where it comes again.
      * Thread: delivery. May block: no. NULL: none ever. */
     const uint32_t *(*declined)(strid_sink *self, uint32_t *count);
+
+    /** As a source's check. */
+    strid_status (*check)(const strid_connector_args *args, strid_error *err);
 } strid_sink_ops;
 
 #endif

@@ -332,6 +332,11 @@ typedef struct strid_source_ops {
      * this source. Thread: control, after open. May block: no longer than a look at a file. NULL:
      * the source reads no files. */
     bool (*reads)(strid_source *self, const char *path);
+
+    /** What open would say of the target and the options alone, with nothing opened or looked at;
+     * of args, scheme, url, target and options are given. STRID_ECONFIG. Thread: any. May block:
+     * no. NULL: there is nothing to say. */
+    strid_status (*check)(const strid_connector_args *args, strid_error *err);
 } strid_source_ops;
 
 #endif
