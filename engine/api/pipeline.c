@@ -244,7 +244,8 @@ void strid_pipeline_get_info(const strid_pipeline *pipeline, strid_pipeline_info
     strid_pipeline_info all = {.struct_size = info->struct_size,
                                .name = pipeline->definition->name,
                                .source = pipeline->definition->source.url,
-                               .state = pipeline->definition->state_url};
+                               .state = pipeline->definition->state_url,
+                               .handlers = pipeline->definition->route_count};
     memcpy(info, &all, info->struct_size < sizeof all ? info->struct_size : sizeof all);
 }
 

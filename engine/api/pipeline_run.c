@@ -244,6 +244,12 @@ static strid_status begin(strid_pipeline *pipeline, strid_error *err)
 strid_status strid_pipeline_run(strid_pipeline *pipeline, strid_error *err)
 {
     STRID_TRY(definition_check(pipeline->definition, err));
+    if (pipeline->definition->route_count == 0)
+        return error_set(
+            err, STRID_ECONFIG, "pipeline",
+            "pipeline \"%s\" has no handler: register one with strid_pipeline_on(), or "
+            "give its file \"handlers\"",
+            pipeline->definition->name);
     STRID_TRY(begin(pipeline, err));
     pthread_mutex_lock(&pipeline->lock);
     STRID_ASSERT(pipeline->run == NULL);

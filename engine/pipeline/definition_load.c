@@ -232,7 +232,8 @@ static void put_encoded(struct buffer *out, const char *text)
 }
 
 /* The runtime opens the queue from a URL alone, so options that stand beside it are put into it. */
-static char *dlq_url(const struct yaml_node *node, const struct yaml_node *url)
+static char *dlq_url(const strid_option *table, const struct yaml_node *node,
+                     const struct yaml_node *url)
 {
     struct buffer out = {0};
     char separator = strchr(url->text, '?') == NULL ? '?' : '&';
@@ -242,7 +243,7 @@ static char *dlq_url(const struct yaml_node *node, const struct yaml_node *url)
         if (&pair->value == url)
             continue;
         buffer_printf(&out, "%c%s=", separator, pair->name);
-        put_encoded(&out, pair->value.text);
+        put_encoded(&out, section_text(options_find(table, pair->name), &pair->value));
         separator = '&';
     }
     buffer_put_u8(&out, '\0');
@@ -261,7 +262,7 @@ static strid_status load_dlq(const struct load *load, const struct yaml_node *no
     if (status == STRID_OK)
         status = place(load, node, endpoint_check(&endpoint, load->err));
     if (status == STRID_OK)
-        load->definition->dlq_url = dlq_url(node, url);
+        load->definition->dlq_url = dlq_url(endpoint.options.table, node, url);
     endpoint_fini(&endpoint);
     return status;
 }
@@ -319,11 +320,11 @@ static strid_status load_handler(const struct load *load, const struct yaml_node
     return STRID_OK;
 }
 
+/* None is fine: a program that loads the file may register its own. */
 static strid_status load_handlers(const struct load *load, const struct yaml_node *node)
 {
-    if (node->kind != YAML_KIND_LIST || node->count == 0)
-        return section_refuse_kind(load->file, node, "handlers", "a list of at least one handler",
-                                   load->err);
+    if (node->kind != YAML_KIND_LIST)
+        return section_refuse_kind(load->file, node, "handlers", "a list of handlers", load->err);
     for (uint32_t i = 0; i < node->count; i++) {
         struct options own;
         options_init(&own, layout_handler.options, sizeof(struct layout_handler_values));
@@ -358,12 +359,11 @@ static strid_status load_all(struct load *load, struct options *options)
     const struct yaml_node *handlers = yaml_find(root, "handlers");
     if (source == NULL)
         return refuse_missing(load, root, "source", "a map with a url");
-    if (handlers == NULL)
-        return refuse_missing(load, root, "handlers", "a list of at least one handler");
     STRID_TRY(load_source(load, source));
     STRID_TRY(load_state(load, yaml_find(root, "state")));
     STRID_TRY(load_sinks(load, yaml_find(root, "sink")));
-    STRID_TRY(load_handlers(load, handlers));
+    if (handlers != NULL)
+        STRID_TRY(load_handlers(load, handlers));
     STRID_TRY(load_stores(load, yaml_find(root, "state")));
     STRID_TRY(load_dlq(load, yaml_find(root, "dlq")));
     STRID_TRY(

@@ -16,11 +16,15 @@ strid_status definition_set_backoff(struct definition *definition, int64_t min_m
     struct retry_definition *retry = &definition->retry;
     min_ms = min_ms == 0 ? retry->min_ms : min_ms;
     max_ms = max_ms == 0 ? retry->max_ms : max_ms;
-    if (min_ms <= 0 || max_ms < min_ms || max_ms > RETRY_LONGEST_MS)
+    if (min_ms <= 0 || max_ms < min_ms || max_ms > RETRY_LONGEST_MS) {
+        char min[UNITS_TEXT_MAX], max[UNITS_TEXT_MAX];
+        units_format_duration(min_ms, min);
+        units_format_duration(max_ms, max);
         return error_set(err, STRID_ECONFIG, "config",
-                         "a backoff from %lld ms to %lld ms: expected min to be at least 1ms and "
-                         "at most max, and max at most 1d",
-                         (long long)min_ms, (long long)max_ms);
+                         "a backoff from min %s to max %s: expected min to be at least 1ms and at "
+                         "most max, and max at most 1d",
+                         min, max);
+    }
     retry->min_ms = min_ms;
     retry->max_ms = max_ms;
     retry->step_count = 0;
@@ -34,10 +38,14 @@ strid_status definition_set_backoff_steps(struct definition *definition, const i
     if (steps_ms == NULL || count == 0 || count > DEFINITION_RETRY_STEPS_MAX)
         return error_set(err, STRID_ECONFIG, "config", "a backoff of %zu steps: expected 1 to %d",
                          count, DEFINITION_RETRY_STEPS_MAX);
-    for (size_t i = 0; i < count; i++)
-        if (steps_ms[i] < 0 || steps_ms[i] > RETRY_LONGEST_MS)
-            return error_set(err, STRID_ECONFIG, "config",
-                             "a backoff step of %lld ms: expected 0 to 1d", (long long)steps_ms[i]);
+    for (size_t i = 0; i < count; i++) {
+        char step[UNITS_TEXT_MAX];
+        if (steps_ms[i] >= 0 && steps_ms[i] <= RETRY_LONGEST_MS)
+            continue;
+        units_format_duration(steps_ms[i], step);
+        return error_set(err, STRID_ECONFIG, "config", "a backoff step of %s: expected 0 to 1d",
+                         step);
+    }
     memcpy(retry->steps_ms, steps_ms, count * sizeof *steps_ms);
     retry->step_count = (uint32_t)count;
     return STRID_OK;

@@ -51,7 +51,7 @@ static const strid_option pipeline_options[] = {
      .max = DAY_MS,
      .offset = PIPELINE(drain_timeout),
      .doc = "How long a pipeline that was asked to stop may take to finish what it has read, "
-            "before it stops at once."},
+            "before it stops at once. 0: as long as it takes."},
     {.name = "unrouted",
      .type = STRID_OPTION_ENUM,
      .fallback = "skip",
@@ -88,7 +88,9 @@ static const strid_option pipeline_options[] = {
 static const struct layout_key pipeline_keys[] = {
     {"source", "a map", true, "Where records come from; see source."},
     {"state", "a URL or a map", false, "Where state is kept; see state."},
-    {"handlers", "a list of maps", true, "What is done with the records; see handlers."},
+    {"handlers", "a list of maps", false,
+     "What is done with the records; see handlers. strid run and check need one; a program may "
+     "register its own."},
     {"sink", "a map of names", false, "Where outputs go; see sink."},
     {"dlq", "a URL or a map", false, "Where dead letters go; see dlq."},
     {"retry", "a map", false, "How often and when a record is tried again; see retry."},

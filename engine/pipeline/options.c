@@ -91,7 +91,7 @@ const char *options_expected(strid_option_type type)
     case STRID_OPTION_DURATION:
         return "a duration such as 100ms, 30s, 5m, 1h or 7d";
     case STRID_OPTION_FLOAT:
-        return "a number";
+        return "a number such as 2 or 0.5";
     case STRID_OPTION_ENUM:
         return "one of the listed words";
     case STRID_OPTION_PROPERTIES:
@@ -148,24 +148,30 @@ static bool parse_int(const char *text, int64_t *out)
     return true;
 }
 
+/* What takes the place of options_expected() where the words are known. */
+void options_words(const strid_option *option, char *out, size_t size)
+{
+    size_t used = (size_t)snprintf(out, size, "one of ");
+    for (uint32_t i = 0; option->choices[i] != NULL && used < size; i++)
+        used += (size_t)snprintf(out + used, size - used, "%s%s", i == 0 ? "" : ", ",
+                                 option->choices[i]);
+}
+
 static strid_status put_enum(const strid_option *option, const char *value, int32_t *out,
                              strid_error *err)
 {
     struct spelling words = {.count = 0};
-    char list[256] = "";
-    size_t used = 0;
+    char list[256];
     for (int32_t i = 0; option->choices[i] != NULL; i++) {
         if (strcmp(option->choices[i], value) == 0) {
             *out = i;
             return STRID_OK;
         }
         spelling_add(&words, option->choices[i]);
-        if (used < sizeof list)
-            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i == 0 ? "" : ", ",
-                                     option->choices[i]);
     }
+    options_words(option, list, sizeof list);
     const char *nearest = spelling_nearest(&words, value);
-    return error_set(err, STRID_ECONFIG, "config", "\"%s\": expected one of %s, got \"%s\"%s%s%s",
+    return error_set(err, STRID_ECONFIG, "config", "\"%s\": expected %s, got \"%s\"%s%s%s",
                      option->name, list, value, nearest == NULL ? "" : "; did you mean \"",
                      nearest == NULL ? "" : nearest, nearest == NULL ? "" : "\"?");
 }

@@ -33,5 +33,7 @@ strid_status options_finish(struct options *options, strid_error *err);
 
 /* "a size such as 512, 64KiB or 1GiB", for messages and documentation. */
 const char *options_expected(strid_option_type type);
+/* "one of jsonl, text, raw", of an option that has choices. */
+void options_words(const strid_option *option, char *out, size_t size);
 
 #endif

@@ -111,20 +111,31 @@ static strid_status refuse_unknown(const struct yaml_file *file, const struct ya
                        nested ? "\"" : "", hint);
 }
 
+const char *section_text(const strid_option *option, const struct yaml_node *value)
+{
+    if (option->type != STRID_OPTION_BOOL) /* True and TRUE are bools of the core schema too */
+        return value->text;
+    return value->text[0] == 't' || value->text[0] == 'T' ? "true" : "false";
+}
+
 static strid_status put(const struct yaml_file *file, const struct yaml_pair *pair,
                         struct options *set, strid_error *err)
 {
     const strid_option *option = options_find(set->table, pair->name);
-    const char *text = pair->value.text;
-    if (!kind_fits(option, pair->value.kind))
-        return section_refuse_kind(file, &pair->value, pair->name, options_expected(option->type),
-                                   err);
+    if (!kind_fits(option, pair->value.kind)) {
+        char words[256];
+        if (option->type == STRID_OPTION_ENUM)
+            options_words(option, words, sizeof words);
+        return section_refuse_kind(
+            file, &pair->value, pair->name,
+            option->type == STRID_OPTION_ENUM ? words : options_expected(option->type), err);
+    }
     if ((set->given >> (option - set->table) & 1) != 0)
         return yaml_refuse(file, pair->line, pair->column, err,
                            "\"%s\" is given both in the URL and as a key", pair->name);
-    if (option->type == STRID_OPTION_BOOL) /* True and TRUE are bools of the core schema too */
-        text = text[0] == 't' || text[0] == 'T' ? "true" : "false";
-    return section_place(file, &pair->value, options_put(set, pair->name, text, err), err);
+    return section_place(file, &pair->value,
+                         options_put(set, pair->name, section_text(option, &pair->value), err),
+                         err);
 }
 
 strid_status section_fill(const struct yaml_file *file, const struct yaml_node *map,

@@ -17,6 +17,9 @@ strid_status section_fill(const struct yaml_file *file, const struct yaml_node *
                           const struct layout *layout, struct options *const *sets, uint32_t count,
                           strid_error *err);
 
+/* A value that fits the option, as options_put() takes it. */
+const char *section_text(const strid_option *option, const struct yaml_node *value);
+
 /* Puts the place of `node` before the message of a failed status; returns STRID_ECONFIG then. */
 strid_status section_place(const struct yaml_file *file, const struct yaml_node *node,
                            strid_status status, strid_error *err);

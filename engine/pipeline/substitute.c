@@ -73,7 +73,12 @@ static strid_status put_form(struct buffer *out, const char *begin, size_t len, 
     memcpy(form, begin, len);
     form[len] = '\0';
     bool from_file = strncmp(form, "file:", 5) == 0 && len > 5;
-    strid_status status = from_file ? put_file(out, form + 5, err) : put_variable(out, form, err);
+    strid_status status = STRID_OK;
+    if (strstr(form, "${") != NULL) /* its own "}" would have ended the outer one */
+        status = error_set(err, STRID_ECONFIG, "config",
+                           "\"${%s}\": a \"${\" within another is not supported", form);
+    else
+        status = from_file ? put_file(out, form + 5, err) : put_variable(out, form, err);
     memory_free(form);
     return status;
 }

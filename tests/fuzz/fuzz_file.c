@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             path[len++] = (char)('0' + file / unit % 10);
     if (write(file, data, size) == (ssize_t)size && lseek(file, 0, SEEK_SET) == 0) {
         if (definition_load(path, &definition, &err) == STRID_OK)
-            STRID_ASSERT(definition != NULL && definition->route_count > 0);
+            STRID_ASSERT(definition != NULL && definition->source.ops != NULL);
         else
             STRID_ASSERT(definition == NULL && strncmp(err.message, path, len) == 0);
     }

@@ -3,6 +3,9 @@
 #ifndef FAKE_CONNECTORS_H
 #define FAKE_CONNECTORS_H
 
+#include <string.h>
+
+#include "base/error.h"
 #include "pipeline/registry.h"
 
 struct fake_options {
@@ -19,6 +22,7 @@ struct fake_options {
 struct sunk_options {
     const char *to;
     int64_t number;
+    bool flag;
 };
 
 static const char *const fake_words[] = {"first", "second", NULL};
@@ -65,14 +69,24 @@ static const strid_option sunk_table[] = {
      .fallback = "here",
      .offset = offsetof(struct sunk_options, to)},
     {.name = "number", .type = STRID_OPTION_INT, .offset = offsetof(struct sunk_options, number)},
+    {.name = "flag", .type = STRID_OPTION_BOOL, .offset = offsetof(struct sunk_options, flag)},
     {0},
 };
+
+/* What both refuse without being opened: the target "bad". */
+static strid_status fake_check(const strid_connector_args *args, strid_error *err)
+{
+    if (strcmp(args->target, "bad") != 0)
+        return STRID_OK;
+    return error_set(err, STRID_ECONFIG, args->scheme, "%s can never be opened", args->url);
+}
 
 static const strid_source_ops fake_source = {
     .abi_version = STRID_SOURCE_ABI_VERSION,
     .name = "fake",
     .options = fake_table,
     .options_size = sizeof(struct fake_options),
+    .check = fake_check,
 };
 
 static const strid_sink_ops sunk_sink = {
@@ -80,6 +94,7 @@ static const strid_sink_ops sunk_sink = {
     .name = "sunk",
     .options = sunk_table,
     .options_size = sizeof(struct sunk_options),
+    .check = fake_check,
 };
 
 const strid_source_ops *const registry_sources[] = {&fake_source, NULL};

@@ -84,7 +84,7 @@ Test(options, wrong_types_are_refused)
     check_refused("size", "1k", "\"size\": expected a size such as 512, 64KiB or 1GiB, got \"1k\"");
     check_refused("time", "5",
                   "\"time\": expected a duration such as 100ms, 30s, 5m, 1h or 7d, got \"5\"");
-    check_refused("real", "much", "\"real\": expected a number, got \"much\"");
+    check_refused("real", "much", "\"real\": expected a number such as 2 or 0.5, got \"much\"");
     check_refused("word", "frist",
                   "\"word\": expected one of first, second, got \"frist\"; did you mean "
                   "\"first\"?");

@@ -204,5 +204,8 @@ Test(yaml, other_forms_are_refused)
     check_refused("a: \"${A:?x}\"\n", "1:4: \"${A:?x}\": expected ${NAME}");
     check_refused("a: \"${}\"\n", "1:4: \"${}\": expected ${NAME}");
     check_refused("a: \"${file:}\"\n", "1:4: \"${file:}\": expected ${NAME}");
+    check_refused("a: \"${A:-${B:-x}}\"\n",
+                  "1:4: \"${A:-${B:-x}\": a \"${\" within another is not supported");
+    check_refused("a: \"${file:${A}}\"\n", "1:4: \"${file:${A}\": a \"${\" within another");
     check_refused("a: \"x ${A\"\n", "1:4: \"${A\": \"${\" without \"}\"");
 }

@@ -51,6 +51,24 @@ strid_pipeline *run_load(const struct command_call *call, enum command_exit *cod
     return pipeline;
 }
 
+/* A file without handlers is for programs that register their own; this one does not. */
+static strid_pipeline *load_with_handlers(const struct command_call *call, enum command_exit *code)
+{
+    strid_pipeline *pipeline = run_load(call, code);
+    if (pipeline == NULL)
+        return NULL;
+    strid_pipeline_info info = {.struct_size = sizeof info};
+    strid_pipeline_get_info(pipeline, &info);
+    if (info.handlers > 0)
+        return pipeline;
+    talk_error("%s has no handler, so nothing would become of its records: add some, such as "
+               "handlers: [ { count: { store: n } } ]",
+               call->arguments[0]);
+    *code = COMMAND_USAGE;
+    strid_pipeline_destroy(pipeline);
+    return NULL;
+}
+
 static double rate_of(const strid_pipeline_stats *stats)
 {
     return stats->elapsed_ms == 0 ? 0.0
@@ -121,7 +139,7 @@ static void say_summary(const struct command_call *call, const strid_pipeline_st
 enum command_exit run_pipeline(const struct command_call *call)
 {
     enum command_exit code = COMMAND_FINE;
-    strid_pipeline *pipeline = run_load(call, &code);
+    strid_pipeline *pipeline = load_with_handlers(call, &code);
     if (pipeline == NULL)
         return code;
     watch_signals(pipeline);
@@ -147,7 +165,7 @@ enum command_exit run_pipeline(const struct command_call *call)
 enum command_exit run_check(const struct command_call *call)
 {
     enum command_exit code = COMMAND_FINE;
-    strid_pipeline *pipeline = run_load(call, &code);
+    strid_pipeline *pipeline = load_with_handlers(call, &code);
     if (call->json) {
         buffer_put_u8(&output_buffer, '{');
         output_text("file", call->arguments[0]);

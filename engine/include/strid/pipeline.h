@@ -227,6 +227,7 @@ typedef struct strid_pipeline_info {
     const char *name;
     const char *source; /* its URL without secrets */
     const char *state;  /* URL of its state directory; NULL: it keeps none */
+    uint32_t handlers;  /* how many: of its file, and registered */
 } strid_pipeline_info;
 
 /** @brief Tells what the pipeline was made of. Thread safety: any thread. */

@@ -218,6 +218,26 @@ class Refused(CommandCase):
     def test_unknown_scheme(self):
         self.refused(TOTALS.replace("file:orders", "fiel:orders"), "totals.yaml:2:", "file")
 
+    def test_target_that_could_never_be_opened(self):
+        for section in ("dlq: ", "dlq:\n  url: ", "sink:\n  out: "):
+            self.refused(TOTALS + section + '"file:"\n', "totals.yaml:",
+                         "the sink's URL names no file: file:PATH")
+        self.refused(TOTALS.replace("file:orders.jsonl", "file:"), "totals.yaml:2:",
+                     "the source's URL names no file or directory: file:PATH")
+        self.refused(TOTALS.replace("file:orders.jsonl", "generator:?dist=zipf:11"),
+                     "totals.yaml:2:", "zipf")
+
+    def test_no_handlers(self):
+        start = TOTALS[:TOTALS.index("handlers:")]
+        for handlers in ("", "handlers: []\n"):
+            self.refused(start + handlers, "totals.yaml has no handler", "handlers: [")
+
+    def test_the_place_is_that_of_what_is_at_fault(self):
+        self.refused(TOTALS + "workers: 2\nordering: partition\n", "totals.yaml:8:11:")
+        self.refused(TOTALS + 'sink:\n  one: "file:out"\n  two: "file:orders.jsonl"\n',
+                     "totals.yaml:9:8:")
+        self.refused(TOTALS + 'dlq: "file:orders.jsonl"\n', "totals.yaml:7:6:")
+
     def test_sink_that_feeds_its_own_source(self):
         for place in ("orders.jsonl", "./orders.jsonl", "../" + os.path.basename(self.folder)
                       + "/orders.jsonl"):

@@ -151,8 +151,11 @@ static strid_outcome reads_in_a_child(strid_context *ctx, const strid_record *re
                                       .source = "generator:?records=1", .state = at->state,
                                       .format = "raw"},
             &err);
-        strid_status status =
-            pipeline == NULL ? STRID_EINTERNAL : strid_pipeline_run(pipeline, &err);
+        strid_status status = pipeline == NULL
+                                  ? STRID_EINTERNAL
+                                  : strid_pipeline_on(pipeline, "*", engine_case_count, at, &err);
+        if (status == STRID_OK)
+            status = strid_pipeline_run(pipeline, &err);
         _exit(status == STRID_EBUSY ? 0 : 1);
     }
     int status = 1;

@@ -64,7 +64,7 @@ Test(engine_options, bad_values_are_refused)
     check_refused(&options, "4 is no ordering");
     options = plain;
     options.retry_min_ms = 50000;
-    check_refused(&options, "a backoff from 50000 ms to 30000 ms");
+    check_refused(&options, "a backoff from min 50s to max 30s");
     options = plain;
     options.retry_step_count = 33;
     check_refused(&options, "a backoff of 33 steps: expected 1 to 32");
@@ -112,6 +112,19 @@ static strid_pipeline_stats run(strid_pipeline *pipeline, const char *type, stri
     cr_assert_eq(strid_pipeline_run(pipeline, &err), STRID_OK, "%s", err.message);
     strid_pipeline_get_stats(pipeline, &stats);
     return stats;
+}
+
+Test(engine_options, a_pipeline_without_handlers_is_not_run)
+{
+    strid_error err = STRID_ERROR_INIT;
+    strid_pipeline *pipeline = strid_pipeline_create(&plain, &err);
+    strid_pipeline_info info = {.struct_size = sizeof info};
+    cr_assert_not_null(pipeline, "%s", err.message);
+    strid_pipeline_get_info(pipeline, &info);
+    cr_assert_eq(info.handlers, 0);
+    cr_assert_eq(strid_pipeline_run(pipeline, &err), STRID_ECONFIG);
+    cr_assert_not_null(strstr(err.message, "\"options\" has no handler"), "%s", err.message);
+    strid_pipeline_destroy(pipeline);
 }
 
 Test(engine_options, a_timeout_with_threads_and_clocks)

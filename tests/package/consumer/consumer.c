@@ -10,13 +10,22 @@ int ring_push(int value);
 int buffer_grow(int by) { return by + 1; }
 int ring_push(int value) { return value + 1; }
 
+static strid_outcome take(strid_context *ctx, const strid_record *record, void *user)
+{
+    (void)ctx;
+    (void)record;
+    (void)user;
+    return STRID_DONE;
+}
+
 int main(int argc, char **argv)
 {
     strid_error err = STRID_ERROR_INIT;
     strid_pipeline_options options = {STRID_PIPELINE_OPTIONS_INIT, .name = "outside",
                                       .source = "generator:?records=100&keys=10", .format = "raw"};
     strid_pipeline *pipeline = strid_pipeline_create(&options, &err);
-    if (pipeline == NULL || strid_pipeline_run(pipeline, &err) != STRID_OK) {
+    if (pipeline == NULL || strid_pipeline_on(pipeline, "*", take, NULL, &err) != STRID_OK ||
+        strid_pipeline_run(pipeline, &err) != STRID_OK) {
         (void)fprintf(stderr, "%s\n", err.message);
         return 1;
     }
