@@ -328,7 +328,8 @@ static strid_status source_dlq_url(strid_source *self, char *out, size_t size)
 #define REDIS_SOURCE_OPS(scheme, how)                                                              \
     {                                                                                              \
         .abi_version = STRID_SOURCE_ABI_VERSION,                                                   \
-        .flags = STRID_SOURCE_UNORDERED | STRID_SOURCE_PADDED | STRID_SOURCE_BUFFERED,             \
+        .flags = STRID_SOURCE_UNORDERED | STRID_SOURCE_PADDED | STRID_SOURCE_BUFFERED |            \
+                 STRID_SOURCE_TEXTS,                                                               \
         .name = scheme,                                                                            \
         .summary = "Reads streams of Redis or Valkey as a consumer of a group" how,                \
         .options = redis_source_config, .options_size = sizeof(struct redis_source_options),       \

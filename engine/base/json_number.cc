@@ -24,6 +24,29 @@ size_t digits(const uint8_t *at, const uint8_t *end)
     return n;
 }
 
+/* Of a number that is out of the range of doubles, which is not 0: whether it is too small for one,
+ * and not too large. The place of its first digit that is not 0 tells, and its exponent. */
+bool is_small(const char *begin, const char *end)
+{
+    const char *first = begin + (*begin == '-' ? 1 : 0);
+    const char *point = first;
+    const char *mark = first;
+    while (mark < end && (*mark | 32) != 'e')
+        mark++;
+    while (point < mark && *point != '.')
+        point++;
+    while (first < mark && (*first == '0' || *first == '.'))
+        first++;
+    int64_t place = first < point ? point - first - 1 : point - first;
+    int64_t exponent = 0;
+    if (mark == end)
+        return place < 0;
+    auto parsed = std::from_chars(mark + (mark[1] == '+' ? 2 : 1), end, exponent);
+    if (parsed.ec == std::errc::result_out_of_range)
+        return mark[1] == '-';
+    return exponent < -place;
+}
+
 } // namespace
 
 extern "C" bool json_number_is_valid(strid_bytes raw)
@@ -72,13 +95,7 @@ extern "C" void json_number_set(strid_bytes raw, strid_field *field)
     auto real = std::from_chars(begin, end, field->real);
     if (real.ec != std::errc::result_out_of_range)
         return;
-    /* Out of range is both too large and too small; the sign of the exponent tells. */
-    const void *exponent = memchr(raw.data, 'e', raw.len);
-    if (exponent == nullptr)
-        exponent = memchr(raw.data, 'E', raw.len);
-    bool small = exponent != nullptr ? static_cast<const char *>(exponent)[1] == '-'
-                                     : raw.data[*begin == '-' ? 1 : 0] == '0';
-    field->real = small ? 0.0 : HUGE_VAL;
+    field->real = is_small(begin, end) ? 0.0 : HUGE_VAL;
     if (*begin == '-')
         field->real = -field->real;
 }

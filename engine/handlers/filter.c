@@ -114,7 +114,7 @@ static void set_operand(struct operand *operand, const char *text)
 static strid_status fill(struct filter *filter, struct definition *definition,
                          const struct filter_options *given, strid_error *err)
 {
-    filter->text_numbers = definition->decode.format == DECODE_TEXT;
+    filter->text_numbers = definition_has_text_numbers(definition);
     filter->field_name = memory_copy_text(given->field);
     filter->above = given->above;
     filter->below = given->below;

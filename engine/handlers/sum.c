@@ -16,7 +16,7 @@ struct sum_options {
 struct sum {
     strid_store store;
     uint32_t field;
-    bool text_numbers; /* fields of text lines are strings; those that are numbers count as such */
+    bool text_numbers; /* strings that are numbers count as such */
     char *field_name;
 };
 
@@ -78,7 +78,7 @@ static strid_status add(struct definition *definition, const char *type_glob, co
                         strid_error *err)
 {
     const struct sum_options *given = options;
-    struct sum made = {.text_numbers = definition->decode.format == DECODE_TEXT};
+    struct sum made = {.text_numbers = definition_has_text_numbers(definition)};
     char name[DEFINITION_NAME_MAX + 16];
     STRID_TRY(definition_add_store(definition, given->store, &made.store, err));
     STRID_TRY(definition_add_field(definition, given->field, &made.field, err));
@@ -104,8 +104,10 @@ static const strid_option sum_table[] = {
      .type = STRID_OPTION_STRING,
      .flags = STRID_OPTION_REQUIRED,
      .offset = offsetof(struct sum_options, field),
-     .doc = "Field that is added: a JSON number, or with format: text a decimal number. Anything "
-            "else is rejected (not_a_number), and so is a sum that overflows (overflow)."},
+     .doc =
+         "Field that is added: a JSON number; with `format: text` and from Redis, whose fields are "
+         "texts, also a text that is one. Anything else is rejected (not_a_number), and so is a "
+         "sum that overflows (overflow)."},
     {0},
 };
 

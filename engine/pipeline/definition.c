@@ -115,6 +115,13 @@ strid_status definition_take_source(struct definition *definition, struct endpoi
     return STRID_OK;
 }
 
+bool definition_has_text_numbers(const struct definition *definition)
+{
+    const strid_source_ops *source = definition->source.ops;
+    return definition->decode.format == DECODE_TEXT ||
+           (source != NULL && (source->flags & STRID_SOURCE_TEXTS) != 0);
+}
+
 strid_status definition_set_source(struct definition *definition, const char *url, strid_error *err)
 {
     struct endpoint endpoint;

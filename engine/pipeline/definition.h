@@ -116,6 +116,10 @@ strid_status definition_set_backoff(struct definition *definition, int64_t min_m
 strid_status definition_set_backoff_steps(struct definition *definition, const int64_t *steps_ms,
                                           size_t count, strid_error *err);
 
+/* Texts of records may be numbers, since their format or their source knows no other. Source and
+ * format are set. */
+bool definition_has_text_numbers(const struct definition *definition);
+
 /* STRID_ECONFIG: negative, or beyond 100 years. */
 strid_status definition_set_ttl(struct definition *definition, strid_store store, int64_t ttl_ms,
                                 strid_error *err);

@@ -267,6 +267,18 @@ Test(handlers, sum_reads_numbers_of_text_lines)
     check_rejected(absent, "not_a_number: amount");
 }
 
+Test(handlers, sum_and_filter_read_numbers_of_a_source_that_has_texts_alone)
+{
+    static const strid_source_ops texts = {.flags = STRID_SOURCE_TEXTS};
+    definition->source.ops = &texts;
+    ADD("sum", "store=spent", "field=amount");
+    cr_assert_eq(call(other(STRID_FIELD_STRING, "5")), STRID_DONE);
+    cr_assert_eq(call(number("2")), STRID_DONE);
+    check_integer(7);
+    check_rejected(other(STRID_FIELD_STRING, "5 "), "not_a_number: amount");
+    definition->source.ops = NULL;
+}
+
 Test(handlers, filter_equals)
 {
     ADD("filter", "field=f", "equals=5");

@@ -87,6 +87,39 @@ Test(json, numbers_that_fit_no_integer_or_double_are_valid)
     check_fault("{\"a\":0123456789012345678901}", "not_json");
 }
 
+/* The exponent alone does not say whether a number is too large for a double or too small. */
+Test(json, number_out_of_range_is_infinite_or_zero_as_it_is_large_or_small)
+{
+    static const struct {
+        const char *before;
+        const char *behind; /* of 400 zeros */
+        double real;
+    } numbers[] = {
+        {"1", "", HUGE_VAL},
+        {"1", "e-10", HUGE_VAL},
+        {"-25", ".5e-10", -HUGE_VAL},
+        {"1", "e-400", 1.0},
+        {"0.", "1", 0.0},
+        {"0.", "1e10", 0.0},
+        {"-0.", "1E+10", -0.0},
+        {"0.", "1e401", 1.0},
+        {"0.", "1e+900", HUGE_VAL},
+        {"1", "e-900", 0.0},
+        {"1", "e-9999999999999999999", 0.0},
+        {"0.", "1e9999999999999999999", HUGE_VAL},
+        {"0.", "e-9999999999999999999", 0.0},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        char text[512];
+        strid_field field;
+        (void)snprintf(text, sizeof text, "%s%0400d%s", numbers[i].before, 0, numbers[i].behind);
+        cr_assert(json_parse_number(strid_bytes_of_text(text), &field), "%s", text);
+        cr_assert(field.real == numbers[i].real &&
+                      !signbit(field.real) == !signbit(numbers[i].real),
+                  "%s is %g", text, field.real);
+    }
+}
+
 Test(json, strings_are_unescaped)
 {
     check_field("{\"a\":\"plain\"}", "a", STRID_FIELD_STRING, "plain");

@@ -22,6 +22,8 @@
  * consumers). What was acknowledged never comes again; ack_many, acked and pump are given. */
 #define STRID_SOURCE_UNORDERED 8u
 #define STRID_SOURCE_BUFFERED 32u /* reads ahead into queues of its own, of args->memory_bytes */
+/* Knows no numbers: built-in handlers take texts that are numbers as such. */
+#define STRID_SOURCE_TEXTS 64u
 
 #define STRID_FINGERPRINT_MAX 64
 

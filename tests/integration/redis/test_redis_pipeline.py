@@ -22,7 +22,9 @@ state: { url: "rocksdb:./NODE" }
 workers: 2
 memory: 128MiB
 handlers:
+  - { on: "click", filter: { field: n, above: -1 } }
   - { on: "click", count: { store: clicks } }
+  - { on: "click", sum: { store: sums, field: n } }
 """
 
 
@@ -99,8 +101,8 @@ class RedisPipeline(CommandCase):
         node.send_signal(signal.SIGTERM)
         self.assertEqual(node.wait(timeout=DEADLINE_S), 0)
 
-    def counts(self, name):
-        out = self.strid("state", "scan", f"rocksdb:./{name}", "--store", "clicks", "--json").out
+    def counts(self, name, store="clicks"):
+        out = self.strid("state", "scan", f"rocksdb:./{name}", "--store", store, "--json").out
         return {row["key"]: row["value"] for row in self.json_lines(out)}
 
     def log(self, name):
@@ -122,6 +124,8 @@ class RedisPipeline(CommandCase):
         self.wait(lambda: self.pending() == 0, "acknowledgement of everything")
         self.drain(node)
         self.assertEqual(self.counts("a"), {f"u{n}": total // 10 for n in range(10)})
+        self.assertEqual(self.counts("a", "sums"),  # the fields are texts
+                         {f"u{n}": sum(range(n, total, 10)) for n in range(10)})
         self.log("a")
 
     def test_entries_of_a_killed_node_are_taken_over(self):  # D6, D16
