@@ -326,7 +326,10 @@ strid_status file_reader_assign(struct file_reader *reader, const strid_resume *
     reader->ended = false;
     reader->fd = open(reader->path, O_RDONLY | O_CLOEXEC);
     if (reader->fd < 0)
-        return error_set_errno(err, errno, COMPONENT, "%s cannot be opened", reader->path);
+        return error_set_errno(err, errno, COMPONENT, "%s cannot be opened%s", reader->path,
+                               errno == EMFILE ? " (all files of a source are held open: raise the "
+                                                 "limit, ulimit -n, or choose with `match`)"
+                                               : "");
     off_t size = lseek(reader->fd, 0, SEEK_END);
     strid_status status =
         size < 0 ? error_set_errno(err, errno, COMPONENT, "%s cannot be measured", reader->path)

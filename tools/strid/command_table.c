@@ -208,15 +208,16 @@ const struct command command_table[] = {
      "but for the brokers' own. Of Kafka's records those in offsets that hold none are counted, "
      "too.",
      "strid topics kafka://localhost:9092", groups_topics},
-    {"groups", "URL", 1, 1, no_flags, "List consumer groups: how far each is, and its members.",
+    {"groups", "URL|FILE", 1, 1, no_flags,
+     "List consumer groups: how far each is, and its members.",
      "URL is one of a source; with ?group=G only that group; without a topic or stream all of "
-     "them. For Kafka in the columns of kafka-consumer-groups. For Redis each group has a line, "
+     "them. FILE is a pipeline file: its source, and its group. For Kafka in the columns of "
+     "kafka-consumer-groups. For Redis each group has a line, "
      "and each of its consumers. A lag that Redis does not know, or has wrong after deletions, is "
      "`unknown` (with --json it is left out).",
      "strid groups 'redis://localhost/orders?group=billing'", groups_list},
     {"lag", "URL|FILE", 1, 1, no_flags, "Tell how far groups are behind.",
-     "As `groups`, without the members. FILE is a pipeline file: its source, and its group.",
-     "strid lag orders.yaml --json", groups_lag},
+     "As `groups`, without the members.", "strid lag orders.yaml --json", groups_lag},
     {"reset", "URL|FILE", 1, 1, reset_flags, "Move where a group and its node go on.",
      "URL is one of a source with ?group=G: its group is moved. FILE is a pipeline file: the group "
      "of its source is moved and with it the place of its node, which must not be running. One of "

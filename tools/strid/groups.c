@@ -4,7 +4,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "format.h"
 #include "output.h"
@@ -202,25 +201,28 @@ static enum command_exit list(struct listing *listing, const strid_reader_option
     return finish(listing, &err, "there are no groups");
 }
 
-enum command_exit groups_list(const struct command_call *call)
+static enum command_exit list_of(struct listing *listing)
 {
+    const struct command_call *call = listing->call;
     strid_reader_options options = options_of(call->arguments[0]);
-    return list(&(struct listing){.call = call}, &options);
-}
-
-/* "redis://..." is a URL; a file's name has no "://" but where somebody wants it. */
-enum command_exit groups_lag(const struct command_call *call)
-{
-    struct listing listing = {.call = call, .lag_only = true};
-    strid_reader_options options = options_of(call->arguments[0]);
-    if (strstr(call->arguments[0], "://") != NULL)
-        return list(&listing, &options);
+    if (run_is_url(call->arguments[0]))
+        return list(listing, &options);
     enum command_exit code = COMMAND_FINE;
     options.pipeline = run_load(call, &code);
     options.url = NULL;
     if (options.pipeline == NULL)
         return code;
-    code = list(&listing, &options);
+    code = list(listing, &options);
     strid_pipeline_destroy(options.pipeline);
     return code;
+}
+
+enum command_exit groups_list(const struct command_call *call)
+{
+    return list_of(&(struct listing){.call = call});
+}
+
+enum command_exit groups_lag(const struct command_call *call)
+{
+    return list_of(&(struct listing){.call = call, .lag_only = true});
 }

@@ -1,6 +1,11 @@
 /* The command `strid`: a thin embedder of the public API. */
+#include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "help.h"
@@ -19,8 +24,42 @@ static void bound_allocator(void)
 #endif
 }
 
+/* The soft limit is that low for the sake of select(), which nothing here uses; a source holds each
+ * file of its directory open. */
+static void raise_open_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Where a standard stream was closed, the next file that is opened gets its number: messages would
+ * be written into the state or a sink, and a sink be read as input. What is put in its place can
+ * only be used the other way round, so that reading or writing fails as it would have. */
+static bool occupy_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+            continue;
+        if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!occupy_standard_streams()) {
+        talk_error("/dev/null cannot be opened in place of a standard stream that is closed: %s",
+                   strerror(errno));
+        return COMMAND_FAILED;
+    }
+    /* a file that has reached the limit of its size is an error of the write, and ends nothing */
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    (void)sigaction(SIGXFSZ, &ignore, NULL);
+    raise_open_files();
     bound_allocator();
     if (argc < 2) {
         talk_error("a command is needed: 'strid help' lists them");

@@ -192,7 +192,7 @@ enum command_exit reset_run(const struct command_call *call)
     enum command_exit code = COMMAND_USAGE;
     if (!is_meant(call) || !parse_partition(call, &options))
         return COMMAND_USAGE;
-    if (strstr(what, "://") != NULL) { /* a file's name has none, but where somebody wants it */
+    if (run_is_url(what)) {
         options.url = what;
         return parse_place(call, output_is_pair(what), &options.to) ? reset(call, &options) : code;
     }

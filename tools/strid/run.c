@@ -38,6 +38,8 @@ static void watch_signals(strid_pipeline *pipeline)
     (void)sigaction(SIGPIPE, &action, NULL);
 }
 
+bool run_is_url(const char *what) { return what[strcspn(what, ":/")] == ':'; }
+
 strid_pipeline *run_load(const struct command_call *call, enum command_exit *code)
 {
     strid_pipeline_options overrides = {STRID_PIPELINE_OPTIONS_INIT,

@@ -26,7 +26,7 @@ static strid_state_reader *open_reader(const struct command_call *call, enum com
     strid_error err = STRID_ERROR_INIT;
     strid_pipeline *pipeline = NULL;
     strid_state_reader *reader = NULL;
-    if (what[strcspn(what, ":/")] != ':') { /* no scheme */
+    if (!run_is_url(what)) {
         strid_pipeline_info info = {.struct_size = sizeof info};
         pipeline = run_load(call, code);
         if (pipeline == NULL)

@@ -71,7 +71,8 @@ class NoServer(CommandCase):
     def test_what_cannot_be_asked_names_the_command_that_can_tell(self):
         self.write("totals.yaml", TOTALS)
         self.write("orders.jsonl", ORDER)
-        for words in (("lag", "totals.yaml"), ("groups", "file:orders.jsonl"),
+        for words in (("lag", "totals.yaml"), ("lag", "file:orders.jsonl"),
+                      ("groups", "totals.yaml"), ("groups", "file:orders.jsonl"),
                       ("topics", "file:orders.jsonl"), ("consume", "file:orders.jsonl", "-e")):
             err = self.strid(*words, code=1).err
             self.assertIn('a source of kind "file:" has no server that could be asked', err)

@@ -4,7 +4,6 @@ nothing. The limit of a file's size stands for the disk's; it can be raised whil
 runs."""
 import json
 import resource
-import signal
 import subprocess
 
 from command_case import DEADLINE_S, STRID, CommandCase, main
@@ -28,7 +27,6 @@ SMALL = 200 << 10
 
 
 def limit_files():
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write then fails, as on a full disk
     resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL, resource.RLIM_INFINITY))
 
 
@@ -61,6 +59,15 @@ class FullDisk(CommandCase):
         self.assertIn("nothing is lost, reading waits", said)
         out, dead = self.ids("out.jsonl"), self.ids("dead")
         self.assertEqual((len(out) + len(dead), len(set(out + dead))), (RECORDS, RECORDS))
+
+    def test_of_what_is_produced(self):
+        # pylint: disable=subprocess-popen-preexec-fn
+        done = subprocess.run([STRID, "produce", "file:out.jsonl"], cwd=self.folder, check=False,
+                              input=("x" * 99 + "\n") * (SMALL // 50), text=True,
+                              stderr=subprocess.PIPE, preexec_fn=limit_files)
+        self.assertEqual((done.returncode, done.stderr),
+                         (1, "strid: out.jsonl cannot be written: File too large\n"))
+        self.assertEqual(self.ids("out.jsonl"), [])
 
     def test_of_the_state(self):
         self.write("full.yaml", COUNT.replace("&broken=3", ""))

@@ -2,8 +2,9 @@
 """The pipeline of the README, end to end: counting and summing orders of a file."""
 import json
 import os
+import subprocess
 
-from command_case import TOTALS, CommandCase, main
+from command_case import STRID, TOTALS, CommandCase, main
 
 ORDERS = ('{"customer": "a", "kind": "order", "amount": 5}\n'
           '{"customer": "b", "kind": "order", "amount": 7}\n'
@@ -189,6 +190,47 @@ class Totals(CommandCase):
         err = self.strid("run", "totals.yaml", code=1).err
         self.assertIn("nowhere/letters.jsonl cannot be made in its directory", err)
         self.assertNotIn("state", os.listdir(self.folder))
+
+    def test_files_of_a_directory_come_and_go(self):
+        os.mkdir(self.path("in"))
+        text = TOTALS.replace("file:orders.jsonl", "file:in?match=*.jsonl")
+        self.write("totals.yaml", text)
+        for name in ("one.jsonl", "two.jsonl", "three.jsonl"):  # only one is there at a time
+            self.write(f"in/{name}", ORDERS)
+            self.strid("run", "totals.yaml")
+            os.unlink(self.path(f"in/{name}"))
+        self.write("in/four.jsonl", ORDERS)
+        self.strid("reset", "totals.yaml", "--to", "latest", "--yes")
+        self.strid("run", "totals.yaml")
+        self.assertEqual(self.scan("orders")["a"], 6)
+        self.write("in/one.jsonl", ORDERS)  # it was read
+        self.strid("run", "totals.yaml")
+        self.assertEqual(self.scan("orders")["a"], 6)
+        self.write("totals.yaml", TOTALS)
+        self.assertIn("holds the state of another source",
+                      self.strid("run", "totals.yaml", code=1).err)
+        os.mkdir(self.path("other"))
+        self.write("other/four.jsonl", ORDERS)
+        self.write("totals.yaml", text.replace("file:in", "file:other"))
+        self.assertIn("holds the state of another source",
+                      self.strid("run", "totals.yaml", code=1).err)
+
+    def test_more_files_than_may_be_open_at_first(self):
+        os.mkdir(self.path("in"))
+        for i in range(100):
+            self.write(f"in/{i}", ORDERS)
+        self.write("totals.yaml", TOTALS.replace("file:orders.jsonl", "file:in"))
+
+        def limited(limit):
+            words = ["sh", "-c", f'ulimit -{limit} 64; exec "$0" run totals.yaml', STRID]
+            return subprocess.run(words, cwd=self.folder, capture_output=True, text=True,
+                                  check=False)
+        done = limited("n")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"in/\d+ cannot be opened \(all files of a source are held "
+                         r"open: raise the limit, .*\): Too many open files")
+        self.assertEqual(limited("Sn").returncode, 0)
+        self.assertEqual(self.scan("orders"), {"a": 200, "b": 100})
 
     def test_missing_input_file(self):
         os.unlink(self.path("orders.jsonl"))

@@ -57,6 +57,33 @@ class Usage(CommandCase):
         self.assertIn("too much", self.refused("run", "a.yaml", "b.yaml"))
         self.assertIn("needs --store", self.refused("state", "get", "rocksdb:x", "--key", "a"))
 
+    def closed(self, words, streams, code):
+        """Runs a command with standard streams closed, written as the shell does."""
+        done = subprocess.run(["sh", "-c", f'exec "$0" "$@" {streams}', STRID, *words],
+                              cwd=self.folder, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stderr
+
+    def test_closed_input_is_no_file_that_is_opened_later(self):
+        self.write("out.jsonl", '"mine"\n')
+        self.assertIn("standard input cannot be read: Bad file descriptor",
+                      self.closed(["produce", "file:out.jsonl"], "<&-", 1))
+        with open(self.path("out.jsonl"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), '"mine"\n')
+
+    def test_closed_outputs_are_no_files_that_are_opened_later(self):
+        self.write("in.jsonl", "{}\n")
+        self.write("p.yaml", "name: p\nsource: file:in.jsonl\nstate: rocksdb:./state\n"
+                   "handlers: [ { forward: { to: out } } ]\nsink: { out: file:out.jsonl }\n")
+        self.closed(["run", "p.yaml", "--log-level", "debug"], "<&- >&- 2>&-", 0)
+        self.assertIn("standard output could not be written: Bad file descriptor",
+                      self.closed(["run", "p.yaml", "--json"], "<&- >&-", 1))
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                with open(os.path.join(folder, name), "rb") as file:
+                    text = file.read()
+                self.assertNotIn(b" debug rocksdb: ", text, name)
+
     def test_missing_file(self):
         self.assertIn("none.yaml", self.refused("run", "none.yaml"))
 

@@ -131,9 +131,13 @@ class Groups(RedisCase):
         self.redis("XGROUP", "CREATE", "s", "other", "$")
         row, = self.json_lines(self.strid("lag", "p.yaml", "--json").out)
         self.assertEqual((row["group"], row["lag"]), ("g", 6))
+        rows = self.json_lines(self.strid("groups", "p.yaml", "--json").out)
+        self.assertEqual([(row["group"], row.get("consumer")) for row in rows],
+                         [("g", None), ("g", "anna"), ("g", "bert")])
         self.write("files.yaml", PIPELINE.replace("redis:///s?socket=PATH&group=g", "file:x"))
-        self.strid("lag", "files.yaml", code=1)
-        self.strid("lag", "none.yaml", code=2)
+        for verb in ("lag", "groups"):
+            self.strid(verb, "files.yaml", code=1)
+            self.strid(verb, "none.yaml", code=2)
 
     def test_nothing_and_refused(self):
         self.assertIn("no groups", self.strid("groups", self.url("s-dlq")).err)
