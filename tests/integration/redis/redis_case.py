@@ -1,5 +1,6 @@
 """A redis-server of its own for each test, on a Unix socket, and the command run against it."""
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -37,6 +38,16 @@ class RedisCase(CommandCase):
         end = time.monotonic() + DEADLINE_S
         while not condition():
             self.assertLess(time.monotonic(), end, f"no {what} within {DEADLINE_S} s")
+
+    def end(self, process):
+        """By SIGTERM, and well; one that has just begun would be killed by it."""
+        def takes_it():
+            with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
+                caught, = (line for line in status if line.startswith("SigCgt:"))
+            return int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1 == 1
+        self.wait(takes_it, "handler of SIGTERM")
+        process.terminate()
+        self.assertEqual(process.wait(timeout=DEADLINE_S), 0)
 
     def redis(self, *words, check=True):
         done = subprocess.run(["redis-cli", "-s", self.socket, *words], capture_output=True,
