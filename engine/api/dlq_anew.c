@@ -1,10 +1,14 @@
 #include "api/dlq_anew.h"
 
+#include "api/dlq_marks.h"
 #include "base/error.h"
+#include "state/key.h"
 
 strid_status dlq_anew_open(struct dlq_anew *anew, strid_pipeline *pipeline, strid_error *err)
 {
-    *anew = (struct dlq_anew){.ops = pipeline->definition->source.ops};
+    anew->ops = pipeline->definition->source.ops;
+    anew->own = dlq_own_of(pipeline);
+    anew->log = &pipeline->log;
     STRID_TRY(pipeline_open_source(pipeline, err));
     anew->source = pipeline->source;
     return decoder_create(&pipeline->definition->decode, false, &anew->decoder, err);
@@ -14,7 +18,16 @@ void dlq_anew_close(struct dlq_anew *anew)
 {
     decoder_destroy(anew->decoder);
     buffer_fini(&anew->topic);
-    *anew = (struct dlq_anew){0};
+    letter_ids_fini(&anew->ids);
+    dlq_own_end(&anew->own, anew->log);
+}
+
+bool dlq_anew_meet(struct dlq_anew *anew, const strid_output *letter, strid_bytes *base,
+                   uint32_t *number)
+{
+    return letter->dead_letter != NULL && letter_ids_add(&anew->ids, letter->id) &&
+           dlq_own_is(&anew->own, letter) && dlq_marks_split(letter->id, base, number) &&
+           base->len <= KEY_RECORD_KEY_MAX; /* or somebody else's */
 }
 
 /* Letters of one topic mostly stand together, and a source may have many. */
@@ -57,17 +70,16 @@ enum dlq_fate dlq_anew_read(struct dlq_anew *anew, const strid_output *letter)
     return DLQ_GOES;
 }
 
-bool dlq_anew_ask(enum dlq_fate fate, const strid_output *letter, strid_dead_letter_fn fn,
-                  void *user, strid_dlq_replayed *result)
+bool dlq_anew_ask(struct dlq_anew *anew, enum dlq_fate fate, const strid_output *letter)
 {
     strid_dead_letter origin = *letter->dead_letter;
     strid_output output = *letter;
     origin.stays = fate != DLQ_GOES;
     output.dead_letter = &origin;
-    if (!fn(user, &output))
+    if (!anew->fn(anew->user, &output))
         return false;
-    result->unreadable += fate == DLQ_UNREADABLE ? 1 : 0;
-    result->orphaned += fate == DLQ_ORPHANED ? 1 : 0;
-    result->left += fate == DLQ_LEFT ? 1 : 0;
+    anew->result.unreadable += fate == DLQ_UNREADABLE ? 1 : 0;
+    anew->result.orphaned += fate == DLQ_ORPHANED ? 1 : 0;
+    anew->result.left += fate == DLQ_LEFT ? 1 : 0;
     return fate == DLQ_GOES;
 }

@@ -1,11 +1,12 @@
-/* Whether the record of a dead letter can be handled anew: by the source and the format that the
- * pipeline has now. One thread. */
+/* Which dead letters a call hands back through the state, and whether their records can be handled
+ * anew: by the source and the format that the pipeline has now. One thread. */
 #ifndef API_DLQ_ANEW_H
 #define API_DLQ_ANEW_H
 
 #include <strid/inspect.h>
 
-#include "api/pipeline.h"
+#include "api/dlq_own.h"
+#include "api/letter_ids.h"
 #include "pipeline/decoder.h"
 
 enum dlq_fate {
@@ -16,6 +17,13 @@ enum dlq_fate {
 };
 
 struct dlq_anew {
+    strid_dead_letter_fn fn; /* the caller's, which chooses */
+    void *user;
+    bool again; /* also those that were handed back */
+    strid_dlq_replayed result;
+    struct letter_ids ids;
+    struct dlq_own own;
+    const struct log *log;
     const strid_source_ops *ops;
     strid_source *source; /* the pipeline's, which is open */
     struct decoder *decoder;
@@ -24,13 +32,17 @@ struct dlq_anew {
     struct buffer topic;    /* that `identity` is of */
 };
 
+/* Of one that has its first three members; to be closed also where it could not be opened. */
 strid_status dlq_anew_open(struct dlq_anew *anew, strid_pipeline *pipeline, strid_error *err);
 void dlq_anew_close(struct dlq_anew *anew);
+/* Whether a letter that is met is one of the pipeline's that can have a mark, for the first time:
+ * `base` and `number` are of its id. */
+bool dlq_anew_meet(struct dlq_anew *anew, const strid_output *letter, strid_bytes *base,
+                   uint32_t *number);
 enum dlq_fate dlq_anew_read(struct dlq_anew *anew, const strid_output *letter);
 
-/* Whether `fn` wants the letter, told whether it stays all the same; one that is wanted and stays
- * is counted. True: it goes. */
-bool dlq_anew_ask(enum dlq_fate fate, const strid_output *letter, strid_dead_letter_fn fn,
-                  void *user, strid_dlq_replayed *result);
+/* Whether the caller wants the letter, told whether it stays all the same; one that is wanted and
+ * stays is counted. True: it goes. */
+bool dlq_anew_ask(struct dlq_anew *anew, enum dlq_fate fate, const strid_output *letter);
 
 #endif

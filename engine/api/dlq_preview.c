@@ -2,33 +2,24 @@
 
 #include "api/dlq_anew.h"
 #include "api/dlq_marks.h"
-#include "api/dlq_own.h"
-#include "api/letter_ids.h"
 
 struct preview {
-    strid_dead_letter_fn fn;
-    void *user;
-    bool again;
-    struct letter_ids ids;
-    struct dlq_own own;
     struct dlq_anew anew;
     strid_state_reader *reader;
-    strid_dlq_replayed *result;
 };
 
 static bool take_letter(void *user, const strid_output *letter)
 {
     struct preview *preview = user;
+    struct dlq_anew *anew = &preview->anew;
     strid_bytes base;
     uint32_t number;
-    if (letter->dead_letter == NULL || !letter_ids_add(&preview->ids, letter->id) ||
-        !dlq_own_is(&preview->own, letter) || !dlq_marks_split(letter->id, &base, &number))
+    if (!dlq_anew_meet(anew, letter, &base, &number))
         return true;
-    if (!preview->again && dlq_marks_get(preview->reader, base) > (int64_t)number)
+    if (!anew->again && dlq_marks_get(preview->reader, base) > (int64_t)number)
         return true;
-    if (dlq_anew_ask(dlq_anew_read(&preview->anew, letter), letter, preview->fn, preview->user,
-                     preview->result))
-        preview->result->replayed++;
+    if (dlq_anew_ask(anew, dlq_anew_read(anew, letter), letter))
+        anew->result.replayed++;
     return true;
 }
 
@@ -36,8 +27,7 @@ strid_status dlq_preview(strid_pipeline *pipeline, const struct sink_instance *d
                          strid_dead_letter_fn fn, void *user, strid_dlq_replayed *result,
                          strid_error *err)
 {
-    struct preview preview = {
-        .fn = fn, .user = user, .again = again, .own = dlq_own_of(pipeline), .result = result};
+    struct preview preview = {.anew = {.fn = fn, .user = user, .again = again}};
     preview.reader = strid_state_reader_open(pipeline->definition->state_url, err);
     if (preview.reader == NULL)
         return err->status;
@@ -49,7 +39,6 @@ strid_status dlq_preview(strid_pipeline *pipeline, const struct sink_instance *d
     pipeline_close(pipeline, false);
     pthread_mutex_unlock(&pipeline->lock);
     strid_state_reader_close(preview.reader);
-    letter_ids_fini(&preview.ids);
-    dlq_own_end(&preview.own, &pipeline->log);
+    *result = preview.anew.result;
     return status;
 }

@@ -18,9 +18,7 @@
 #include "api/dlq_directory.h"
 #include "api/dlq_hand_back.h"
 #include "api/dlq_marks.h"
-#include "api/dlq_own.h"
 #include "api/dlq_preview.h"
-#include "api/letter_ids.h"
 #include "base/crash_point.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -39,11 +37,6 @@ enum {
 struct replay {
     strid_pipeline *pipeline;
     struct directory *directory;
-    strid_dead_letter_fn fn;
-    void *user;
-    bool again;
-    struct letter_ids ids;
-    struct dlq_own own;
     struct dlq_anew anew;
     struct cache written; /* heads and marks; nothing leaves it */
     struct batch batch;
@@ -53,7 +46,6 @@ struct replay {
     int64_t now_ms;
     uint64_t sequence;  /* of the last block */
     uint64_t retry_seq; /* of the last waiting record */
-    strid_dlq_replayed result;
     strid_status status;
     strid_error *err;
 };
@@ -305,7 +297,7 @@ static bool write_out(struct replay *replay)
     if (status != STRID_OK)
         return fail(replay, status);
     directory->synced = directory->last_number;
-    replay->result.replayed += count;
+    replay->anew.result.replayed += count;
     buffer_clear(&replay->blocks);
     buffer_clear(&replay->places);
     return true;
@@ -339,25 +331,23 @@ static bool hand_back(struct replay *replay, const strid_output *letter, strid_b
 static bool take_letter(void *user, const strid_output *letter)
 {
     struct replay *replay = user;
+    struct dlq_anew *anew = &replay->anew;
     strid_bytes base;
     uint32_t number, partition = 0;
     int64_t mark;
-    if (letter->dead_letter == NULL || !letter_ids_add(&replay->ids, letter->id) ||
-        !dlq_own_is(&replay->own, letter))
+    if (!dlq_anew_meet(anew, letter, &base, &number))
         return true;
-    if (!dlq_marks_split(letter->id, &base, &number) || base.len > KEY_RECORD_KEY_MAX)
-        return true; /* somebody else's */
     if (!get_mark(replay, base, &mark))
         return false;
     bool marked = mark > (int64_t)number;
-    if (marked && !replay->again)
+    if (marked && !anew->again)
         return true;
-    enum dlq_fate fate = dlq_anew_read(&replay->anew, letter);
-    if (fate == DLQ_GOES && !find_partition(replay, replay->anew.identity, &partition))
+    enum dlq_fate fate = dlq_anew_read(anew, letter);
+    if (fate == DLQ_GOES && !find_partition(replay, anew->identity, &partition))
         fate = DLQ_ORPHANED;
     if (fate == DLQ_GOES && cache_used_bytes(&replay->written) >= KEPT_BYTES)
         fate = DLQ_LEFT;
-    if (!dlq_anew_ask(fate, letter, replay->fn, replay->user, &replay->result))
+    if (!dlq_anew_ask(anew, fate, letter))
         return true;
     return hand_back(replay, letter, base, (marked ? mark : (int64_t)number) + 1, partition);
 }
@@ -394,8 +384,6 @@ static void end(struct replay *replay)
     directory_close(replay->directory);
     cache_fini(&replay->written);
     dlq_anew_close(&replay->anew);
-    letter_ids_fini(&replay->ids);
-    dlq_own_end(&replay->own, &replay->pipeline->log);
     batch_fini(&replay->batch);
     buffer_fini(&replay->blocks);
     buffer_fini(&replay->places);
@@ -430,10 +418,7 @@ strid_status strid_dlq_replay(strid_pipeline *pipeline, uint32_t flags, strid_de
     struct sink_instance dlq;
     bool again = (flags & STRID_REPLAY_AGAIN) != 0, dry = (flags & STRID_REPLAY_DRY) != 0;
     struct replay replay = {.pipeline = pipeline,
-                            .fn = fn,
-                            .user = user,
-                            .again = again,
-                            .own = dlq_own_of(pipeline),
+                            .anew = {.fn = fn, .user = user, .again = again},
                             .now_ms = clock_wall_ms(&clock_system),
                             .err = err};
     *result = (strid_dlq_replayed){0};
@@ -457,6 +442,6 @@ strid_status strid_dlq_replay(strid_pipeline *pipeline, uint32_t flags, strid_de
     end(&replay);
     pipeline_close(pipeline, false);
     pthread_mutex_unlock(&pipeline->lock);
-    *result = replay.result;
+    *result = replay.anew.result;
     return status;
 }
