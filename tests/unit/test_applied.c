@@ -18,8 +18,6 @@
 
 static struct runtime_case at;
 static struct unordered_source source;
-static const strid_source_ops *usual_ops;
-static strid_source *usual_source;
 static uint32_t calls;
 static bool halts;
 static int64_t counted; /* of the key that was counted last */
@@ -37,21 +35,9 @@ static strid_outcome count(strid_context *ctx, const strid_record *record, void 
                                           : STRID_DONE;
 }
 
-static void begin(void)
-{
-    runtime_case_init(&at, count, NULL);
-    usual_ops = at.definition->source.ops;
-    usual_source = at.source;
-    at.definition->source.ops = &unordered_source_ops;
-    at.options.source = (strid_source *)(void *)&source;
-}
+static void begin(void) { unordered_source_init(&source, &at, count); }
 
-static void end(void)
-{
-    at.definition->source.ops = usual_ops;
-    at.source = usual_source;
-    runtime_case_fini(&at);
-}
+static void end(void) { unordered_source_fini(&source, &at); }
 
 TestSuite(applied, .init = begin, .fini = end);
 

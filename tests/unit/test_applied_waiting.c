@@ -16,8 +16,6 @@
 
 static struct runtime_case at;
 static struct unordered_source source;
-static const strid_source_ops *usual_ops;
-static strid_source *usual_source;
 static uint32_t firsts; /* first attempts */
 static uint32_t dones;
 static bool lets_go; /* what waits may be done */
@@ -34,23 +32,9 @@ static strid_outcome handle(strid_context *ctx, const strid_record *record, void
     return STRID_DONE;
 }
 
-static void begin(void)
-{
-    runtime_case_init(&at, handle, NULL);
-    usual_ops = at.definition->source.ops;
-    usual_source = at.source;
-    at.definition->source.ops = &unordered_source_ops;
-    at.options.source = (strid_source *)(void *)&source;
-    at.definition->max_attempts = 100000;
-    at.definition->retry.min_ms = at.definition->retry.max_ms = 10;
-}
+static void begin(void) { unordered_source_init(&source, &at, handle); }
 
-static void end(void)
-{
-    at.definition->source.ops = usual_ops;
-    at.source = usual_source;
-    runtime_case_fini(&at);
-}
+static void end(void) { unordered_source_fini(&source, &at); }
 
 TestSuite(applied_waiting, .init = begin, .fini = end);
 

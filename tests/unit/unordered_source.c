@@ -92,6 +92,25 @@ static strid_status pump(strid_source *self, uint32_t partition, bool ending, st
     return STRID_OK;
 }
 
+void unordered_source_init(struct unordered_source *source, struct runtime_case *at,
+                           strid_handler handler)
+{
+    runtime_case_init(at, handler, NULL);
+    source->usual_ops = at->definition->source.ops;
+    source->usual_source = at->source;
+    at->definition->source.ops = &unordered_source_ops;
+    at->options.source = (strid_source *)(void *)source;
+    at->definition->max_attempts = 100000;
+    at->definition->retry.min_ms = at->definition->retry.max_ms = 10;
+}
+
+void unordered_source_fini(struct unordered_source *source, struct runtime_case *at)
+{
+    at->definition->source.ops = source->usual_ops;
+    at->source = source->usual_source;
+    runtime_case_fini(at);
+}
+
 void unordered_source_lay(struct unordered_source *source, uint32_t partition,
                           strid_position position, const char *key, const char *value)
 {

@@ -5,6 +5,8 @@
 
 #include <strid/source.h>
 
+#include "runtime_case.h"
+
 enum { UNORDERED_RECORDS_MAX = 256, UNORDERED_PARTITIONS = 2 };
 
 struct unordered_record {
@@ -28,9 +30,16 @@ struct unordered_partition {
 struct unordered_source {
     struct unordered_partition partitions[UNORDERED_PARTITIONS];
     uint32_t away; /* partitions, the last ones: runs that begin now do not have them */
+    const strid_source_ops *usual_ops; /* of the case, put back at its end */
+    strid_source *usual_source;
 };
 
 extern const strid_source_ops unordered_source_ops;
+
+/* A case that reads the source, and tries what fails every 10 ms without end. */
+void unordered_source_init(struct unordered_source *source, struct runtime_case *at,
+                           strid_handler handler);
+void unordered_source_fini(struct unordered_source *source, struct runtime_case *at);
 
 void unordered_source_lay(struct unordered_source *source, uint32_t partition,
                           strid_position position, const char *key, const char *value);
