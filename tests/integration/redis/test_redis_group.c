@@ -20,13 +20,19 @@ static void start(void)
     redis_case_start(&(struct redis_server_options){.append = REDIS_SERVER_APPEND_ALWAYS});
 }
 
+/* A node that has read the first ten entries. */
+static void read_ten(const char *rest)
+{
+    redis_case_add("s", 0, 10);
+    redis_case_open(0, rest);
+    redis_case_poll_until(0, 10);
+}
+
 TestSuite(redis_group, .init = start, .fini = redis_case_stop);
 
 Test(redis_group, that_is_gone_is_made_again_behind_what_was_read)
 {
-    redis_case_add("s", 0, 10);
-    redis_case_open(0, "s?group=g&field=value&block=10ms");
-    redis_case_poll_until(0, 10);
+    read_ten("s?group=g&field=value&block=10ms");
     cr_assert(has_mark(":mark"));
     cr_assert_not(has_mark(":mark:"));
     (void)ASK("XGROUP", "DESTROY", "s", "g");
@@ -42,9 +48,7 @@ Test(redis_group, that_is_gone_is_made_again_behind_what_was_read)
 
 Test(redis_group, of_a_flushed_stream_is_read_on)
 {
-    redis_case_add("s", 0, 10);
-    redis_case_open(0, "s?group=g&field=value&block=10ms");
-    redis_case_poll_until(0, 10);
+    read_ten("s?group=g&field=value&block=10ms");
     (void)ASK("FLUSHALL");
     intake_clear(&redis_case.intakes[0]);
     redis_case_add("s", 0, 4); /* lower IDs than before: the stream was made anew */
@@ -55,9 +59,7 @@ Test(redis_group, of_a_flushed_stream_is_read_on)
 /* As when the server has lost its last writes: the group stands where it was before. */
 Test(redis_group, that_was_set_back_gives_entries_again_and_that_is_told_once)
 {
-    redis_case_add("s", 0, 10);
-    redis_case_open(0, "s?group=g&field=value&block=10ms");
-    redis_case_poll_until(0, 10);
+    read_ten("s?group=g&field=value&block=10ms");
     redis_case_ack(0, 0);
     (void)ASK("XGROUP", "SETID", "s", "g", "5-4");
     redis_case_poll_until(0, 16);
@@ -69,9 +71,7 @@ Test(redis_group, that_was_set_back_gives_entries_again_and_that_is_told_once)
 Test(redis_group, that_a_node_reads_under_a_new_name_is_not_taken_for_another)
 {
     const strid_position behind = {5, 11};
-    redis_case_add("s", 0, 10);
-    redis_case_open(0, "s?group=g&field=value&block=10ms&consumer=old");
-    redis_case_poll_until(0, 10);
+    read_ten("s?group=g&field=value&block=10ms&consumer=old");
     source_close(&redis_case.sources[0]);
     intake_clear(&redis_case.intakes[0]);
     STRID_CHECK_OK(redis_case_try_open(0, "s?group=g&field=value&block=10ms&consumer=new"),
@@ -118,9 +118,7 @@ Test(redis_group, made_again_by_a_new_node_is_told_by_those_that_had_read)
 /* The third is a node; the two are idle, with no read on the way, when it connects. */
 Test(redis_group, made_again_while_no_read_is_on_the_way_is_told)
 {
-    redis_case_add("s", 0, 10);
-    redis_case_open(0, "s?group=g&field=value&block=10ms&claim_idle=200ms&consumer=a");
-    redis_case_poll_until(0, 10);
+    read_ten("s?group=g&field=value&block=10ms&claim_idle=200ms&consumer=a");
     (void)ASK("DEL", "s");
     redis_case_open(2, "s?group=g&field=value&block=10ms&consumer=c");
     cr_assert_eq(redis_case.logged.len, 0u); /* nothing was known there */
@@ -134,9 +132,7 @@ Test(redis_group, made_again_while_no_read_is_on_the_way_is_told)
 
 Test(redis_group, made_again_before_a_connection_comes_back_is_told)
 {
-    redis_case_add("s", 0, 10);
-    redis_case_open(0, "s?group=g&field=value&block=10ms&claim_idle=0&timeout=500ms");
-    redis_case_poll_until(0, 10);
+    read_ten("s?group=g&field=value&block=10ms&claim_idle=0&timeout=500ms");
     fault_proxy_cut_all(redis_case.proxy, FAULT_PROXY_CUT_RESET);
     (void)ASK("XGROUP", "DESTROY", "s", "g");
     (void)ASK("XGROUP", "CREATE", "s", "g", "$");
@@ -146,9 +142,7 @@ Test(redis_group, made_again_before_a_connection_comes_back_is_told)
 Test(redis_group, made_again_while_a_node_was_away_is_told_by_its_next_run)
 {
     const strid_position resume = {5, 11};
-    redis_case_add("s", 0, 10);
-    redis_case_open(0, "s?group=g&field=value&consumer=a");
-    redis_case_poll_until(0, 10);
+    read_ten("s?group=g&field=value&consumer=a");
     source_close(&redis_case.sources[0]);
     (void)ASK("XGROUP", "DESTROY", "s", "g");
     (void)ASK("XGROUP", "CREATE", "s", "g", "$");
@@ -174,9 +168,7 @@ static void come_back(const char *rest)
 Test(redis_group, made_again_behind_a_first_run_is_told_by_the_second_one)
 {
     static const char url[] = "s?group=g&field=value&block=10ms&consumer=a";
-    redis_case_add("s", 0, 10);
-    redis_case_open(0, url);
-    redis_case_poll_until(0, 10);
+    read_ten(url);
     come_back(url);
     cr_assert_eq(redis_case.logged.len, 0u);
     cr_assert_not(has_mark("a:mark:"));
@@ -190,9 +182,7 @@ Test(redis_group, made_again_behind_a_first_run_is_told_by_the_second_one)
 Test(redis_group, that_is_gone_behind_a_first_run_is_made_again_from_the_start)
 {
     static const char url[] = "s?group=g&field=value&block=10ms&consumer=a";
-    redis_case_add("s", 0, 10);
-    redis_case_open(0, url);
-    redis_case_poll_until(0, 10);
+    read_ten(url);
     (void)ASK("XGROUP", "DESTROY", "s", "g");
     come_back(url);
     cr_assert(redis_case_has_logged("is made again, behind 0 "));
@@ -205,9 +195,7 @@ Test(redis_group, that_is_gone_behind_a_first_run_is_made_again_from_the_start)
 /* The timer would come later than the end. */
 Test(redis_group, made_again_shortly_before_the_end_is_told)
 {
-    redis_case_add("s", 0, 10);
-    redis_case_open(0, "s?group=g&field=value&block=10ms");
-    redis_case_poll_until(0, 10);
+    read_ten("s?group=g&field=value&block=10ms");
     redis_case_ack(0, 0);
     (void)ASK("DEL", "s");
     (void)ASK("XGROUP", "CREATE", "s", "g", "0", "MKSTREAM");
@@ -218,9 +206,7 @@ Test(redis_group, made_again_shortly_before_the_end_is_told)
 
 Test(redis_group, end_does_not_wait_for_a_server_that_is_away)
 {
-    redis_case_add("s", 0, 10);
-    redis_case_open(0, "s?group=g&field=value&block=10ms&timeout=300ms");
-    redis_case_poll_until(0, 10);
+    read_ten("s?group=g&field=value&block=10ms&timeout=300ms");
     fault_proxy_set(redis_case.proxy, &(struct fault_proxy_rules){.refuse = true});
     fault_proxy_cut_all(redis_case.proxy, FAULT_PROXY_CUT_CLOSE);
     redis_case_drain(0);
