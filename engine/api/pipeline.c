@@ -105,6 +105,7 @@ static bool take_options(const strid_pipeline_options *given, strid_pipeline_opt
 strid_pipeline *strid_pipeline_create(const strid_pipeline_options *given, strid_error *err)
 {
     strid_pipeline_options options;
+    const char *at = NULL;
     if (!take_options(given, &options, err))
         return NULL;
     struct definition *definition = definition_create(options.name, err);
@@ -118,11 +119,14 @@ strid_pipeline *strid_pipeline_create(const strid_pipeline_options *given, strid
         status = definition_set_decode(definition, options.format, options.key, options.type, err);
     if (status == STRID_OK)
         status = override(definition, &options, err);
+    if (status == STRID_OK && options.dlq != NULL)
+        status = definition_set_dlq(definition, options.dlq, err);
+    if (status == STRID_OK)
+        status = places_check(definition, &at, err);
     if (status != STRID_OK) {
         definition_destroy(definition);
         return NULL;
     }
-    definition->dlq_url = memory_copy_text(options.dlq);
     return make(definition, &options);
 }
 

@@ -153,6 +153,21 @@ strid_status definition_make_sink(const char *name, const char *url, struct sink
     return status;
 }
 
+strid_status definition_set_dlq(struct definition *definition, const char *url, strid_error *err)
+{
+    struct endpoint endpoint;
+    strid_status status = endpoint_open_sink(&endpoint, url, err);
+    if (status == STRID_OK) {
+        status = endpoint_check(&endpoint, err);
+        endpoint_fini(&endpoint);
+    }
+    if (status != STRID_OK)
+        return error_wrap(err, status, "dead-letter queue");
+    memory_free(definition->dlq_url);
+    definition->dlq_url = memory_copy_text(url);
+    return STRID_OK;
+}
+
 static strid_status check_new_sink(const struct definition *definition, const char *name,
                                    strid_error *err)
 {

@@ -138,6 +138,9 @@ strid_status definition_set_decode(struct definition *definition, const char *fo
 strid_status definition_set_pattern(struct definition *definition, const char *pattern,
                                     enum decode_unmatched unmatched, strid_error *err);
 
+/* STRID_ECONFIG: no connector that could work like that. Opens nothing. */
+strid_status definition_set_dlq(struct definition *definition, const char *url, strid_error *err);
+
 /* STRID_ECONFIG: no store of that scheme. */
 strid_status definition_set_state(struct definition *definition, const char *url, strid_error *err);
 

@@ -66,7 +66,7 @@ typedef struct strid_pipeline_options {
     const char *format;    /* NULL: the source's default */
     const char *key;       /* field that is the key; NULL: the record's own key */
     const char *type;      /* field that is the type; NULL: "type" */
-    const char *dlq;       /* URL of the dead-letter queue; NULL: the source's default */
+    const char *dlq;       /* URL of the dead-letter queue, checked; NULL: the source's default */
     uint32_t workers;      /* 0: one per core */
     uint32_t max_attempts; /* 0: 3 */
     uint64_t memory_bytes; /* 0: a quarter of the machine, at least 256 MiB */

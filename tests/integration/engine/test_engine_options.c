@@ -72,6 +72,21 @@ Test(engine_options, bad_values_are_refused)
     check_refused(&options, "a backoff of 1 steps");
 }
 
+/* A host that creates its pipelines at its start is told there, as for a bad source. */
+Test(engine_options, a_bad_dead_letter_queue_is_refused)
+{
+    strid_pipeline_options options = plain;
+    options.dlq = "nowhere:letters";
+    check_refused(&options, "nowhere");
+    options.dlq = "file:letters?sync=perhaps";
+    check_refused(&options, "dead-letter queue: ");
+    options.dlq = "";
+    check_refused(&options, "dead-letter queue: ");
+    options.source = "file:/tmp/orders";
+    options.dlq = "file:/tmp/orders";
+    check_refused(&options, "which the source reads");
+}
+
 struct told {
     _Atomic bool timeout;
     uint32_t calls;
