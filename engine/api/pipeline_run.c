@@ -12,7 +12,8 @@
 #include "runtime/worker.h"
 
 static const int64_t look_ns = 10000000, rest_ns = 100000000, restart_min_ns = 100000000,
-                     restart_max_ns = 10000000000;
+                     restart_max_ns = 10000000000,
+                     well_ns = 60000000000; /* of a run: the trouble before it is over */
 
 enum { EXACT_MS = 5000 }; /* a shorter watchdog is looked at as often as a time-out */
 
@@ -112,9 +113,11 @@ static void tell_left(struct run *run)
                  stats.outbox_entries, units_plural(stats.outbox_entries), run->directory->url);
 }
 
+/* `lasted_ns` receives how long it ran, 0 where it could not begin. */
 static strid_status run_once(strid_pipeline *pipeline, const struct run_options *options,
-                             strid_error *err)
+                             int64_t *lasted_ns, strid_error *err)
 {
+    *lasted_ns = 0;
     struct run *run = NULL;
     strid_status status = run_create(options, &run, err);
     if (status != STRID_OK)
@@ -124,7 +127,9 @@ static strid_status run_once(strid_pipeline *pipeline, const struct run_options 
         pthread_mutex_lock(&pipeline->lock);
         pipeline->run = run;
         pthread_mutex_unlock(&pipeline->lock);
+        const int64_t began_ns = clock_monotonic_ns(run->clock);
         status = watch(pipeline, run, err);
+        *lasted_ns = clock_monotonic_ns(run->clock) - began_ns;
         run_join(run);
         tell_left(run);
     }
@@ -193,10 +198,12 @@ static strid_status run_until_end(strid_pipeline *pipeline, strid_error *err)
     if (getrandom(&options.new_seed, sizeof options.new_seed, 0) < 0 ||
         getrandom(options.new_id, sizeof options.new_id, 0) < 0)
         return error_set(err, STRID_EIO, "pipeline", "the system gives no random bytes");
-    int64_t pause_ns = restart_min_ns;
+    int64_t pause_ns = restart_min_ns, lasted_ns;
     bool ran = false;
     for (;;) {
-        strid_status status = run_once(pipeline, &options, &local);
+        strid_status status = run_once(pipeline, &options, &lasted_ns, &local);
+        if (lasted_ns >= well_ns)
+            pause_ns = restart_min_ns;
         /* What cannot be opened at the first try is a matter for whoever started it. */
         ran = ran || local.status == STRID_ESTORE;
         if ((status == STRID_OK || status == STRID_EGAP) && source_changed(pipeline) &&

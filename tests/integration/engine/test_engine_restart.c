@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "engine_case.h"
@@ -79,6 +80,20 @@ const struct store_ops *store_find(const char *url, const char **path)
     return strncmp(url, "memory:", 7) == 0 ? &ops : NULL;
 }
 
+/* The engine's clock goes ahead by so much. */
+static _Atomic int64_t ahead_s;
+
+int __real_clock_gettime(clockid_t id, struct timespec *now);
+int __wrap_clock_gettime(clockid_t id, struct timespec *now);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *now)
+{
+    int result = __real_clock_gettime(id, now);
+    if (id == CLOCK_MONOTONIC)
+        now->tv_sec += ahead_s;
+    return result;
+}
+
 static void run_with_faults(struct engine_case *at, uint32_t restarts)
 {
     engine_case_init(at);
@@ -124,6 +139,49 @@ Test(engine_restart, store_that_cannot_be_opened_for_a_while_is_tried_again)
     faults.opens_failing = 2;
     run_with_faults(&at, 3);
     cr_assert_not_null(strstr(at.last_log, "nothing is lost"), "%s", at.last_log);
+}
+
+/* In the first run behind the failures: the disk is gone again, some time later. */
+struct later {
+    struct engine_case at;
+    int64_t after_s;
+    atomic_flag came;
+};
+
+static strid_outcome fail_later(strid_context *ctx, const strid_record *record, void *user)
+{
+    struct later *later = user;
+    if (faults.opens > 1 && !atomic_flag_test_and_set(&later->came)) {
+        ahead_s += later->after_s;
+        faults.broken = true;
+    }
+    return engine_case_count(ctx, record, &later->at);
+}
+
+static void check_pause(int64_t after_s, const char *told)
+{
+    struct later later = {.after_s = after_s, .came = ATOMIC_FLAG_INIT};
+    faults.fail_at[CALL_APPLY] = 3;
+    faults.opens_failing = 2;
+    engine_case_init(&later.at);
+    (void)snprintf(later.at.state, sizeof later.at.state, "memory:");
+    engine_case_append(later.at.input, 0, RECORDS, 3000);
+    engine_case_create(&later.at, "jsonl", 3);
+    engine_case_on(&later.at, fail_later, &later);
+    STRID_CHECK_OK(engine_case_run(&later.at), later.at.err);
+    cr_assert_eq(engine_case_stats(&later.at).restarts, 4u);
+    cr_assert_not_null(strstr(later.at.last_log, told), "%s", later.at.last_log);
+    engine_case_fini(&later.at);
+}
+
+Test(engine_restart, pause_grows_while_failures_follow_each_other)
+{
+    check_pause(20, "opened again in 800 ms");
+}
+
+Test(engine_restart, pause_is_short_again_when_all_was_well_for_long)
+{
+    check_pause(60, "opened again in 100 ms");
 }
 
 Test(engine_restart, store_that_cannot_be_opened_at_first_ends_the_run)
