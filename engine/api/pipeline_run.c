@@ -102,15 +102,23 @@ static strid_status watch(strid_pipeline *pipeline, struct run *run, strid_error
     return status;
 }
 
-/* Nothing is wrong with them, but whoever reads the queue now does not see them yet. */
+/* Nothing is wrong with them, but whoever reads the queue now does not see them yet. A store in
+ * memory goes with the pipeline, and only some sources give its records once more. */
 static void tell_left(struct run *run)
 {
     strid_pipeline_stats stats = {0};
     run_add_stats(run, &stats);
-    if (stats.outbox_entries > 0)
+    const uint64_t count = stats.outbox_entries;
+    if (count > 0 && run->directory->ops == &store_memory)
         log_warn(run->log, "outbox",
-                 "%" PRIu64 " dead letter%s left in %s for the next run to send",
-                 stats.outbox_entries, units_plural(stats.outbox_entries), run->directory->url);
+                 "%" PRIu64 " dead letter%s not sent, and in memory alone: lost with the process, "
+                 "unless it runs the pipeline once more or the source gives the record%s again; a "
+                 "state directory (rocksdb:DIR) would keep such letters",
+                 count, units_plural(count), units_plural(count));
+    else if (count > 0)
+        log_warn(run->log, "outbox",
+                 "%" PRIu64 " dead letter%s left in %s for the next run to send", count,
+                 units_plural(count), run->directory->url);
 }
 
 /* `lasted_ns` receives how long it ran, 0 where it could not begin. */

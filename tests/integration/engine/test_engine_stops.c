@@ -3,7 +3,10 @@
 #include <criterion/criterion.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "engine_case.h"
 
@@ -133,6 +136,26 @@ Test(engine_stops, state_in_memory_is_there_in_the_next_run)
     check_in_memory(3000, 3001);
 }
 
+/* A run that is stopped at once when a letter cannot be delivered. */
+struct undelivered {
+    struct engine_case at;
+    char told[512]; /* of what is left */
+};
+
+static void stop_at_trouble(void *user, strid_log_level level, const char *logger,
+                            const char *message)
+{
+    struct undelivered *undelivered = user;
+    (void)level;
+    (void)logger;
+    if (strstr(message, "the letters wait in the outbox") != NULL) {
+        strid_pipeline_stop(undelivered->at.pipeline);
+        strid_pipeline_stop(undelivered->at.pipeline);
+    } else if (strstr(message, "dead letter ") != NULL) {
+        (void)snprintf(undelivered->told, sizeof undelivered->told, "%s", message);
+    }
+}
+
 static strid_outcome refuse(strid_context *ctx, const strid_record *record, void *user)
 {
     (void)record;
@@ -153,4 +176,35 @@ Test(engine_stops, reject_without_a_dead_letter_queue_says_what_to_do)
     cr_assert_not_null(strstr(at.err.message, "dlq: { url: ... }"), "%s", at.err.message);
     cr_assert_eq(engine_case_stats(&at).dead_lettered, 0);
     engine_case_fini(&at);
+}
+
+/* What is in memory is there for the host's next run, and for no other process. */
+Test(engine_stops, letters_that_are_left_in_memory_are_told_and_sent_by_the_next_run)
+{
+    struct undelivered undelivered = {.told = ""};
+    struct engine_case *at = &undelivered.at;
+    char queue[SUPPORT_PATH_MAX];
+    engine_case_init(at);
+    engine_case_append(at->input, 0, 1, 1);
+    support_path(&at->directory, "input.dlq", queue);
+    cr_assert_eq(mkdir(queue, 0700), 0); /* so that it cannot be written to */
+    at->pipeline = strid_pipeline_create(
+        &(strid_pipeline_options){STRID_PIPELINE_OPTIONS_INIT, .name = "undelivered",
+                                  .source = at->source, .state = "memory:", .format = "jsonl",
+                                  .workers = 1, .memory_bytes = 64u << 20, .log = stop_at_trouble,
+                                  .log_user = &undelivered},
+        &at->err);
+    cr_assert_not_null(at->pipeline, "%s", at->err.message);
+    engine_case_on(at, refuse, NULL);
+    cr_assert_eq(engine_case_run(at), STRID_ECANCELLED, "%s", at->err.message);
+    cr_assert_not_null(strstr(undelivered.told, "1 dead letter not sent"), "%s", undelivered.told);
+    cr_assert_not_null(strstr(undelivered.told, "in memory alone: lost with the process"), "%s",
+                       undelivered.told);
+    cr_assert_eq(rmdir(queue), 0);
+    STRID_CHECK_OK(engine_case_run(at), at->err);
+    char *letters = support_read_file(queue, NULL);
+    cr_assert_not_null(letters);
+    cr_assert_not_null(strstr(letters, "no good"), "%s", letters);
+    free(letters);
+    engine_case_fini(at);
 }
