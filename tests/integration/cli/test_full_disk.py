@@ -61,10 +61,13 @@ class FullDisk(CommandCase):
         self.assertEqual((len(out) + len(dead), len(set(out + dead))), (RECORDS, RECORDS))
 
     def test_of_what_is_produced(self):
+        # From a file: a pause in a pipe would have what came before it written by itself.
+        self.write("lines", ("x" * 99 + "\n") * (SMALL // 50))
         # pylint: disable=subprocess-popen-preexec-fn
-        done = subprocess.run([STRID, "produce", "file:out.jsonl"], cwd=self.folder, check=False,
-                              input=("x" * 99 + "\n") * (SMALL // 50), text=True,
-                              stderr=subprocess.PIPE, preexec_fn=limit_files)
+        with open(self.path("lines"), encoding="utf-8") as lines:
+            done = subprocess.run([STRID, "produce", "file:out.jsonl"], cwd=self.folder,
+                                  check=False, stdin=lines, text=True, stderr=subprocess.PIPE,
+                                  preexec_fn=limit_files)
         self.assertEqual((done.returncode, done.stderr),
                          (1, "strid: out.jsonl cannot be written: File too large\n"))
         self.assertEqual(self.ids("out.jsonl"), [])
