@@ -131,6 +131,16 @@ static bool copy_value(void *user, size_t index, strid_bytes value)
     return true;
 }
 
+void directory_case_put_entry(const struct key_state *key, const struct key_value *value)
+{
+    uint8_t name[KEY_STATE_HEADER + 64];
+    struct buffer bytes = {0};
+    cr_assert_leq(key->key.len, 64u);
+    key_put_value(&bytes, value);
+    directory_case_put(strid_bytes_of(name, key_put_state(name, key)), buffer_bytes(&bytes));
+    buffer_fini(&bytes);
+}
+
 bool directory_case_get(strid_bytes key, struct buffer *value)
 {
     struct buffer found = {0};

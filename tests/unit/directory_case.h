@@ -25,6 +25,8 @@ void directory_case_run(struct directory_case *at, uint32_t workers);
 
 void directory_case_put(strid_bytes key, strid_bytes value); /* value absent: delete */
 bool directory_case_get(strid_bytes key, struct buffer *value);
+/* An entry of state, beside what the engine writes. */
+void directory_case_put_entry(const struct key_state *key, const struct key_value *value);
 size_t directory_case_count(const char *from, const char *to);
 
 struct directory_case_block {

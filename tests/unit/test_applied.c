@@ -333,3 +333,18 @@ Test(applied, positions_from_a_place_on_are_left_out)
     applied_batch_destroy(batch);
     applied_batch_destroy(again);
 }
+
+/* Without it what was applied would be taken for new. */
+Test(applied, what_is_damaged_refuses_the_run)
+{
+    runtime_case_start(&at); /* the directory is there */
+    run_destroy(at.run);
+    at.run = NULL;
+    const struct key_state name = {.store = APPLIED_STORE, .key = strid_bytes_of_text("no batch")};
+    directory_case_put_entry(&name, &(struct key_value){.kind = STRID_STATE_BYTES,
+                                                        .bytes = strid_bytes_of_text("\x07")});
+    cr_assert_eq(run_create(&at.options, &at.run, &at.store.err), STRID_ECORRUPT);
+    cr_assert_not_null(strstr(at.store.err.message, "not yet acknowledged is damaged"), "%s",
+                       at.store.err.message);
+    cr_assert_null(at.run);
+}

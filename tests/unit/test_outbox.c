@@ -7,7 +7,9 @@
 
 #include "base/error.h"
 #include "runtime/delivery.h"
+#include "runtime/outbox.h"
 #include "runtime/worker.h"
+#include "runtime/worker_store.h"
 #include "runtime_case.h"
 
 enum { AGENTS_MAX = 32, TURNS = 400 };
@@ -275,4 +277,32 @@ Test(outbox, more_letters_than_a_list_holds_come_in_order)
     turns(4 * TURNS, false);
     cr_assert_eq(take(0, NULL), MANY);
     cr_assert_eq(waiting(), 0);
+}
+
+/* Passing over it would lose it. */
+Test(outbox, a_letter_that_cannot_be_read_refuses_the_run)
+{
+    enum { VERSION_LATER = 2 };
+    const uint8_t letter[] = {VERSION_LATER, 0, 0, 0, 0, 0, 0, 0, 0};
+    const int64_t one = 1;
+    uint8_t key[1 + RETRY_SUBKEY_BYTES] = {'k'};
+    retry_record_subkey(key + 1, 1);
+    const struct key_state counted = worker_store_mark_key(OUTBOX_STORE, 3);
+    const struct key_state name = {.hash = counted.hash,
+                                   .sub_len = RETRY_SUBKEY_BYTES,
+                                   .store = OUTBOX_STORE,
+                                   .key = strid_bytes_of(key, sizeof key)};
+    runtime_case_start(&at); /* the directory is there */
+    directory_case_put_entry(
+        &counted,
+        &(struct key_value){.kind = STRID_STATE_I64, .bytes = strid_bytes_of(&one, sizeof one)});
+    directory_case_put_entry(&name,
+                             &(struct key_value){.kind = STRID_STATE_BYTES,
+                                                 .bytes = strid_bytes_of(letter, sizeof letter)});
+    runtime_case_start(&at);
+    cr_assert_not(runtime_case_finish(&at));
+    cr_assert_eq(at.run->error.status, STRID_EVERSION);
+    cr_assert_not_null(strstr(at.run->error.message, "a later version has written it"), "%s",
+                       at.run->error.message);
+    cr_assert_eq(take(0, NULL), 0);
 }
