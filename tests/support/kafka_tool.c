@@ -309,7 +309,8 @@ static int produce(const char *brokers, const char *command, const char *topic)
     static const char *const settings[] = {
         "enable.idempotence", "true",    "linger.ms",     "5", "partitioner", "murmur2_random",
         "message.max.bytes",  "4000000", "max.in.flight", "1", NULL};
-    static const char *const transactional[] = {"transactional.id", "kafka_tool", NULL};
+    /* One for each topic: tests that run side by side on a broker put each other out else. */
+    const char *const transactional[] = {"transactional.id", topic, NULL};
     bool in_transaction = strcmp(command, "produce") != 0;
     rd_kafka_t *client =
         client_of(RD_KAFKA_PRODUCER, brokers, in_transaction ? transactional : settings);
