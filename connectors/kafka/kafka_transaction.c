@@ -113,6 +113,12 @@ strid_status kafka_transaction_put(struct kafka_transaction *transaction,
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return STRID_OK;
     rd_kafka_headers_destroy(message->headers);
+    /* A transaction that failed takes no messages, and this says why: none can begin either. */
+    if (code == RD_KAFKA_RESP_ERR__STATE || code == RD_KAFKA_RESP_ERR__FATAL) {
+        rd_kafka_error_t *error = rd_kafka_begin_transaction(transaction->producer);
+        if (error != NULL)
+            return refuse(transaction, "a transaction failed", error, err);
+    }
     return error_set(err, STRID_EIO, COMPONENT, "%s [%" PRId32 "] cannot be written: %s",
                      message->topic, message->partition, rd_kafka_err2str(code));
 }

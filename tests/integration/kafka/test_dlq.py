@@ -331,6 +331,19 @@ class Errors(Letters):
         self.assertIn("2 dead letters handed back", self.replay("--all", "--yes"))
         self.assertEqual(len(self.rows("refused")), 4)
 
+    def test_what_fails_while_letters_are_still_written_is_told(self):
+        self.dead("midway", [f"no json {n}" for n in range(40)])
+        self.pipeline("midway", dlq='dlq: { url: "kafka://@B/midway-dlq", '
+                                    'kafka.queue.buffering.max.messages: 10 }\n')
+        for api, code in ((between.ADD_PARTITIONS_TO_TXN, 53), (between.PRODUCE, 29)):
+            with self.subTest(api=api):
+                self.between.push(api, code)
+                self.assertRegex(self.replay("--all", "--yes", code=1),
+                                 "handed back: a transaction failed: .*uthorization.* run it again")
+                self.between.left()
+        self.assertIn("40 dead letters handed back", self.replay("--all", "--yes"))
+        self.assertEqual(len(self.rows("midway")), 80)
+
     def test_purge_that_is_refused_purges_nothing(self):
         self.dead("barred", ["no json", "nor this", "no more"])
         for api, words in ((between.END_TXN, "cannot be purged: .*transactional id"),
