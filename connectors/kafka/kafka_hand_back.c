@@ -53,12 +53,10 @@ static strid_status return_letter(struct hand_back *hand_back,
 }
 
 /* A repeat stays: it has the id of the letter that is handed back, and so its mark. */
-static strid_status see(void *user, const struct kafka_walk_record *record, bool *more,
-                        strid_error *err)
+static strid_status consider(struct hand_back *hand_back, const struct kafka_walk_record *record,
+                             strid_error *err)
 {
-    struct hand_back *hand_back = user;
     const char *topic = NULL;
-    (void)more;
     if (record->letter == NULL || record->mark.kind == KAFKA_MARK_PURGED)
         return STRID_OK;
     const strid_dead_letter *origin = &record->letter->letter;
@@ -69,6 +67,16 @@ static strid_status see(void *user, const struct kafka_walk_record *record, bool
         else
             hand_back->result->orphaned++;
     }
+    return STRID_OK;
+}
+
+/* The brokers put out who leaves a transaction open, however many records stay meanwhile. */
+static strid_status see(void *user, const struct kafka_walk_record *record, bool *more,
+                        strid_error *err)
+{
+    struct hand_back *hand_back = user;
+    (void)more;
+    STRID_TRY(consider(hand_back, record, err));
     return kafka_transaction_is_due(&hand_back->transaction)
                ? kafka_transaction_commit(&hand_back->transaction, &hand_back->result->replayed,
                                           err)

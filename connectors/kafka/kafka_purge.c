@@ -57,9 +57,7 @@ static strid_status mark(struct purge *purge, const struct kafka_walk_record *re
     STRID_TRY(
         kafka_transaction_mark(transaction, record->message, kind, record->letter->output.id, err));
     CRASH_POINT("dlq_topic_marking");
-    return kafka_transaction_is_due(transaction)
-               ? kafka_transaction_commit(transaction, &purge->marked, err)
-               : STRID_OK;
+    return STRID_OK;
 }
 
 /* Whether a mark of that kind stands where the partition of the record is not cut off. One that
@@ -107,6 +105,17 @@ static strid_status see(void *user, const struct kafka_walk_record *record, bool
     return is_marked(record, kind, share) ? STRID_OK : mark(purge, record, kind, err);
 }
 
+/* The brokers put out who leaves a transaction open, however many records need none meanwhile. */
+static strid_status see_and_settle(void *user, const struct kafka_walk_record *record, bool *more,
+                                   strid_error *err)
+{
+    struct purge *purge = user;
+    STRID_TRY(see(user, record, more, err));
+    return kafka_transaction_is_due(&purge->transaction)
+               ? kafka_transaction_commit(&purge->transaction, &purge->marked, err)
+               : STRID_OK;
+}
+
 static strid_status cut_off(struct purge *purge, strid_error *err)
 {
     struct kafka_walk *walk = &purge->walk;
@@ -131,7 +140,7 @@ strid_status kafka_purge(const strid_connector_args *args,
     strid_status status = kafka_walk_open(&purge.walk, args, err);
     if (status == STRID_OK) {
         purge.shares = memory_alloc_zeroed((purge.walk.place_count + 1) * sizeof *purge.shares);
-        status = kafka_walk_records(&purge.walk, see, &purge, err);
+        status = kafka_walk_records(&purge.walk, see_and_settle, &purge, err);
     }
     if (status == STRID_OK)
         status = kafka_transaction_commit(&purge.transaction, &purge.marked, err);

@@ -6,10 +6,10 @@ import socket
 import struct
 import threading
 
-PRODUCE, FIND_COORDINATOR, DELETE_RECORDS, INIT_PRODUCER_ID = 0, 10, 21, 22
+PRODUCE, FETCH, FIND_COORDINATOR, DELETE_RECORDS, INIT_PRODUCER_ID = 0, 1, 10, 21, 22
 ADD_PARTITIONS_TO_TXN, END_TXN = 24, 26
 # In the place of a code of Kafka's: the connection is cut before the broker has the request, or
-# when it has done what was asked.
+# when it has done what was asked. A function is called, then the request goes on.
 CUT, LOST = "cut", "lost"
 HIGHEST = {PRODUCE: 7, FIND_COORDINATOR: 2, DELETE_RECORDS: 1, INIT_PRODUCER_ID: 4,
            ADD_PARTITIONS_TO_TXN: 0, END_TXN: 1}
@@ -134,6 +134,9 @@ class Between:
         request = Request(frame)
         codes = self.errors.get(request.api)
         code = codes.popleft() if codes else None
+        if callable(code):
+            code()
+            code = None
         if code == CUT:
             return False
         if code == LOST:

@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import unittest
 
 from kafka_case import DEADLINE_S, OnTheBroker, STRID, run
@@ -57,6 +58,14 @@ class Letters(OnTheBroker):
         rows = [json.loads(line) for line in out.splitlines()]
         return sorted((row["partition"], row["key"], row["payload"], tuple(row["headers"]),
                        row["ts"]) for row in rows)
+
+    def put_letters(self, topic, partition, *ids):
+        headers = "\t".join(f"strid.dlq.{name}={value}" for name, value in (
+            ("id", "@/dlq0"), ("source", "s"), ("topic", topic), ("partition", 0),
+            ("position", "0-0"), ("reason", "not_json"), ("type", ""), ("first-failure-ms", 1),
+            ("last-failure-ms", 1), ("attempts", 1), ("pipeline", "clicks"), ("node", "n")))
+        self.tool("produce", f"{topic}-dlq", lines=[
+            f"{partition}\t{name}\tx\t{headers}".replace("@", name) for name in ids])
 
 
 class Replay(Letters):
@@ -202,14 +211,6 @@ class Purge(Letters):
         self.assertIn("1 dead letter handed back", self.replay("--all", "--yes"))
         self.assertEqual(len(self.rows("purge-back")), 6)
 
-    def put_letters(self, topic, partition, *ids):
-        headers = "\t".join(f"strid.dlq.{name}={value}" for name, value in (
-            ("id", "@/dlq0"), ("source", "s"), ("topic", topic), ("partition", 0),
-            ("position", "0-0"), ("reason", "not_json"), ("type", ""), ("first-failure-ms", 1),
-            ("last-failure-ms", 1), ("attempts", 1), ("pipeline", "clicks"), ("node", "n")))
-        self.tool("produce", f"{topic}-dlq", lines=[
-            f"{partition}\t{name}\tx\t{headers}".replace("@", name) for name in ids])
-
     def test_repeat_goes_with_its_letter_and_a_mark_stays_with_a_repeat(self):
         self.tool("create", "repeated", 1)
         self.tool("create", "repeated-dlq", 2)
@@ -343,6 +344,24 @@ class Errors(Letters):
                 self.between.left()
         self.assertIn("40 dead letters handed back", self.replay("--all", "--yes"))
         self.assertEqual(len(self.rows("midway")), 80)
+
+    @unittest.skipUnless(LONG, "takes 40 s")
+    def test_purge_that_reads_for_longer_than_a_transaction_may_last_is_not_put_out(self):
+        """A letter that is marked, then ten that stay, each of which comes 3 s later."""
+        self.tool("create", "slow", 1)
+        self.tool("create", "slow-dlq", 1)
+        for n in range(12):
+            self.put_letters("slow", 0, f"l{n}")
+        self.pipeline("slow", dlq='dlq: { url: "kafka://@B/slow-dlq", '
+                                  'kafka.socket.timeout.ms: 8000, '
+                                  'kafka.fetch.message.max.bytes: 1, kafka.queued.min.messages: 1, '
+                                  'kafka.transaction.timeout.ms: 10000 }\n')
+        slow = [lambda: threading.Event().wait(3)] * 10
+        self.between.push(between.INIT_PRODUCER_ID,
+                          lambda: self.between.push(between.FETCH, *slow))
+        self.assertIn("1 dead letter deleted", self.dlq("purge", "--key", "l1", "--yes"))
+        self.assertEqual(self.between.left(), {}, "it took 30 s")
+        self.assertEqual(len(self.letters()), 11)
 
     def test_purge_that_is_refused_purges_nothing(self):
         self.dead("barred", ["no json", "nor this", "no more"])
