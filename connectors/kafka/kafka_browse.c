@@ -33,7 +33,9 @@ strid_status kafka_browse(const strid_connector_args *args,
     struct kafka_walk walk;
     strid_status status = kafka_walk_open(&walk, args, err);
     if (status == STRID_OK)
-        status = kafka_walk_records(&walk, see, &browse, err);
+        status = kafka_walk_marks(&walk, kafka_walk_all(&walk), err);
+    if (status == STRID_OK)
+        status = kafka_walk_records(&walk, kafka_walk_all(&walk), see, &browse, err);
     kafka_walk_close(&walk);
     if (browse.passed_over > 0 && args->log != NULL)
         log_warn((const struct log *)args->log, "kafka",

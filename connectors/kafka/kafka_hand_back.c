@@ -15,9 +15,11 @@ enum { CLUSTER_MS = 10000 };
 
 struct hand_back {
     const struct kafka_session *session;
+    const strid_connector_args *queue;
     strid_letter_fate_fn fn;
     void *user;
-    struct kafka_transaction transaction;
+    struct kafka_walk walk;
+    struct kafka_transaction transaction; /* over the topic that is gone through */
     struct strid_dlq_replayed *result;
 };
 
@@ -83,15 +85,14 @@ static strid_status see(void *user, const struct kafka_walk_record *record, bool
                : STRID_OK;
 }
 
-static strid_status check_cluster(const struct hand_back *hand_back,
-                                  const strid_connector_args *queue, strid_error *err)
+static strid_status check_cluster(const struct hand_back *hand_back, strid_error *err)
 {
-    rd_kafka_t *producer = hand_back->transaction.producer;
-    char *letters = rd_kafka_clusterid(producer, CLUSTER_MS);
+    rd_kafka_t *client = hand_back->walk.client;
+    char *letters = rd_kafka_clusterid(client, CLUSTER_MS);
     char *source = rd_kafka_clusterid(hand_back->session->client, CLUSTER_MS);
     bool is_same = letters != NULL && source != NULL && strcmp(letters, source) == 0;
     if (letters != NULL)
-        rd_kafka_mem_free(producer, letters);
+        rd_kafka_mem_free(client, letters);
     if (source != NULL)
         rd_kafka_mem_free(hand_back->session->client, source);
     if (is_same)
@@ -99,28 +100,61 @@ static strid_status check_cluster(const struct hand_back *hand_back,
     return error_set(err, STRID_EUNSUPPORTED, COMPONENT,
                      "the letters are on %s, which is not the cluster of the source: they can be "
                      "handed back only within one",
-                     queue->url);
+                     hand_back->queue->url);
+}
+
+static strid_status go_through(struct hand_back *hand_back, struct kafka_walk_range range,
+                               strid_error *err)
+{
+    struct kafka_transaction *transaction = &hand_back->transaction;
+    struct kafka_walk *walk = &hand_back->walk;
+    strid_status status = kafka_transaction_open(
+        transaction, hand_back->queue, walk->places[range.first].topic, "handed back", err);
+    if (status == STRID_OK) /* all marks of others are read, none comes */
+        status = kafka_walk_marks(walk, range, err);
+    if (status == STRID_OK)
+        status = kafka_walk_records(walk, range, see, hand_back, err);
+    if (status == STRID_OK)
+        status = kafka_transaction_commit(transaction, &hand_back->result->replayed, err);
+    kafka_transaction_close(transaction);
+    return status;
+}
+
+static bool is_empty(const struct kafka_walk *walk, struct kafka_walk_range range)
+{
+    for (uint32_t i = range.first; i < range.end; i++)
+        if (!walk->places[i].is_empty)
+            return false;
+    return true;
+}
+
+/* A topic at a time, for there is one transactional id for each. */
+static strid_status go_through_all(struct hand_back *hand_back, strid_error *err)
+{
+    struct kafka_walk *walk = &hand_back->walk;
+    struct kafka_walk_range topic = {0};
+    /* A copy of a letter may be marked in a topic that comes later. */
+    if (walk->place_count > kafka_walk_topic(walk, 0).end)
+        STRID_TRY(kafka_walk_marks(walk, kafka_walk_all(walk), err));
+    while (topic.end < walk->place_count) {
+        topic = kafka_walk_topic(walk, topic.end);
+        if (!is_empty(walk, topic))
+            STRID_TRY(go_through(hand_back, topic, err));
+    }
+    return STRID_OK;
 }
 
 strid_status kafka_hand_back(const struct kafka_session *session, const strid_connector_args *dlq,
                              strid_letter_fate_fn fn, void *user, struct strid_dlq_replayed *result,
                              strid_error *err)
 {
-    struct hand_back hand_back = {.session = session, .fn = fn, .user = user, .result = result};
-    struct kafka_transaction *transaction = &hand_back.transaction;
-    struct kafka_walk walk = {0};
-    strid_status status = kafka_transaction_open(transaction, dlq, "handed back", err);
+    struct hand_back hand_back = {
+        .session = session, .queue = dlq, .fn = fn, .user = user, .result = result};
+    strid_status status = kafka_walk_open(&hand_back.walk, dlq, err);
     if (status == STRID_OK)
-        status = check_cluster(&hand_back, dlq, err);
+        status = check_cluster(&hand_back, err);
     if (status == STRID_OK)
-        status = kafka_transaction_take_over(transaction, err);
-    if (status == STRID_OK) /* all marks of others are read, none comes */
-        status = kafka_walk_open(&walk, dlq, err);
-    if (status == STRID_OK)
-        status = kafka_walk_records(&walk, see, &hand_back, err);
-    if (status == STRID_OK)
-        status = kafka_transaction_commit(transaction, &result->replayed, err);
-    kafka_transaction_close(transaction);
-    kafka_walk_close(&walk);
+        status = go_through_all(&hand_back, err);
+    kafka_walk_close(&hand_back.walk);
     return status;
 }

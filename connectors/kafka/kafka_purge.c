@@ -24,7 +24,7 @@ struct purge {
     bool (*fn)(void *user, const strid_output *letter);
     void *user;
     struct kafka_walk walk;
-    struct kafka_transaction transaction; /* opened where a mark is needed */
+    struct kafka_transaction transaction; /* over the topic where a mark was needed last */
     struct share *shares;                 /* by place */
     uint64_t marked;
     struct strid_dlq_purged *result;
@@ -45,14 +45,21 @@ static uint64_t bytes_of(const struct kafka_walk_record *record)
     return bytes;
 }
 
+static strid_status open_over(struct purge *purge, const char *topic, strid_error *err)
+{
+    struct kafka_transaction *transaction = &purge->transaction;
+    if (transaction->producer != NULL && strcmp(transaction->topic, topic) == 0)
+        return STRID_OK;
+    STRID_TRY(kafka_transaction_commit(transaction, &purge->marked, err));
+    kafka_transaction_close(transaction);
+    return kafka_transaction_open(transaction, purge->args, topic, "purged", err);
+}
+
 static strid_status mark(struct purge *purge, const struct kafka_walk_record *record,
                          enum kafka_mark_kind kind, strid_error *err)
 {
     struct kafka_transaction *transaction = &purge->transaction;
-    if (transaction->producer == NULL) {
-        STRID_TRY(kafka_transaction_open(transaction, purge->args, "purged", err));
-        STRID_TRY(kafka_transaction_take_over(transaction, err));
-    }
+    STRID_TRY(open_over(purge, rd_kafka_topic_name(record->message->rkt), err));
     STRID_TRY(kafka_transaction_enter(transaction, err));
     STRID_TRY(
         kafka_transaction_mark(transaction, record->message, kind, record->letter->output.id, err));
@@ -138,9 +145,12 @@ strid_status kafka_purge(const strid_connector_args *args,
 {
     struct purge purge = {.args = args, .fn = fn, .user = user, .result = result};
     strid_status status = kafka_walk_open(&purge.walk, args, err);
+    if (status == STRID_OK)
+        status = kafka_walk_marks(&purge.walk, kafka_walk_all(&purge.walk), err);
     if (status == STRID_OK) {
         purge.shares = memory_alloc_zeroed((purge.walk.place_count + 1) * sizeof *purge.shares);
-        status = kafka_walk_records(&purge.walk, see_and_settle, &purge, err);
+        status = kafka_walk_records(&purge.walk, kafka_walk_all(&purge.walk), see_and_settle,
+                                    &purge, err);
     }
     if (status == STRID_OK)
         status = kafka_transaction_commit(&purge.transaction, &purge.marked, err);

@@ -2,10 +2,12 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/memory.h"
 
 #include "kafka_client.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #define COMPONENT "kafka"
 
@@ -14,54 +16,70 @@ enum { COMMITS_MAX = 3 };
 
 /* Far below what brokers let a transaction last. */
 static const int64_t transaction_ns = INT64_C(5) * 1000000000;
-/* One for all queues of a cluster: two that change the same letter cannot both succeed. */
-static const char transactional_id[] = "strid-dlq-replay";
+/* With the topic of the letters behind it: two that change the same letter cannot both succeed, and
+ * two that change those of different topics have nothing to do with each other. */
+static const char id_prefix[] = "strid-dlq-replay-";
+
+enum { ID_MAX = sizeof id_prefix + 249 }; /* the longest name of a topic */
 
 static strid_status refuse(const struct kafka_transaction *transaction, const char *what,
                            rd_kafka_error_t *error, strid_error *err)
 {
-    strid_status status = error_set(
-        err, STRID_EIO, COMPONENT,
-        "letters cannot be %s: %s: %s; this user needs the right to write with the "
-        "transactional id %s, and one at a time changes queues. What was %s is marked: "
-        "run it again",
-        transaction->done, what, rd_kafka_error_string(error), transactional_id, transaction->done);
+    strid_status status;
+    if (rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__FENCED)
+        status =
+            error_set(err, STRID_EIO, COMPONENT,
+                      "letters cannot be %s: another replay or purge of the queue %s began and "
+                      "put this one out, or this one stood still for a minute. What was %s is "
+                      "marked: once no other one runs, run it again",
+                      transaction->done, transaction->topic, transaction->done);
+    else
+        status =
+            error_set(err, STRID_EIO, COMPONENT,
+                      "letters cannot be %s: %s: %s; this user needs the right to write with the "
+                      "transactional id %s%s. What was %s is marked: run it again",
+                      transaction->done, what, rd_kafka_error_string(error), id_prefix,
+                      transaction->topic, transaction->done);
     if (err != NULL)
         err->native_code = rd_kafka_error_code(error);
     rd_kafka_error_destroy(error);
     return status;
 }
 
-strid_status kafka_transaction_open(struct kafka_transaction *transaction,
-                                    const strid_connector_args *queue, const char *done,
-                                    strid_error *err)
+static strid_status make_producer(struct kafka_transaction *transaction, const char *brokers,
+                                  const strid_connector_args *queue, strid_error *err)
 {
-    struct kafka_target target;
-    rd_kafka_conf_t *conf = NULL;
     const rd_kafka_metadata_t *metadata = NULL;
-    char why[256];
-    *transaction = (struct kafka_transaction){.done = done};
-    STRID_TRY(kafka_target_parse(queue->target, &target, err));
-    strid_status status = kafka_config_make_producer(target.brokers, queue->options, &conf, err);
-    if (status == STRID_OK && rd_kafka_conf_set(conf, "transactional.id", transactional_id, why,
-                                                sizeof why) != RD_KAFKA_CONF_OK) {
-        status = error_set(err, STRID_ECONFIG, COMPONENT, "no transactions: %s", why);
+    rd_kafka_conf_t *conf = NULL;
+    char id[ID_MAX], why[256];
+    (void)snprintf(id, sizeof id, "%s%s", id_prefix, transaction->topic);
+    STRID_TRY(kafka_config_make_producer(brokers, queue->options, &conf, err));
+    if (rd_kafka_conf_set(conf, "transactional.id", id, why, sizeof why) != RD_KAFKA_CONF_OK) {
         rd_kafka_conf_destroy(conf);
+        return error_set(err, STRID_ECONFIG, COMPONENT, "no transactions: %s", why);
     }
-    if (status == STRID_OK)
-        status =
-            kafka_client_create(RD_KAFKA_PRODUCER, conf, queue->log, &transaction->producer, err);
+    STRID_TRY(
+        kafka_client_create(RD_KAFKA_PRODUCER, conf, queue->log, &transaction->producer, err));
     /* Says sooner and better than what follows why nobody answers. */
-    if (status == STRID_OK)
-        status = kafka_client_metadata(transaction->producer, target.brokers, NULL, &metadata, err);
+    strid_status status =
+        kafka_client_metadata(transaction->producer, brokers, NULL, &metadata, err);
     if (metadata != NULL)
         rd_kafka_metadata_destroy(metadata);
-    kafka_target_fini(&target);
     return status;
 }
 
-strid_status kafka_transaction_take_over(struct kafka_transaction *transaction, strid_error *err)
+strid_status kafka_transaction_open(struct kafka_transaction *transaction,
+                                    const strid_connector_args *queue, const char *topic,
+                                    const char *done, strid_error *err)
 {
+    struct kafka_target target;
+    *transaction = (struct kafka_transaction){.done = done, .topic = memory_copy_text(topic)};
+    strid_status status = kafka_target_parse(queue->target, &target, err);
+    if (status == STRID_OK)
+        status = make_producer(transaction, target.brokers, queue, err);
+    kafka_target_fini(&target);
+    if (status != STRID_OK)
+        return status;
     rd_kafka_error_t *error = rd_kafka_init_transactions(transaction->producer, INIT_MS);
     return error == NULL ? STRID_OK
                          : refuse(transaction, "transactions are not possible", error, err);
@@ -69,14 +87,14 @@ strid_status kafka_transaction_take_over(struct kafka_transaction *transaction, 
 
 void kafka_transaction_close(struct kafka_transaction *transaction)
 {
-    if (transaction->producer == NULL)
-        return;
     if (transaction->open > 0) {
         rd_kafka_error_t *error = rd_kafka_abort_transaction(transaction->producer, ABORT_MS);
         if (error != NULL) /* the brokers end it */
             rd_kafka_error_destroy(error);
     }
-    kafka_client_destroy(transaction->producer);
+    if (transaction->producer != NULL)
+        kafka_client_destroy(transaction->producer);
+    memory_free(transaction->topic);
     *transaction = (struct kafka_transaction){0};
 }
 

@@ -1,6 +1,6 @@
 /* Transactions in which tools change a dead-letter queue: what they write and the marks that say so
- * are there together or not at all. One at a time in a cluster: another one that opens ends this
- * one. @thread the caller's @locks none */
+ * are there together or not at all. One at a time for each topic of letters: another one that takes
+ * it over ends this one. @thread the caller's @locks none */
 #ifndef KAFKA_TRANSACTION_H
 #define KAFKA_TRANSACTION_H
 
@@ -10,17 +10,17 @@
 
 struct kafka_transaction {
     const char *done; /* "handed back": for the words of errors */
+    char *topic;      /* of the letters whose marks are written */
     rd_kafka_t *producer;
     uint64_t open;    /* letters of the open transaction; 0: there is none */
     int64_t begun_ns; /* when it was opened */
 };
 
-/* The producer, which was let in by the brokers. Close it in any case. */
+/* The producer, which was let in by the brokers. Close it in any case. Transactions over the same
+ * topic that others left open, or were about to commit, have ended behind this. */
 strid_status kafka_transaction_open(struct kafka_transaction *transaction,
-                                    const strid_connector_args *queue, const char *done,
-                                    strid_error *err);
-/* Transactions that others left open, or were about to commit, have ended behind this. */
-strid_status kafka_transaction_take_over(struct kafka_transaction *transaction, strid_error *err);
+                                    const strid_connector_args *queue, const char *topic,
+                                    const char *done, strid_error *err);
 /* What is not committed was never there. */
 void kafka_transaction_close(struct kafka_transaction *transaction);
 

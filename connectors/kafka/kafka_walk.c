@@ -15,6 +15,7 @@ enum { WAIT_MS = 30000 };
 
 struct pass {
     struct kafka_walk *walk;
+    struct kafka_walk_range range;
     kafka_walk_fn fn; /* NULL: marks are collected */
     void *user;
     bool ended; /* by the callback */
@@ -25,6 +26,7 @@ static strid_status take(struct pass *pass, uint32_t place, const rd_kafka_messa
 {
     struct kafka_walk *walk = pass->walk;
     bool is_mark = false, more = true;
+    walk->places[place].is_empty = false;
     if (pass->fn == NULL)
         return kafka_marks_take(&walk->marks, message, place, &is_mark, err);
     if (kafka_marks_is_one(message))
@@ -97,7 +99,8 @@ static strid_status read_place(struct pass *pass, uint32_t index, strid_error *e
 static strid_status read_all(struct pass *pass, strid_error *err)
 {
     strid_status status = STRID_OK;
-    for (uint32_t i = 0; i < pass->walk->place_count && status == STRID_OK && !pass->ended; i++)
+    for (uint32_t i = pass->range.first; i < pass->range.end && status == STRID_OK && !pass->ended;
+         i++)
         status = read_place(pass, i, err);
     return status;
 }
@@ -143,14 +146,35 @@ strid_status kafka_walk_open(struct kafka_walk *walk, const strid_connector_args
     STRID_TRY(
         kafka_config_make(walk->target.brokers, defaults, options->properties, fixed, &conf, err));
     STRID_TRY(kafka_client_create(RD_KAFKA_CONSUMER, conf, args->log, &walk->client, err));
-    STRID_TRY(find_places(walk, err));
-    return read_all(&(struct pass){.walk = walk}, err);
+    return find_places(walk, err);
 }
 
-strid_status kafka_walk_records(struct kafka_walk *walk, kafka_walk_fn fn, void *user,
-                                strid_error *err)
+struct kafka_walk_range kafka_walk_all(const struct kafka_walk *walk)
 {
-    return read_all(&(struct pass){.walk = walk, .fn = fn, .user = user}, err);
+    return (struct kafka_walk_range){0, walk->place_count};
+}
+
+struct kafka_walk_range kafka_walk_topic(const struct kafka_walk *walk, uint32_t first)
+{
+    uint32_t end = first;
+    while (end < walk->place_count &&
+           strcmp(walk->places[end].topic, walk->places[first].topic) == 0)
+        end++;
+    return (struct kafka_walk_range){first, end};
+}
+
+strid_status kafka_walk_marks(struct kafka_walk *walk, struct kafka_walk_range range,
+                              strid_error *err)
+{
+    for (uint32_t i = range.first; i < range.end; i++)
+        walk->places[i].is_empty = true;
+    return read_all(&(struct pass){.walk = walk, .range = range}, err);
+}
+
+strid_status kafka_walk_records(struct kafka_walk *walk, struct kafka_walk_range range,
+                                kafka_walk_fn fn, void *user, strid_error *err)
+{
+    return read_all(&(struct pass){.walk = walk, .range = range, .fn = fn, .user = user}, err);
 }
 
 void kafka_walk_close(struct kafka_walk *walk)

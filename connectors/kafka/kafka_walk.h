@@ -1,6 +1,6 @@
 /* The records of a dead-letter queue that lies in topics, gone through for tools: what stood there
- * at the start, what was committed alone. Marks stand behind what they are about, so they are all
- * read before the first record is given. @thread the caller's @locks none */
+ * when the marks were read, what was committed alone. Marks stand behind what they are about, so
+ * they are all read before the first record is given. @thread the caller's @locks none */
 #ifndef KAFKA_WALK_H
 #define KAFKA_WALK_H
 
@@ -14,7 +14,13 @@
 struct kafka_walk_place {
     char *topic;
     int32_t partition;
-    int64_t end; /* behind the last record that stood there at the start */
+    int64_t end;   /* behind the last record that stood there when marks were read last */
+    bool is_empty; /* nothing did */
+};
+
+/* Partitions, by index of walk->places. */
+struct kafka_walk_range {
+    uint32_t first, end;
 };
 
 /* A record that is no mark. Lives for the call that it is given to. */
@@ -39,12 +45,18 @@ struct kafka_walk {
     struct kafka_letter letter;
 };
 
-/* Finds the partitions and reads the marks. Close it in any case. */
+/* Finds the partitions, those of a topic side by side. Close it in any case. */
 strid_status kafka_walk_open(struct kafka_walk *walk, const strid_connector_args *args,
                              strid_error *err);
-/* Each partition in turn, in the order of its offsets. */
-strid_status kafka_walk_records(struct kafka_walk *walk, kafka_walk_fn fn, void *user,
-                                strid_error *err);
+struct kafka_walk_range kafka_walk_all(const struct kafka_walk *walk);
+/* Those of the topic whose first one is given. */
+struct kafka_walk_range kafka_walk_topic(const struct kafka_walk *walk, uint32_t first);
+/* Adds to the marks that are known. */
+strid_status kafka_walk_marks(struct kafka_walk *walk, struct kafka_walk_range range,
+                              strid_error *err);
+/* Each partition in turn, in the order of its offsets; their marks have been read. */
+strid_status kafka_walk_records(struct kafka_walk *walk, struct kafka_walk_range range,
+                                kafka_walk_fn fn, void *user, strid_error *err);
 void kafka_walk_close(struct kafka_walk *walk);
 
 #endif

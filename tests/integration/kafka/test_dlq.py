@@ -3,9 +3,11 @@ is marked; a letter that was purged is seen by nobody, and no other one goes."""
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 
@@ -124,6 +126,22 @@ class Replay(Letters):
             self.assertEqual(sum(self.ends("placed-dlq").values()), 3)
         self.pipeline("placed", dlq='dlq: { url: "file:dead.jsonl" }\n')
         self.assertIn("cannot be handed back to its source", self.replay("--all", "--yes", code=1))
+
+    def test_letters_of_several_topics_go_back_and_are_purged_at_once(self):
+        topics = ("each-a", "each-b", "each-c")
+        for topic in topics:
+            self.tool("create", topic, 1)
+            self.tool("create", f"{topic}-dlq", 1)
+        for topic in topics[::2]:  # nothing comes from the other one
+            self.tool("produce", topic, lines=[f"0\tk{n}\tno json\tcolour=red"
+                                               for n in range(3)])
+        self.pipeline(",".join(topics))
+        self.assertIn("6 dead-lettered", self.run_ok("p.yaml").stderr)
+        self.assertIn("2 dead letters deleted", self.dlq("purge", "--key", "k1", "--yes"))
+        self.assertIn("4 dead letters handed back", self.replay("--all", "--yes"))
+        self.assertIn("0 dead letters handed back", self.replay("--all", "--yes"))
+        self.assertEqual([[row[1] for row in self.rows(topic)] for topic in topics],
+                         [["k0", "k0", "k1", "k2", "k2"], [], ["k0", "k0", "k1", "k2", "k2"]])
 
     def test_two_at_once_and_one_that_is_killed_hand_each_back_once(self):
         count = 3000
@@ -344,6 +362,50 @@ class Errors(Letters):
                 self.between.left()
         self.assertIn("40 dead letters handed back", self.replay("--all", "--yes"))
         self.assertEqual(len(self.rows("midway")), 80)
+
+    def other(self, said, *words):
+        """For the proxy: another command, straight to the broker, while a request is held."""
+        straight = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
+        text = (self.folder / "p.yaml").read_text(encoding="utf-8")
+        (straight / "p.yaml").write_text(text.replace(self.brokers, self.broker.bootstrap),
+                                         encoding="utf-8")
+        return lambda: said.append(run(["dlq", words[0], "p.yaml", *words[1:], "--yes"], straight))
+
+    def test_others_that_change_another_queue_put_nobody_out(self):
+        """Whichever request of the first one they come before."""
+        requests = (between.INIT_PRODUCER_ID, between.ADD_PARTITIONS_TO_TXN, between.PRODUCE,
+                    between.END_TXN)
+        said = []
+        self.tool("create", "theirs-dlq", 1)
+        self.dead("theirs", [f"no json {n}" for n in range(1 + len(requests))])
+        others = [[self.other(said, "replay", "--key", "k0", "--again"),
+                   self.other(said, "purge", "--position", str(1 + n))]
+                  for n in range(len(requests))]
+        shutil.rmtree(self.folder / "state")  # of the other one's source
+        self.dead("ours", ["no json", "nor this"])
+        for n, api in enumerate(requests):
+            with self.subTest(api=api):
+                self.between.push(api, lambda: [go() for go in others.pop()])
+                self.assertIn("2 dead letters handed back", self.replay("--all", "--again",
+                                                                        "--yes"))
+                self.assertEqual(self.between.left(), {})
+                self.assertEqual([(done.returncode, done.stderr) for done in said
+                                  if done.returncode != 0], [])
+                self.assertEqual(len(self.rows("ours")), 2 * (n + 2))
+        self.assertEqual(len(said), 2 * len(requests))
+        self.assertEqual(len(self.rows("theirs")), 1 + 2 * len(requests))
+
+    def test_another_that_changes_this_queue_puts_it_out_which_is_told(self):
+        said = []
+        self.dead("claimed", ["no json", "nor this"])
+        for api in (between.ADD_PARTITIONS_TO_TXN, between.PRODUCE, between.END_TXN):
+            with self.subTest(api=api):
+                self.between.push(api, self.other(said, "replay", "--all", "--again"))
+                self.assertRegex(self.replay("--all", "--again", "--yes", code=1),
+                                 "of the queue claimed-dlq began .* run it again")
+                self.assertEqual(self.between.left(), {})
+                self.assertIn("2 dead letters handed back", said[-1].stderr)
+                self.assertEqual(len(self.rows("claimed")), 2 * (len(said) + 1), "of the other")
 
     @unittest.skipUnless(LONG, "takes 40 s")
     def test_purge_that_reads_for_longer_than_a_transaction_may_last_is_not_put_out(self):
