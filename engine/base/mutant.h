@@ -65,6 +65,7 @@
     X(MUTANT_DECLINED_KEPT, "the position of a letter that was declined kept in the set")          \
     X(MUTANT_DECLINED_ACKED, "acknowledged though the queue declined its letter")                  \
     X(MUTANT_DECLINED_OWED, "delivery of a letter that was declined not released")                 \
+    X(MUTANT_APPLIED_LEFT, "finished while what was acknowledged is known as applied")             \
     X(MUTANT_SHARED_WAITS, "told to a shared source while something before it waits")              \
     X(MUTANT_SHARED_EARLY, "told to a shared source before what was settled is synced")            \
     X(MUTANT_SUSPECT_FORGOTTEN, "a suspect that waits forgotten at the end of a run")              \

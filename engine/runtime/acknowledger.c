@@ -5,7 +5,7 @@
 #include "base/mutant.h"
 #include "runtime/reader.h"
 #include "runtime/storage.h"
-#include "runtime/worker.h"
+#include "runtime/worker_applied.h"
 
 enum { RING_BATCHES = 1024 };
 static const int64_t patience_at_end_ns = 2000000000;
@@ -26,7 +26,6 @@ struct acknowledger {
     struct batches *batches; /* per worker */
     struct acknowledger_partition *partitions;
     struct buffer positions;
-    uint64_t open; /* batches that are not confirmed */
     int64_t end_since_ns;
 };
 
@@ -105,7 +104,7 @@ void acknowledger_round_done(struct acknowledger *acknowledger, uint32_t partiti
     STRID_ASSERT(at->rounds_done <= at->rounds_taken);
 }
 
-static void take(struct acknowledger *acknowledger, struct batches *batches)
+static void take(struct batches *batches)
 {
     struct applied_batch *batch;
     while ((batch = ring_pop(batches->from)) != NULL) {
@@ -117,7 +116,6 @@ static void take(struct acknowledger *acknowledger, struct batches *batches)
         batches->last = batch;
         if (batches->untold == NULL)
             batches->untold = batch;
-        acknowledger->open++;
     }
 }
 
@@ -172,7 +170,6 @@ static bool reached(struct acknowledger *acknowledger, struct applied_batch *bat
 static void confirm(struct acknowledger *acknowledger, struct applied_batch *batch)
 {
     batch->confirmed = true;
-    acknowledger->open--;
     for (uint32_t p = 0; p < acknowledger->run->partition_count; p++)
         batch->targets[p] = acknowledger->partitions[p].rounds_taken;
 }
@@ -202,7 +199,7 @@ int acknowledger_do_work(struct acknowledger *acknowledger)
     const struct run *run = acknowledger->run;
     int work = 0;
     for (uint32_t w = 0; w < run->worker_count; w++) {
-        take(acknowledger, &acknowledger->batches[w]);
+        take(&acknowledger->batches[w]);
         work += tell(acknowledger, w) + give_back(acknowledger, w);
     }
     for (uint32_t r = 0; work > 0 && r < run->reader_count; r++)
@@ -210,15 +207,26 @@ int acknowledger_do_work(struct acknowledger *acknowledger)
     return work;
 }
 
+static bool all_forgotten(const struct run *run)
+{
+    for (uint32_t w = 0; w < run->worker_count; w++)
+        if (!worker_applied_is_forgotten(&run->workers[w]))
+            return false;
+    return true;
+}
+
+bool acknowledger_gave_up(const struct acknowledger *acknowledger)
+{
+    return acknowledger->end_since_ns != 0 &&
+           clock_monotonic_ns(acknowledger->run->clock) - acknowledger->end_since_ns >=
+               patience_at_end_ns;
+}
+
 bool acknowledger_is_done(struct acknowledger *acknowledger)
 {
-    int64_t now = clock_monotonic_ns(acknowledger->run->clock);
-    uint64_t open = acknowledger->open;
-    for (uint32_t w = 0; w < acknowledger->run->worker_count; w++)
-        open += ring_size(acknowledger->batches[w].from); /* of blocks that were synced just now */
-    if (open == 0)
+    if (all_forgotten(acknowledger->run) || MUTANT(MUTANT_APPLIED_LEFT))
         return true;
     if (acknowledger->end_since_ns == 0)
-        acknowledger->end_since_ns = now;
-    return now - acknowledger->end_since_ns >= patience_at_end_ns;
+        acknowledger->end_since_ns = clock_monotonic_ns(acknowledger->run->clock);
+    return acknowledger_gave_up(acknowledger);
 }

@@ -23,8 +23,10 @@ void acknowledger_round_taken(struct acknowledger *acknowledger, uint32_t partit
 void acknowledger_round_done(struct acknowledger *acknowledger, uint32_t partition);
 int acknowledger_do_work(struct acknowledger *acknowledger);
 
-/* Nothing is left to be told or confirmed; or for so long that the next run may tell it, for it
- * begins with what is left. Asked when all else is done. */
+/* Nothing is left to be told, confirmed or forgotten, so that who moves the group now is not in the
+ * way of what the next run would know as applied; or for so long that the next run may tell it, for
+ * it begins with what is left. Asked when all else is done. */
 bool acknowledger_is_done(struct acknowledger *acknowledger);
+bool acknowledger_gave_up(const struct acknowledger *acknowledger);
 
 #endif

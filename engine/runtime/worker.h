@@ -119,6 +119,9 @@ struct worker_applied {
     struct buffer value;
     uint64_t made; /* batches in this run */
     bool is_kept;  /* the record in hand is not to be acknowledged yet */
+    /* Written by the worker, for the end of the run: batches that are not forgotten, and the
+     * sequence of the block in which the last one was. */
+    _Atomic uint64_t batches, forgotten_in;
 };
 
 struct worker_tally {

@@ -6,6 +6,7 @@
 #include "base/mutant.h"
 #include "runtime/acknowledger.h"
 #include "runtime/committer.h"
+#include "runtime/storage.h"
 #include "runtime/worker_store.h"
 
 enum { FORGET_AHEAD = 8 };
@@ -48,6 +49,11 @@ static void make_ready(struct worker_applied *applied, struct applied_batch *bat
     else
         applied->ready_last->behind = batch;
     applied->ready_last = batch;
+}
+
+static void count_batch(struct worker_applied *applied)
+{
+    atomic_fetch_add_explicit(&applied->batches, 1, memory_order_relaxed);
 }
 
 static void raise_highest(struct worker_applied *applied, uint32_t partition,
@@ -121,6 +127,7 @@ static bool take_stored(void *user, strid_bytes encoded_key, strid_bytes encoded
             count_recalled(run, items[i].partition);
     batch->hash = key.hash;
     memcpy(batch->key, key.key.data, sizeof batch->key);
+    count_batch(&worker->applied);
     make_ready(&worker->applied, batch); /* block 0: it is durable */
     return true;
 }
@@ -162,6 +169,7 @@ static struct applied_batch *open_batch(struct worker *worker)
     put_be64(batch->key, worker->run->directory->run.run);
     put_be64(batch->key + 8, ++applied->made);
     batch->key[16] = (uint8_t)worker->index;
+    count_batch(applied);
     return applied->open = batch;
 }
 
@@ -317,13 +325,24 @@ static void forget(struct worker *worker, struct applied_batch *batch)
 {
     const struct applied_item *items = applied_batch_items(batch);
     const uint32_t count = applied_batch_count(batch);
+    struct worker_applied *applied = &worker->applied;
     for (uint32_t i = 0; i < count; i++) {
         const struct applied_item *ahead = &items[i + FORGET_AHEAD < count ? i + FORGET_AHEAD : i];
-        applied_set_prefetch(&worker->applied.set, ahead->partition, ahead->position);
-        applied_set_remove(&worker->applied.set, &items[i]);
+        applied_set_prefetch(&applied->set, ahead->partition, ahead->position);
+        applied_set_remove(&applied->set, &items[i]);
     }
     shrink_entry(worker, batch);
     applied_batch_destroy(batch);
+    atomic_store_explicit(&applied->forgotten_in, worker->sequence, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&applied->batches, 1, memory_order_release);
+}
+
+bool worker_applied_is_forgotten(const struct worker *worker)
+{
+    const struct worker_applied *applied = &worker->applied;
+    return atomic_load_explicit(&applied->batches, memory_order_acquire) == 0 &&
+           atomic_load_explicit(&applied->forgotten_in, memory_order_relaxed) <=
+               storage_synced_sequence(worker->run->storage, worker->index);
 }
 
 /* A batch is handed over when its block has been: what has no room in the ring waits. */

@@ -38,5 +38,8 @@ void worker_applied_seal(struct worker *worker);
 void worker_applied_sealed(struct worker *worker);
 /* Hands over sealed batches and forgets those that came back; returns how much was done. */
 int worker_applied_do_work(struct worker *worker, bool may_write);
+/* Whether nothing is known as applied any more but what waits, and that is durable. @thread
+ * committer, once nothing is handled any more */
+bool worker_applied_is_forgotten(const struct worker *worker);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "runtime/acknowledger.h"
-#include "runtime/worker.h"
+#include "runtime/worker_applied.h"
 
 #include "sim_settled.h"
 #include "sim_step.h"
@@ -266,9 +266,18 @@ static void check_in_hand(uint32_t p, bool may_be_more)
               of->in_hand, waiting, left);
 }
 
+/* Who waited for too long for the other side leaves what it has told to the next run. */
+static void check_forgotten(const struct run *run)
+{
+    for (uint32_t w = 0; w < run->worker_count && !acknowledger_gave_up(run->acknowledger); w++)
+        SIM_CHECK("acknowledged_is_forgotten", worker_applied_is_forgotten(&run->workers[w]),
+                  "worker %u: the run has ended, and knows batches as applied", w);
+}
+
 void sim_unordered_check_told(void)
 {
     struct run *run = sim_world->run;
+    check_forgotten(run);
     const bool may_be_more = is_on_its_way(run);
     for (uint32_t i = 0; i < run->partition_count && run_stop(run) != RUN_HALT; i++) {
         const struct partition *partition = &run->partitions[i];

@@ -236,6 +236,40 @@ Test(applied, drain_waits_for_confirmations_but_not_for_ever)
     cr_assert(atomic_load(&at.run->finished));
 }
 
+/* All is confirmed, and its worker has not forgotten it yet. */
+static void drain_without_workers(void)
+{
+    runtime_case_start(&at);
+    unordered_source_lay(&source, 0, id(1, 1), "k", "v");
+    turns(300);
+    unordered_source_confirm(&source);
+    atomic_store(&at.run->stop, RUN_DRAIN);
+    for (uint32_t r = 0; r < at.run->reader_count; r++)
+        pump(&at.run->readers[r].agent, 10);
+    pump(committer_agent(at.run->committer), 10);
+}
+
+/* Known defect: the test behind this one has to notice it. */
+Test(applied, what_is_not_forgotten_at_the_end_is_left_to_the_next_run)
+{
+    mutant_active = MUTANT_APPLIED_LEFT;
+    drain_without_workers();
+    cr_assert(atomic_load(&at.run->finished));
+    runtime_case_start(&at);
+    cr_assert_gt(kept(), 0u);
+}
+
+Test(applied, drain_waits_until_what_was_acknowledged_is_forgotten)
+{
+    drain_without_workers();
+    cr_assert(!atomic_load(&at.run->finished));
+    for (int i = 0; i < 1000 && !atomic_load(&at.run->finished); i++)
+        turns(1);
+    cr_assert(atomic_load(&at.run->finished));
+    runtime_case_start(&at);
+    cr_assert_eq(kept(), 0u);
+}
+
 Test(applied, set_agrees_with_a_model)
 {
     enum { VALUES = 4096, STEPS = 200000 };
