@@ -1,5 +1,6 @@
 #include "sim_others.h"
 
+#include "runtime/reader.h"
 #include "runtime/worker.h"
 
 #include "sim_world.h"
@@ -74,10 +75,45 @@ static void begin_anew(struct sim_record *record)
     record->returned = record->suspect; /* the engine says whether it still is one */
 }
 
+static bool is_free(const struct reader *reader, const struct chunk *chunk)
+{
+    for (uint32_t i = 0; i < reader->free_count; i++)
+        if (reader->free_chunks[i] == chunk)
+            return true;
+    return false;
+}
+
+static bool holds(const struct run *run, const struct chunk *chunk, uint32_t p, uint64_t place)
+{
+    for (uint32_t i = 0; i < chunk->count; i++)
+        if (run->partitions[chunk->partition].origin.partition == p &&
+            sim_input_place(&sim_world->input, chunk->slots[i].record.position) == place)
+            return true;
+    return false;
+}
+
+/* Whether a delivery of it is on its way to its worker, or was until a moment ago. */
+static bool is_on_its_way(uint32_t p, uint32_t index)
+{
+    const struct run *run = sim_world->run;
+    for (uint32_t r = 0; r < run->reader_count; r++) {
+        const struct reader *reader = &run->readers[r];
+        for (uint32_t c = 0; c < reader->chunk_count; c++)
+            if (!is_free(reader, reader->chunks[c]) &&
+                holds(run, reader->chunks[c], p, record_of(p, index)->place))
+                return true;
+    }
+    return false;
+}
+
+/* What comes to the worker behind that is a new record to it, though it was delivered before: none
+ * is declined then. */
 bool sim_others_decline(uint32_t p, uint32_t index)
 {
     struct sim_unordered *of = unordered_of(p);
     if (of->deliveries[index] != SIM_OF_OTHERS) {
+        if (sim_world->knobs.decline_rate == 0 || is_on_its_way(p, index))
+            return false;
         if (!sim_random_chance(&sim_world->random, sim_world->knobs.decline_rate))
             return false;
         of->deliveries[index] = SIM_OF_OTHERS;
