@@ -116,15 +116,15 @@ strid_status kafka_member_failure(struct kafka_member *member, strid_error *err)
     return err->status;
 }
 
-/* @locks needs the member's */
-static void own(struct kafka_member *member, struct kafka_partition *partition)
+/* `from`: what lies before it is durable, or is for others to do. @locks needs the member's */
+static void own(struct kafka_member *member, struct kafka_partition *partition, uint64_t from)
 {
     struct kafka_lane *lane = kafka_session_lane(member->session, partition->index);
     strid_error err = STRID_ERROR_INIT;
     kafka_session_stop(member->session, partition);
     pthread_mutex_lock(&lane->lock);
     partition->told = partition->ended = false;
-    partition->from = partition->next;
+    partition->from = from;
     partition->owned = true;
     pthread_mutex_unlock(&lane->lock);
     if (partition->stop.status == STRID_OK &&
@@ -176,7 +176,7 @@ static void keep_known(struct kafka_member *member, const strid_resume *resumes)
         partition->next = partition->from;
         if (resumes[p].resumed && resumes[p].position.low > partition->next)
             partition->next = resumes[p].position.low;
-        own(member, partition);
+        own(member, partition, partition->next);
     }
 }
 
@@ -336,12 +336,23 @@ static void say_owned(const struct kafka_member *member)
              group_of(member), owned_count(member), member->session->topics.partitions);
 }
 
+/* Where a run that has nothing of it in its memory would have to begin. What was in hand when the
+ * partition went is still in this run's, and done by nobody else unless the group was told. @locks
+ * needs the member's */
+static uint64_t from_of(const struct kafka_member *member, const struct kafka_partition *partition)
+{
+    if (!member->known[partition->index].reached)
+        return partition->next;
+    return partition->committed > (int64_t)partition->from ? (uint64_t)partition->committed
+                                                           : partition->from;
+}
+
 static void own_taken(struct kafka_member *member)
 {
     for (uint32_t i = 0; i < member->taking.count; i++) {
         struct kafka_partition *partition = member->taking.items[i];
         partition->tells = true;
-        own(member, partition);
+        own(member, partition, from_of(member, partition));
     }
     say_owned(member);
     member->taking.count = 0;

@@ -18,7 +18,7 @@ struct kafka_partition {
     bool owned;       /* this node reads it; static assignment: always */
     bool told;        /* the engine knows where reading begins */
     bool ended;       /* its last record was delivered */
-    uint64_t from;    /* in a group: where it began, since it is owned */
+    uint64_t from;    /* in a group: what lies before it is durable, or others' since it is owned */
     uint64_t next;    /* the offset that is expected; later ones are in order, earlier ones stale */
     uint64_t end;     /* without `follow`: reading ends there */
     uint64_t stale;   /* records that came again, and were dropped */

@@ -144,7 +144,7 @@ bool kafka_session_is_done(struct kafka_session *session, struct kafka_partition
 {
     struct kafka_lane *lane = kafka_session_lane(session, partition->index);
     pthread_mutex_lock(&lane->lock);
-    bool any = partition->told && partition->next > partition->from;
+    bool any = partition->next > partition->from;
     uint64_t next = partition->next;
     pthread_mutex_unlock(&lane->lock);
     int64_t low = atomic_load_explicit(&partition->low, memory_order_acquire);

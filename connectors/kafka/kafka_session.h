@@ -35,8 +35,8 @@ strid_status kafka_session_start(struct kafka_session *session, struct kafka_par
                                  strid_error *err);
 void kafka_session_stop(struct kafka_session *session, struct kafka_partition *partition);
 
-/* Whether all that was delivered of a partition since it is owned is done, and durable.
- * @locks takes the lane's */
+/* Whether all that was delivered of a partition behind `from` is done, and durable. What was in
+ * hand when it came back is, even if nothing was delivered since. @locks takes the lane's */
 bool kafka_session_is_done(struct kafka_session *session, struct kafka_partition *partition);
 
 /* The partition that a message is of; NULL: of none. @locks needs the lane's */
