@@ -388,11 +388,15 @@ static void take(struct kafka_member *member)
     pthread_mutex_unlock(&member->lock);
 }
 
+/* What the group may not be told of any more, or not yet, is not waited for: whoever reads it next
+ * begins where the group is, whatever becomes done here. */
 static bool all_given(struct kafka_member *member)
 {
     for (uint32_t i = 0; i < member->giving.count; i++) {
         struct kafka_partition *partition = member->giving.items[i];
         int64_t low = atomic_load_explicit(&partition->low, memory_order_acquire);
+        if (!partition->tells)
+            continue;
         if (!kafka_session_is_done(member->session, partition) || low > partition->committed)
             return false;
     }

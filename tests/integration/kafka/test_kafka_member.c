@@ -13,8 +13,11 @@
 #include "conformance/connector_case.h"
 
 enum {
+    LIST_OFFSETS = 2, /* as Kafka's protocol numbers it */
     RECORDS = 10,
     DURABLE = 4,
+    BROKER = 1,
+    REFUSALS = 200,
     DEADLINE_MS = 60000
 };
 
@@ -27,6 +30,7 @@ static struct {
     strid_error err;
     _Atomic int late;     /* times that partitions went on before all was done */
     _Atomic int read;     /* times that it said that it reads the partition */
+    _Atomic int refused;  /* times that brokers did not say where one begins */
     rd_kafka_t *other;    /* another member */
     int assigned;         /* times that it was told its share */
     uint64_t wanted_next; /* of wait conditions */
@@ -41,6 +45,8 @@ static void take_line(void *user, strid_log_level level, const char *logger, con
         atomic_fetch_add_explicit(&at.late, 1, memory_order_release);
     if (strstr(message, "reads 1 of 1") != NULL)
         atomic_fetch_add_explicit(&at.read, 1, memory_order_release);
+    if (strstr(message, "asked again") != NULL)
+        atomic_fetch_add_explicit(&at.refused, 1, memory_order_release);
 }
 
 static rd_kafka_conf_t *conf_of(const char *const *properties)
@@ -239,4 +245,30 @@ Test(kafka_member, what_was_in_hand_as_a_partition_came_back_is_waited_for_as_it
     make_other();
     other_joins();
     cr_assert(atomic_load(&at.late) >= 2, "it still was in hand");
+}
+
+static bool is_refused(void *user)
+{
+    (void)user;
+    return atomic_load_explicit(&at.refused, memory_order_acquire) > 0;
+}
+
+/* Of a partition that comes while brokers do not say where it begins nothing is read, and nothing
+ * told: when it goes again it does not wait for that. */
+Test(kafka_member, what_nobody_tells_does_not_hold_a_partition_back)
+{
+    have_all_in_hand();
+    for (int i = 0; i < REFUSALS; i++)
+        cr_assert_eq(rd_kafka_mock_broker_push_request_error_rtts(
+                         at.cluster, BROKER, LIST_OFFSETS, 1,
+                         RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 0),
+                     RD_KAFKA_RESP_ERR_NO_ERROR);
+    other_joins();
+    cr_assert_eq(atomic_load(&at.late), 1, "what was in hand went on undone");
+    say_durable(RECORDS); /* too late for the group */
+    other_leaves();
+    cr_assert(support_wait(is_refused, NULL, DEADLINE_MS), "the partition did not come back");
+    make_other();
+    other_joins();
+    cr_assert_eq(atomic_load(&at.late), 1, "nothing was in hand then");
 }
