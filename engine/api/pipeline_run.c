@@ -172,11 +172,11 @@ static bool pause_before_restart(const strid_pipeline *pipeline, int64_t pause_n
     return false;
 }
 
-/* The source's partitions are others now. Its server may be away just then: tried until it is back
- * or somebody stops. */
+/* The source's partitions are others now, or records of them are gone. Its server may be away just
+ * then: tried until it is back or somebody stops. */
 static strid_status open_source_again(strid_pipeline *pipeline, strid_error *err)
 {
-    log_info(&pipeline->log, "pipeline", "%s has other partitions: opened again",
+    log_info(&pipeline->log, "pipeline", "%s has changed: opened again",
              pipeline->definition->source.url);
     for (int64_t pause_ns = restart_min_ns;; pause_ns *= 2) {
         pthread_mutex_lock(&pipeline->lock);

@@ -190,7 +190,7 @@ class Source(Copying):
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(kafka_case.DEADLINE_S), 0, self.log())
         self.assertEqual(sorted(self.seen()), list(range(300)))
-        self.assertIn("has other partitions", self.log())
+        self.assertIn("has changed: opened again", self.log())
 
     def test_keys_headers_tombstones_and_times(self):
         self.tool("create", "forms", 1)
