@@ -24,11 +24,12 @@ enum {
     SYSLOG_DEBUG = 7
 };
 
-/* The opaque of a handle: what became of its connections, as librdkafka last said it. */
+/* The opaque of a handle: what became of its connections, as librdkafka said it since they
+ * last answered. */
 struct watch {
     const struct log *log; /* may be NULL */
     pthread_mutex_t lock;  /* guards `why`: librdkafka's threads write it, the owner reads it */
-    char why[WHY_MAX];     /* empty: nothing failed so far */
+    char why[WHY_MAX];     /* empty: nothing failed since */
 };
 
 static char *copy(const char *text, size_t len)
@@ -157,6 +158,15 @@ static bool find_reason(const rd_kafka_t *client, char *why)
            strstr(why, "SSL handshake failed") != NULL;
 }
 
+/* They answer: what is wrong the next time is something else. */
+static void forget_reason(const rd_kafka_t *client)
+{
+    struct watch *watch = rd_kafka_opaque(client);
+    pthread_mutex_lock(&watch->lock);
+    watch->why[0] = '\0';
+    pthread_mutex_unlock(&watch->lock);
+}
+
 static strid_status explain(const char *brokers, const char *why, bool barred,
                             rd_kafka_resp_err_t code, strid_error *err)
 {
@@ -185,8 +195,10 @@ strid_status kafka_client_metadata(rd_kafka_t *client, const char *brokers, rd_k
         int64_t left_ms = METADATA_TIMEOUT_MS - waited_ms;
         rd_kafka_resp_err_t code = rd_kafka_metadata(client, topic == NULL, topic, out,
                                                      (int)(wait_ms < left_ms ? wait_ms : left_ms));
-        if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            forget_reason(client);
             return STRID_OK;
+        }
         waited_ms = (clock_monotonic_ns(&clock_system) - begun_ns) / 1000000;
         bool barred = find_reason(client, why);
         bool silent = code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__TRANSPORT;
