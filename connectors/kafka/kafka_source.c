@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 
+#include "kafka_circle.h"
 #include "kafka_control.h"
 #include "kafka_hand_back.h"
 #include "kafka_inspect.h"
@@ -410,6 +411,11 @@ static strid_status source_move_group(strid_source *self, const strid_relocation
 
 static bool source_is_shared(strid_source *self) { return of(self)->member != NULL; }
 
+static bool source_is_fed(strid_source *self, const char *target, const char *queue)
+{
+    return kafka_circle_closes(target, queue, self == NULL ? NULL : &of(self)->session->topics);
+}
+
 static bool source_changed(strid_source *self) { return kafka_control_changed(of(self)->control); }
 
 const strid_source_ops kafka_source_ops = {
@@ -437,4 +443,5 @@ const strid_source_ops kafka_source_ops = {
     .move_group = source_move_group,
     .hand_back = source_hand_back,
     .check = source_check,
+    .is_fed = source_is_fed,
 };

@@ -162,6 +162,27 @@ bool kafka_topics_want(const char *wanted, const char *name)
     return found;
 }
 
+static bool is_matched(const char *wanted, const char *name, bool named_too)
+{
+    char *list = memory_copy_text(wanted), *rest = list;
+    bool found = false;
+    for (char *pattern; !found && (pattern = strsep(&rest, ",")) != NULL;)
+        found = (*pattern == '^' ? !is_queue_beside(wanted, name) : named_too) &&
+                matches(pattern, name);
+    memory_free(list);
+    return found;
+}
+
+bool kafka_topics_match(const char *wanted, const char *name)
+{
+    return is_matched(wanted, name, false);
+}
+
+bool kafka_topics_handle(const char *wanted, const char *name)
+{
+    return is_matched(wanted, name, true);
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp(((const struct kafka_topic *)a)->name, ((const struct kafka_topic *)b)->name);

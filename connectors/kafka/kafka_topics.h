@@ -39,6 +39,11 @@ strid_status kafka_topics_resolve(rd_kafka_t *client, const char *brokers, const
 strid_status kafka_topics_check(const char *wanted, strid_error *err);
 /* Whether a topic of this name is among those wanted. */
 bool kafka_topics_want(const char *wanted, const char *name);
+/* Whether an expression among those wanted matches it, and it is not the queue that the dead
+ * letters of another one go to by themselves. */
+bool kafka_topics_match(const char *wanted, const char *name);
+/* Whether it is read: it is named, or matched as above. */
+bool kafka_topics_handle(const char *wanted, const char *name);
 /* Makes the handles. */
 strid_status kafka_topics_open(rd_kafka_t *client, const char *brokers, struct kafka_topics *topics,
                                strid_error *err);

@@ -72,6 +72,21 @@ static strid_status check_dlq(const struct definition *definition,
     return STRID_OK;
 }
 
+/* Letters of letters, without end. `source` may be NULL: it is not open. */
+static strid_status check_circle(const struct definition *definition, strid_source *source,
+                                 const struct sink_definition *dlq, strid_error *err)
+{
+    const strid_source_ops *ops = definition->source.ops;
+    if (ops->is_fed == NULL || strcmp(ops->name, dlq->ops->name) != 0 ||
+        !ops->is_fed(source, definition->source.target, dlq->target))
+        return STRID_OK;
+    return error_set(err, STRID_ECONFIG, "config",
+                     "the dead letters in %s would be read by the source %s again, and theirs, "
+                     "without end; give them another place, or leave it out of what the source "
+                     "reads",
+                     dlq->url, definition->source.url);
+}
+
 strid_status places_check(const struct definition *definition, const char **at, strid_error *err)
 {
     struct sink_definition dlq = {0};
@@ -88,6 +103,8 @@ strid_status places_check(const struct definition *definition, const char **at, 
     strid_status status = check_source(definition, &dlq, err);
     if (status == STRID_OK)
         status = check_dlq(definition, &dlq, err);
+    if (status == STRID_OK)
+        status = check_circle(definition, NULL, &dlq, err);
     definition_free_sink(&dlq);
     return status;
 }
@@ -106,8 +123,10 @@ static strid_status check_reads(const struct definition *definition, strid_sourc
 strid_status places_check_open(const struct definition *definition, strid_source *source,
                                const struct sink_definition *dlq, strid_error *err)
 {
-    if (dlq != NULL) /* also the source's default */
+    if (dlq != NULL) { /* also the source's default */
         STRID_TRY(check_dlq(definition, dlq, err));
+        STRID_TRY(check_circle(definition, source, dlq, err));
+    }
     if (definition->source.ops->reads == NULL)
         return STRID_OK;
     for (uint32_t i = 0; i < definition->sink_count; i++)

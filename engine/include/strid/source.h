@@ -339,6 +339,12 @@ typedef struct strid_source_ops {
      * of args, scheme, url, target and options are given. STRID_ECONFIG. Thread: any. May block:
      * no. NULL: there is nothing to say. */
     strid_status (*check)(const strid_connector_args *args, strid_error *err);
+
+    /** Whether dead letters of this source, `target`, would come again as its records from `queue`,
+     * the target of a sink of the same name: such a queue is refused. `self` is NULL where nothing
+     * is open: what the targets say by themselves. Thread: control. May block: no. NULL: it is not
+     * known. */
+    bool (*is_fed)(strid_source *self, const char *target, const char *queue);
 } strid_source_ops;
 
 #endif

@@ -269,6 +269,21 @@ class Reading(OnTheMock):
         self.assertEqual([json.loads(row)["topic"] for row in done.stdout.splitlines()],
                          ["rings", "rings-dlq", "rings-more"])
 
+    def test_queue_of_dead_letters_that_the_pattern_matches_is_refused(self):
+        """Each would be a letter of a letter, without end."""
+        self.mock.ask("topic", "turns", 1)
+        text = READING.replace("?group={topic}", "")
+        for topics, queue, words in (("^turns", "turns.bad", ["check", "run"]),
+                                     ("turns", "turns", ["check", "run"]),
+                                     ("^turns", "{{topic}}.bad", ["check", "run"]),
+                                     ("^.*turns", "bad.{{topic}}", ["run"])):
+            queued = text.replace("file:dead.jsonl", f"kafka://@B/{queue}")
+            self.write("copy.yaml", queued.format(topic=topics, more=""))
+            for word in words:
+                done = kafka_case.run([word, "copy.yaml"], self.folder)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertRegex(done.stderr, "would be read by the source .* without end")
+
     def test_dead_letter_may_be_as_large_as_any_record(self):
         self.begin_pattern("large")
         self.tool("produce", "large", lines=["0\tk\t" + "x" * 2_000_000])
