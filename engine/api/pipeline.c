@@ -243,13 +243,23 @@ void strid_pipeline_stop(strid_pipeline *pipeline)
     errno = kept;
 }
 
+static const char *taken_sink(const struct definition *definition)
+{
+    for (uint32_t i = 0; i < definition->sink_count; i++)
+        if (definition->sinks[i].ops->take != NULL)
+            return definition->sinks[i].name;
+    return NULL;
+}
+
 void strid_pipeline_get_info(const strid_pipeline *pipeline, strid_pipeline_info *info)
 {
     strid_pipeline_info all = {.struct_size = info->struct_size,
                                .name = pipeline->definition->name,
                                .source = pipeline->definition->source.url,
                                .state = pipeline->definition->state_url,
-                               .handlers = pipeline->definition->route_count};
+                               .handlers = pipeline->definition->route_count,
+                               .is_pushed = pipeline->definition->source.ops->push != NULL,
+                               .taken = taken_sink(pipeline->definition)};
     memcpy(info, &all, info->struct_size < sizeof all ? info->struct_size : sizeof all);
 }
 

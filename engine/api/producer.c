@@ -58,6 +58,11 @@ strid_producer *strid_producer_create(const strid_producer_options *options, str
     if (status == STRID_OK)
         status = definition_make_sink("out", url, &producer->definition, err);
     memory_free(url);
+    if (status == STRID_OK && producer->definition.ops->take != NULL)
+        status = error_set(err, STRID_ECONFIG, COMPONENT,
+                           "%s: nobody could take what a producer sends to %s:, it would be lost; "
+                           "name a file, a topic or a stream",
+                           producer->definition.url, producer->definition.ops->name);
     if (status == STRID_OK)
         status = open_sink(producer, options, err);
     if (status == STRID_OK)

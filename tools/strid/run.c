@@ -53,19 +53,37 @@ strid_pipeline *run_load(const struct command_call *call, enum command_exit *cod
     return pipeline;
 }
 
-/* A file without handlers is for programs that register their own; this one does not. */
-static strid_pipeline *load_with_handlers(const struct command_call *call, enum command_exit *code)
+/* Files may also be for programs that register their own handlers, push records and take outputs:
+ * this one does none of that, and would wait for ever or lose what it wrote. */
+static bool is_for_command(const struct command_call *call, const strid_pipeline_info *info)
+{
+    const char *file = call->arguments[0];
+    if (info->handlers == 0)
+        talk_error("%s has no handler, so nothing would become of its records: add some, such as "
+                   "handlers: [ { count: { store: n } } ]",
+                   file);
+    else if (info->is_pushed)
+        talk_error("%s: only the program that runs the pipeline can give records to its source "
+                   "%s, and 'strid' has none; name another source, such as file:PATH",
+                   file, info->source);
+    else if (info->taken != NULL)
+        talk_error("%s: only the program that runs the pipeline can take the outputs of its sink "
+                   "\"%s\", and 'strid' would lose them; name another one, such as file:PATH",
+                   file, info->taken);
+    else
+        return true;
+    return false;
+}
+
+static strid_pipeline *load_for_command(const struct command_call *call, enum command_exit *code)
 {
     strid_pipeline *pipeline = run_load(call, code);
     if (pipeline == NULL)
         return NULL;
     strid_pipeline_info info = {.struct_size = sizeof info};
     strid_pipeline_get_info(pipeline, &info);
-    if (info.handlers > 0)
+    if (is_for_command(call, &info))
         return pipeline;
-    talk_error("%s has no handler, so nothing would become of its records: add some, such as "
-               "handlers: [ { count: { store: n } } ]",
-               call->arguments[0]);
     *code = COMMAND_USAGE;
     strid_pipeline_destroy(pipeline);
     return NULL;
@@ -141,7 +159,7 @@ static void say_summary(const struct command_call *call, const strid_pipeline_st
 enum command_exit run_pipeline(const struct command_call *call)
 {
     enum command_exit code = COMMAND_FINE;
-    strid_pipeline *pipeline = load_with_handlers(call, &code);
+    strid_pipeline *pipeline = load_for_command(call, &code);
     if (pipeline == NULL)
         return code;
     watch_signals(pipeline);
@@ -167,7 +185,7 @@ enum command_exit run_pipeline(const struct command_call *call)
 enum command_exit run_check(const struct command_call *call)
 {
     enum command_exit code = COMMAND_FINE;
-    strid_pipeline *pipeline = load_with_handlers(call, &code);
+    strid_pipeline *pipeline = load_for_command(call, &code);
     if (call->json) {
         buffer_put_u8(&output_buffer, '{');
         output_text("file", call->arguments[0]);

@@ -228,6 +228,8 @@ typedef struct strid_pipeline_info {
     const char *source; /* its URL without secrets */
     const char *state;  /* URL of its state directory; NULL: it keeps none */
     uint32_t handlers;  /* how many: of its file, and registered */
+    bool is_pushed;     /* its records come by strid_push() and from nowhere else */
+    const char *taken;  /* name of a sink whose outputs only strid_take() gets; NULL: none */
 } strid_pipeline_info;
 
 /** @brief Tells what the pipeline was made of. Thread safety: any thread. */

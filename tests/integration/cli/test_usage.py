@@ -98,6 +98,18 @@ class Usage(CommandCase):
         self.assertIn("state stats", self.strid("help", "state").out)
         self.strid("help", "nothing", code=2)
 
+    def test_what_only_a_program_can_feed_or_take_is_refused(self):
+        handler = "handlers: [ { forward: { to: out } } ]\n"
+        for source, sink, said in (
+                ("memory:in", "file:out", "give records to its source memory:in"),
+                ("generator:", "memory:m", 'take the outputs of its sink "out"')):
+            self.write("p.yaml", f'name: p\nsource: "{source}"\n{handler}'
+                                 f"sink: {{ out: '{sink}' }}\n")
+            for verb in ("check", "run"):
+                self.assertIn(said, self.refused(verb, "p.yaml"))
+        done = self.strid("produce", "memory:m", given="lost\n", code=2)
+        self.assertIn("memory:m: nobody could take what a producer sends to memory:", done.err)
+
     def test_version(self):
         number = self.strid("version").out.split()[1]
         self.assertRegex(number, r"^\d+\.\d+\.\d+$")
