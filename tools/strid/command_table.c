@@ -251,7 +251,8 @@ const struct command command_table[] = {
      "materialised, files by level. Counts by a whole scan.",
      "strid state stats rocksdb:./state", state_stats},
     {"dlq list", "FILE", 1, 1, dlq_flags, "List the dead letters of a pipeline.",
-     "FILE is the pipeline file. Oldest first; the pipeline may be running. Each has `source`, "
+     "FILE is the pipeline file. Oldest first; the pipeline may be running. Each has "
+     "`source`, "
      "`topic`, `partition`, `position`, `reason`, `attempts` and the original `value` (or "
      "`value_base64`).",
      "strid dlq list totals.yaml --since 2h --json", dlq_list},
@@ -284,7 +285,7 @@ char command_letter_of(const strid_option *flag)
         const char *name;
         char letter;
     } letters[] = {{"key-delimiter", 'K'}, {"empty-is-null", 'Z'}, {"format", 'f'}, {"offset", 'o'},
-                   {"count", 'c'},         {"exit", 'e'},          {"json", 'J'}};
+                   {"count", 'c'},         {"exit", 'e'},          {"json", 'J'},   {"help", 'h'}};
     for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++)
         if (strcmp(letters[i].name, flag->name) == 0)
             return letters[i].letter;

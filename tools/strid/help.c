@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/assert.h"
+
 #include "output.h"
 #include "talk.h"
 
-enum { TEXT_COLUMNS = 78, FLAG_COLUMNS = 26 };
+enum { TEXT_COLUMNS = 78, FLAG_COLUMNS = 26, MEANING_MAX = 1024 };
 
 #define put(...) buffer_printf(&output_buffer, __VA_ARGS__)
 
@@ -94,15 +96,27 @@ static void put_wrapped(const char *text, unsigned indent)
     put("\n");
 }
 
+/* What a flag means and, where the table has it apart, its default between `quotes`. */
+static const char *flag_meaning(char *out, size_t size, const strid_option *flag,
+                                const char *quotes)
+{
+    int len = snprintf(out, size, "%s", flag->doc);
+    if (flag->fallback != NULL)
+        len = snprintf(out, size, "%s Default: %s%s%s.", flag->doc, quotes, flag->fallback, quotes);
+    STRID_ASSERT(len > 0 && (size_t)len < size);
+    return out;
+}
+
 static void text_flags(const strid_option *flag)
 {
     for (; flag->name != NULL; flag++) {
         char usage[80];
+        char meaning[MEANING_MAX];
         flag_usage(usage, sizeof usage, flag);
         put("  %-*s", FLAG_COLUMNS - 2, usage);
         if (strlen(usage) > FLAG_COLUMNS - 3)
             put("\n%*s", FLAG_COLUMNS, "");
-        put_wrapped(flag->doc, FLAG_COLUMNS);
+        put_wrapped(flag_meaning(meaning, sizeof meaning, flag, ""), FLAG_COLUMNS);
     }
 }
 
@@ -143,14 +157,12 @@ static void markdown_flags(const strid_option *flag)
     put("| flag | meaning |\n|---|---|\n");
     for (; flag->name != NULL; flag++) {
         char usage[80];
+        char meaning[MEANING_MAX];
         flag_usage(usage, sizeof usage, flag);
         put("| `");
         for (const char *at = usage; *at != '\0'; at++)
             put("%s%c", *at == '|' ? "\\" : "", *at);
-        put("` | %s", flag->doc);
-        if (flag->fallback != NULL)
-            put(" Default: `%s`.", flag->fallback);
-        put(" |\n");
+        put("` | %s |\n", flag_meaning(meaning, sizeof meaning, flag, "`"));
     }
     put("\n");
 }
@@ -200,10 +212,11 @@ static void man_flags(const strid_option *flag)
 {
     for (; flag->name != NULL; flag++) {
         char usage[80];
+        char meaning[MEANING_MAX];
         flag_usage(usage, sizeof usage, flag);
         put(".TP\n.B ");
         put_roff(usage);
-        put_roff(flag->doc);
+        put_roff(flag_meaning(meaning, sizeof meaning, flag, ""));
     }
 }
 

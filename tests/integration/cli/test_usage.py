@@ -2,6 +2,7 @@
 """Usage, help, exit code 2, and the documents made from the table of commands."""
 import json
 import os
+import re
 import subprocess
 
 from command_case import STRID, CommandCase, main
@@ -109,6 +110,17 @@ class Usage(CommandCase):
                 self.assertIn(said, self.refused(verb, "p.yaml"))
         done = self.strid("produce", "memory:m", given="lost\n", code=2)
         self.assertIn("memory:m: nobody could take what a producer sends to memory:", done.err)
+
+    def test_defaults_stand_in_help_document_and_manual_page(self):
+        for words, flag, fallback in ((("run",), "log-level", "info"),
+                                      (("run",), "log-format", "text"),
+                                      (("produce",), "input", "lines"),
+                                      (("help",), "format", "text")):
+            text = " ".join(self.strid("help", *words).out.split())
+            found = re.search(rf"--{flag} .*? Default: (\w+)\.", text)
+            self.assertEqual(found and found[1], fallback, f"--{flag} of {words[0]}")
+        self.assertEqual(self.strid("help", "--format", "man").out.count("Default: "),
+                         self.strid("help", "--format", "markdown").out.count("Default: "))
 
     def test_version(self):
         number = self.strid("version").out.split()[1]
