@@ -51,7 +51,10 @@ struct nearest {
 
 static void nearest_offer(struct nearest *nearest, const char *name)
 {
-    size_t far = distance(nearest->word, name);
+    size_t len = strlen(nearest->word);
+    /* the beginning of a longer word is rather that one than a short word that looks alike */
+    bool begins = len > 2 && strncmp(nearest->word, name, len) == 0;
+    size_t far = begins ? 1 : distance(nearest->word, name);
     if (far < nearest->distance) {
         nearest->distance = far;
         nearest->name = name;
@@ -95,6 +98,12 @@ static const struct command *find_command(int count, char **words, int *used)
 
 static void say_unknown_command(int count, char **words)
 {
+    if (words[0][0] == '-') {
+        talk_error("'%s' stands where a command is expected; flags stand behind it: "
+                   "strid COMMAND %s",
+                   words[0], words[0]);
+        return;
+    }
     char joined[2 * NEAREST_LENGTH_MAX + 2];
     bool group = false;
     for (const struct command *command = command_table; command->name != NULL; command++) {
@@ -311,9 +320,6 @@ bool command_parse(int count, char **words, struct command_call *call)
     for (int i = used; i < count;) {
         if (!flags_ended && strcmp(words[i], "--") == 0) {
             flags_ended = true;
-            i++;
-        } else if (!flags_ended && strcmp(words[i], "-h") == 0) {
-            call->help = true;
             i++;
         } else if (!flags_ended && words[i][0] == '-' && words[i][1] != '\0') {
             int taken = words[i][1] == '-' ? parse_flag(count - i, words + i, call)

@@ -23,6 +23,7 @@ class Usage(CommandCase):
     def test_unknown_command_names_the_nearest(self):
         self.assertIn("did you mean 'strid run'", self.refused("rum", "x.yaml"))
         self.assertIn("did you mean 'strid state scan'", self.refused("state", "scna", "x"))
+        self.assertIn("did you mean 'strid status'", self.refused("stat", "x.yaml"))
 
     def test_half_a_command(self):
         self.assertIn("strid help state", self.refused("state"))
@@ -34,6 +35,7 @@ class Usage(CommandCase):
     def test_unknown_flag_names_the_nearest(self):
         self.assertIn("did you mean --workers?", self.refused("run", "x.yaml", "--worker", "2"))
         self.assertIn("did you mean --json?", self.refused("check", "x.yaml", "--jsno"))
+        self.assertIn("did you mean --dry-run?", self.refused("dlq", "purge", "x.yaml", "--dry"))
 
     def test_flag_of_another_command(self):
         self.assertIn("no flag --store", self.refused("run", "x.yaml", "--store", "a"))
@@ -121,6 +123,10 @@ class Usage(CommandCase):
             self.assertEqual(found and found[1], fallback, f"--{flag} of {words[0]}")
         self.assertEqual(self.strid("help", "--format", "man").out.count("Default: "),
                          self.strid("help", "--format", "markdown").out.count("Default: "))
+
+    def test_flag_in_place_of_a_command(self):
+        self.assertIn("strid COMMAND --json", self.refused("--json", "version"))
+        self.assertIn("strid COMMAND -J", self.refused("-J"))
 
     def test_version(self):
         number = self.strid("version").out.split()[1]
