@@ -243,6 +243,7 @@ strid_status definition_add_field(struct definition *definition, const char *nam
     if (len == 0 || len > FIELD_NAME_MAX)
         return error_set(err, STRID_ECONFIG, "config", "a field's name has 1 to %d bytes",
                          FIELD_NAME_MAX);
+    STRID_TRY(definition_check_pointer(name, err));
     for (uint32_t i = 0; i < decode->field_count; i++) {
         if (strcmp(decode->fields[i], name) == 0) {
             *index = i;

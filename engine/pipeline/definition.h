@@ -131,6 +131,9 @@ strid_status definition_add_route(struct definition *definition, const char *typ
                                   const char *name, strid_handler handler, void *user,
                                   void (*destroy_user)(void *), strid_error *err);
 
+/* STRID_ECONFIG: it begins as a JSON Pointer and is none (RFC 6901), so no record could have it. */
+strid_status definition_check_pointer(const char *name, strid_error *err);
+
 /* How values are decoded; absent arguments: "jsonl", the record's own key, "type". The pattern is
  * compiled here, so that a bad one is refused where it was given. */
 strid_status definition_set_decode(struct definition *definition, const char *format,

@@ -22,10 +22,21 @@ static void replace(char **text, const char *by)
     *text = memory_copy_text(by);
 }
 
+strid_status definition_check_pointer(const char *name, strid_error *err)
+{
+    for (const char *at = name; *name == '/' && *at != '\0'; at++)
+        if (*at == '~' && at[1] != '0' && at[1] != '1')
+            return error_set(err, STRID_ECONFIG, "config",
+                             "\"%s\" is no JSON Pointer, since it begins with / and has a ~ "
+                             "without 0 or 1 behind it; ~0 stands for ~ and ~1 for /",
+                             name);
+    return STRID_OK;
+}
+
 static strid_status check_field_name(const char *what, const char *name, strid_error *err)
 {
     if (name == NULL || *name != '\0')
-        return STRID_OK;
+        return name == NULL ? STRID_OK : definition_check_pointer(name, err);
     return error_set(err, STRID_ECONFIG, "config", "\"%s\": expected the name of a field, got \"\"",
                      what);
 }

@@ -202,6 +202,27 @@ Test(definition, a_field_has_a_name)
     cr_assert_eq(index, 1);
 }
 
+Test(definition, a_field_that_begins_as_a_json_pointer_is_one)
+{
+    static const char *const bad[] = {"/a~", "/~2", "/a/~b~0"};
+    uint32_t index = 9;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char message[STRID_ERROR_MESSAGE_MAX];
+        (void)snprintf(message, sizeof message,
+                       "\"%s\" is no JSON Pointer, since it begins with / and has a ~ without 0 or "
+                       "1 behind it; ~0 stands for ~ and ~1 for /",
+                       bad[i]);
+        refused(definition_add_field(definition, bad[i], &index, &err), STRID_ECONFIG, message);
+        refused(definition_set_decode(definition, NULL, bad[i], NULL, &err), STRID_ECONFIG,
+                message);
+        refused(definition_set_decode(definition, NULL, NULL, bad[i], &err), STRID_ECONFIG,
+                message);
+    }
+    accepted(definition_add_field(definition, "/~0~1/~01", &index, &err));
+    accepted(definition_add_field(definition, "a~", &index, &err));
+    accepted(definition_set_decode(definition, NULL, "/~1", "~", &err));
+}
+
 Test(definition, routes_are_kept_in_order_and_let_go_of_what_is_theirs)
 {
     int destroyed = 0;
