@@ -35,8 +35,11 @@ static strid_status refuse(const char *text, int code, size_t offset, strid_erro
     PCRE2_UCHAR why[128];
     if (pcre2_get_error_message(code, why, sizeof why) < 0)
         why[0] = '\0';
+    if (offset >= strlen(text))
+        return error_set(err, STRID_ECONFIG, "config",
+                         "the pattern is no PCRE2 pattern: %s at its end", (const char *)why);
     return error_set(err, STRID_ECONFIG, "config", "the pattern is no PCRE2 pattern: %s at \"%s\"",
-                     (const char *)why, offset <= strlen(text) ? text + offset : "");
+                     (const char *)why, text + offset);
 }
 
 static void slot_init(struct slot *slot, const pcre2_code *code)

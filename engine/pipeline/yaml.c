@@ -18,6 +18,7 @@ enum { DEPTH_MAX = 16, NODES_MAX = 10000, FILE_BYTES_MAX = 1024 * 1024 };
 /* While the tree is made. */
 struct reader {
     struct yaml_file *file;
+    strid_bytes text; /* what the parser reads */
     yaml_parser_t parser;
     uint32_t nodes;
     strid_error *err;
@@ -82,6 +83,18 @@ static strid_status refuse_at(const struct reader *reader, yaml_mark_t mark, con
                        reader->err, "%s", what);
 }
 
+/* Of bytes that are no text libyaml tells only how far into the file they are. */
+static yaml_mark_t mark_of_byte(strid_bytes text, size_t offset)
+{
+    yaml_mark_t mark = {.index = offset};
+    for (size_t i = 0; i < offset && i < text.len; i++) {
+        bool ends = text.data[i] == '\n';
+        mark.line += ends;
+        mark.column = ends ? 0 : mark.column + ((text.data[i] & 0xC0u) != 0x80u);
+    }
+    return mark;
+}
+
 static strid_status next_event(struct reader *reader, yaml_event_t *event)
 {
     const yaml_parser_t *parser = &reader->parser;
@@ -92,7 +105,9 @@ static strid_status next_event(struct reader *reader, yaml_event_t *event)
     (void)snprintf(what, sizeof what, "not valid YAML: %s%s%s",
                    parser->problem == NULL ? "out of memory" : parser->problem,
                    *context == '\0' ? "" : " ", context);
-    yaml_mark_t mark = parser->error == YAML_READER_ERROR ? parser->mark : parser->problem_mark;
+    yaml_mark_t mark = parser->error == YAML_READER_ERROR
+                           ? mark_of_byte(reader->text, parser->problem_offset)
+                           : parser->problem_mark;
     return refuse_at(reader, mark, what);
 }
 
@@ -330,8 +345,8 @@ strid_status yaml_read(const char *path, struct yaml_file **out, strid_error *er
     else {
         /* told the encoding, libyaml takes a byte order mark for text */
         size_t mark = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-        yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text + mark,
-                                     len - mark);
+        reader.text = strid_bytes_of(text + mark, len - mark);
+        yaml_parser_set_input_string(&reader.parser, reader.text.data, reader.text.len);
         yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
         status = read_stream(&reader);
         yaml_parser_delete(&reader.parser);

@@ -396,7 +396,7 @@ Test(definition_load, names_that_patterns_do_not_have_are_refused)
 #define TEXT(more) NAME "source: { url: fake:x, format: text" more " }\n"
     static const struct refusal refusals[] = {
         {TEXT(", pattern: 'a(b'") HANDLERS,
-         "2:47: the pattern is no PCRE2 pattern: missing closing parenthesis at \"\""},
+         "2:47: the pattern is no PCRE2 pattern: missing closing parenthesis at its end"},
         {TEXT(", key: k") HANDLERS, "2:9: key \"k\" needs a \"pattern\" with a group (?<k>...)"},
         {TEXT(", key: k, pattern: '(?<j>.)'") HANDLERS,
          "2:9: the pattern has no group (?<k>...), which key \"k\" needs"},
@@ -432,7 +432,7 @@ Test(definition_load, handlers_that_cannot_be_made_are_refused)
          "3:23: a filter needs a condition: equals, not_equals, above, below, matches or exists"},
         {NAME SOURCE "handlers: [ { filter: { field: f, matches: '[' } } ]\n",
          "3:23: the pattern is no PCRE2 pattern: missing terminating ] for character class at "
-         "\"\""},
+         "its end"},
         {NAME SOURCE "handlers: [ { filter: { field: f, exists: maybe } } ]\n",
          "3:43: \"exists\": expected one of any, true, false, got \"maybe\""},
     };

@@ -98,6 +98,11 @@ Test(yaml, what_is_not_simple_is_refused)
     check_refused("# nothing\n", "1:1: the file is empty");
     check_refused("a: [1\n", "2:1: not valid YAML: did not find expected ',' or ']'");
     check_refused("a: b: c\n", "1:5: not valid YAML: mapping values are not allowed");
+    check_refused("a: 1\nb: \"\xc3\xa4\xff\"\n",
+                  "2:6: not valid YAML: invalid leading UTF-8 octet");
+    check_refused("\xef\xbb\xbf"
+                  "a: 1\nb: \x01\n",
+                  "2:4: not valid YAML: control characters are not allowed");
 }
 
 Test(yaml, a_byte_order_mark_and_crlf_are_no_text)
