@@ -139,6 +139,9 @@ static strid_status list_stream(struct listing *listing, const char *name, strid
     strid_position deleted = {0, 0};
     strid_status status =
         ask(listing, (const char *const[]){"XINFO", "STREAM", name, NULL}, &stream.info, err);
+    if (stream.info != NULL && redis_reply_is_error(stream.info, "ERR")) /* no such key */
+        status = error_set(err, STRID_ENOTFOUND, COMPONENT, "%s has no stream %s",
+                           listing->address.shown, name);
     if (status == STRID_OK) {
         stream.length = redis_info_number(stream.info, "length");
         stream.added = redis_info_number(stream.info, "entries-added");

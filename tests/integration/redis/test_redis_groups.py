@@ -142,7 +142,8 @@ class Groups(RedisCase):
     def test_nothing_and_refused(self):
         self.assertIn("no groups", self.strid("groups", self.url("s-dlq")).err)
         self.assertIn("no topics", self.strid("topics", self.url("x*")).err)
-        self.assertIn("no such key", self.strid("groups", self.url("none"), code=1).err)
+        for verb in ("groups", "lag", "topics"):
+            self.assertIn(" has no stream none\n", self.strid(verb, self.url("none"), code=1).err)
         self.strid("groups", f"redis:///s?socket={self.scratch}/none", code=3)
 
     def test_a_password_is_seen_nowhere(self):
