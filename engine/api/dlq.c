@@ -34,8 +34,12 @@ strid_status dlq_find(strid_pipeline *pipeline, struct sink_instance *instance, 
 strid_status dlq_refuse(const strid_pipeline *pipeline, const struct sink_definition *dlq,
                         const char *what, strid_error *err)
 {
+    if (dlq == NULL)
+        return error_set(err, STRID_EUNSUPPORTED, "dlq",
+                         "%s has no dead-letter queue; `dlq: { url: ... }` would name one",
+                         pipeline->definition->name);
     return error_set(err, STRID_EUNSUPPORTED, "dlq", "%s: its dead-letter queue (%s) cannot be %s",
-                     pipeline->definition->name, dlq == NULL ? "none" : dlq->url, what);
+                     pipeline->definition->name, dlq->url, what);
 }
 
 struct listing {

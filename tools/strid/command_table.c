@@ -251,7 +251,7 @@ const struct command command_table[] = {
      "materialised, files by level. Counts by a whole scan.",
      "strid state stats rocksdb:./state", state_stats},
     {"dlq list", "FILE", 1, 1, dlq_flags, "List the dead letters of a pipeline.",
-     "FILE is the pipeline file. Oldest first; the pipeline may be running. Each has "
+     "FILE is the pipeline file. In the order of the queue; the pipeline may be running. Each has "
      "`source`, "
      "`topic`, `partition`, `position`, `reason`, `attempts` and the original `value` (or "
      "`value_base64`).",

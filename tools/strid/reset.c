@@ -150,7 +150,7 @@ static bool is_meant(const struct command_call *call)
         return false;
     }
     if (!call->dry_run && !call->yes) {
-        talk_error("this moves where the group goes on: add --yes, or --dry-run to see where to");
+        talk_error("this moves where reading goes on: add --yes, or --dry-run to see where to");
         return false;
     }
     return true;

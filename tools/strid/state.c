@@ -245,7 +245,7 @@ static void put_stats_text(const strid_state_stats *stats)
         const strid_state_store_stats *store = &stats->stores[i];
         buffer_printf(&output_buffer, "  %-14s ", store->name);
         output_grouped(&output_buffer, store->keys);
-        buffer_printf(&output_buffer, " keys, ");
+        buffer_printf(&output_buffer, " key%s, ", units_plural(store->keys));
         output_grouped(&output_buffer, store->key_bytes + store->value_bytes);
         buffer_printf(&output_buffer, " bytes");
         if (store->expiring > 0) {

@@ -128,6 +128,13 @@ class Usage(CommandCase):
         self.assertIn("strid COMMAND --json", self.refused("--json", "version"))
         self.assertIn("strid COMMAND -J", self.refused("-J"))
 
+    def test_pipeline_without_a_queue_for_dead_letters_is_told_how_to_name_one(self):
+        self.write("p.yaml", 'name: p\nsource: "generator:"\n'
+                             "handlers: [ { count: { store: n } } ]\n")
+        for words in (("list",), ("purge", "--all", "--yes"), ("replay", "--all", "--yes")):
+            err = self.strid("dlq", words[0], "p.yaml", *words[1:], code=1).err
+            self.assertIn("p has no dead-letter queue; `dlq: { url: ... }` would name one", err)
+
     def test_version(self):
         number = self.strid("version").out.split()[1]
         self.assertRegex(number, r"^\d+\.\d+\.\d+$")
