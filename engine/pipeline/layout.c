@@ -81,7 +81,7 @@ static const strid_option pipeline_options[] = {
      .offset = PIPELINE(ordering),
      .doc = "What may pass a record that waits for its next attempt. key: records of other keys, "
             "while those of its own are parked behind it; partition: records of other partitions "
-            "only, which takes workers: 1; none: every record."},
+            "only, by one worker (workers: auto is 1 then); none: every record."},
     {0},
 };
 
@@ -111,9 +111,10 @@ static const strid_option source_options[] = {
      .type = STRID_OPTION_STRING,
      .offset = SOURCE(key),
      .doc = "Field that holds the record's key: a member of the object, a JSON Pointer if it "
-            "begins with /, or a group of pattern. A number is its text as written. A record "
-            "without the field is dead-lettered (key_missing). Default: the key that the source "
-            "gives, or else none; records without a key share the state of their partition."},
+            "begins with /, or a group of pattern. A value that is no string is its text as "
+            "written. A record without the field, or with null in it, is dead-lettered "
+            "(key_missing). Default: the key that the source gives, or else none; records without "
+            "a key share the state of their partition."},
     {.name = "type",
      .type = STRID_OPTION_STRING,
      .offset = SOURCE(type),
