@@ -6,7 +6,8 @@
 #include "api/letter_ids.h"
 #include "base/error.h"
 
-/* Where the dead letters are, without a source or sink that stays open. */
+/* Where the dead letters are, without a source or sink that stays open. Only the source knows of a
+ * queue that nobody named; of one that was named it has nothing to say, and may be away or gone. */
 strid_status dlq_find(strid_pipeline *pipeline, struct sink_instance *instance, strid_error *err)
 {
     pthread_mutex_lock(&pipeline->lock);
@@ -15,7 +16,9 @@ strid_status dlq_find(strid_pipeline *pipeline, struct sink_instance *instance, 
                                                 .pipeline = pipeline->definition->name,
                                                 .node = "",
                                                 .log = &pipeline->log}};
-    strid_status status = pipeline_open_source(pipeline, err);
+    strid_status status = STRID_OK;
+    if (pipeline->definition->dlq_url == NULL)
+        status = pipeline_open_source(pipeline, err);
     if (status == STRID_OK)
         status = pipeline_prepare_dlq(pipeline, instance, err);
     if (!was_open)

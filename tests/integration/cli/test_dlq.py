@@ -36,6 +36,16 @@ class Dlq(CommandCase):
         with open(self.path(self.file), "rb") as file:
             return file.read().splitlines(keepends=True)
 
+    def test_a_queue_that_is_named_is_read_without_the_source(self):
+        self.write("totals.yaml", "dlq: file:orders.jsonl.dlq\n", "a")
+        os.unlink(self.path("orders.jsonl"))
+        self.assertEqual(self.found(), ["not_json", "key_missing", "b", "c"])
+        self.strid("dlq", "show", "totals.yaml", "--key", "b")
+        self.strid("dlq", "purge", "totals.yaml", "--key", "b", "--yes")
+        self.assertEqual(self.found(), ["not_json", "key_missing", "c"])
+        self.assertIn("correct the path",
+                      self.strid("dlq", "replay", "totals.yaml", "--all", "--yes", code=1).err)
+
     def test_filters(self):
         everything = ["not_json", "key_missing", "b", "c"]
         self.assertEqual(self.found(), everything)
