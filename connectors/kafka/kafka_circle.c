@@ -1,24 +1,20 @@
 #include "kafka_circle.h"
 
-#include "base/buffer.h"
 #include "base/memory.h"
+
+#include "kafka_sink.h"
 
 #include <string.h>
 
-static const char placeholder[] = "{topic}";
+static const char placeholder[] = KAFKA_SINK_TOPIC;
 
 /* A queue with {topic} in its name, for the letters of `topic`. */
 static bool is_read(const char *wanted, const char *queue, const char *topic)
 {
-    const char *at = strstr(queue, placeholder);
-    struct buffer name = {0};
-    buffer_put(&name, queue, (size_t)(at - queue));
-    buffer_printf(&name, "%s%s", topic, at + sizeof placeholder - 1);
-    buffer_put_u8(&name, '\0');
+    char *name = kafka_sink_topic_for(queue, strid_bytes_of_text(topic));
     /* What is named is read, too; but its letters are in a topic of another name, and so on. */
-    bool found = strcmp((const char *)name.data, topic) == 0 ||
-                 kafka_topics_match(wanted, (const char *)name.data);
-    buffer_fini(&name);
+    bool found = strcmp(name, topic) == 0 || kafka_topics_match(wanted, name);
+    memory_free(name);
     return found;
 }
 

@@ -22,7 +22,7 @@
 
 #define COMPONENT "kafka"
 
-static const char placeholder[] = "{topic}";
+static const char placeholder[] = KAFKA_SINK_TOPIC;
 
 enum { POLL_MS = 100, TOPICS_MAX = 1024, PURGE_MS = 5000 };
 
@@ -158,14 +158,11 @@ static strid_status sink_open(strid_sink *self, const strid_connector_args *args
     return status;
 }
 
-/* The name with the letter's topic in the place of "{topic}". */
-static char *name_for(const struct kafka_sink *sink, const strid_output *output)
+char *kafka_sink_topic_for(const char *pattern, strid_bytes topic)
 {
-    const char *pattern = sink->target.topic;
     const char *at = strstr(pattern, placeholder);
     if (at == NULL)
         return memory_copy_text(pattern);
-    strid_bytes topic = output->dead_letter->topic;
     struct buffer name = {0};
     buffer_put(&name, pattern, (size_t)(at - pattern));
     buffer_put_bytes(&name, topic);
@@ -184,7 +181,8 @@ static strid_status find_topic(struct kafka_sink *sink, const strid_output *outp
         *out = sink->topics[0].handle;
         return STRID_OK;
     }
-    char *name = name_for(sink, output);
+    char *name = kafka_sink_topic_for(sink->target.topic,
+                                      many ? output->dead_letter->topic : (strid_bytes){0});
     for (uint32_t i = 0; i < sink->topic_count; i++)
         if (strcmp(sink->topics[i].name, name) == 0) {
             memory_free(name);
